@@ -1,0 +1,5 @@
+"""`python -m exporter` is `device-exporter`."""
+
+from exporter.cli import main
+
+raise SystemExit(main())

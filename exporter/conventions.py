@@ -1,0 +1,96 @@
+"""Every public name: metrics, labels, alerts, outcomes. Rules, dashboards, docs and tests are checked against it."""
+
+from typing import Final
+
+# Labels ------------------------------------------------------------------------------------------------------
+DEVICE_LABELS: Final = ("device_id", "engine", "channel_id", "business_id")
+INFO_LABELS: Final = (*DEVICE_LABELS, "device_name", "channel_name", "business_name", "user_id", "user_name")
+GROUP_LABELS: Final = ("engine", "business_id")
+
+# Metrics of devices, (name, type, help) ----------------------------------------------------------------------
+DEVICE_UP: Final = "device_up"
+DEVICE_DISCONNECTS: Final = "device_disconnect_total"
+DEVICE_DOWNTIME: Final = "device_downtime_seconds_total"
+DEVICE_STATE_CHANGE: Final = "device_state_change_timestamp_seconds"
+DEVICE_FIRST_SEEN: Final = "device_first_seen_timestamp_seconds"
+DEVICE_INFO: Final = "device_info"
+DEVICE_ALERT_DELIVERED: Final = "device_alert_delivered"
+DEVICE_AFFECTED_CONVERSATIONS: Final = "device_affected_conversations"
+DEVICE_MAINTENANCE: Final = "device_maintenance"
+CHANNEL_ACTIVE_CONVERSATIONS: Final = "channel_active_conversations"
+CHANNEL_FAILOVER_ACTIVE: Final = "channel_failover_active"
+FLEET_DEVICES: Final = "fleet_devices"
+FLEET_DOWNTIME: Final = "fleet_downtime_seconds_total"
+FLEET_OBSERVED: Final = "fleet_observed_seconds_total"
+FLEET_DISCONNECTS: Final = "fleet_disconnect_total"
+FLEET_OUTAGE_DURATION: Final = "fleet_outage_duration_seconds"
+POLICY_ALERT_AFTER: Final = "policy_alert_after_seconds"
+POLICY_ESCALATE_AFTER: Final = "policy_escalate_after_seconds"
+POLICY_OBJECTIVE: Final = "policy_slo_objective_ratio"
+
+HELP: Final = {
+    DEVICE_UP: "Whether the device is connected (1) or disconnected (0).",
+    DEVICE_DISCONNECTS: "Outages of the device that have begun.",
+    DEVICE_DOWNTIME: "Cumulative downtime of the device by event time, the running outage included.",
+    DEVICE_STATE_CHANGE: "Event time of the device's last change of state.",
+    DEVICE_FIRST_SEEN: "Event time since when the device is observed.",
+    DEVICE_INFO: "Names of the device, its channel, business and user.",
+    DEVICE_ALERT_DELIVERED: "Whether an Alertmanager acknowledged the direct alert of a device that is past its threshold.",
+    DEVICE_AFFECTED_CONVERSATIONS: "Conversations active on the channel of a down device at the time it went down.",
+    DEVICE_MAINTENANCE: "Whether the device is inside a planned maintenance window.",
+    CHANNEL_ACTIVE_CONVERSATIONS: "Conversations with a message within the impact window.",
+    CHANNEL_FAILOVER_ACTIVE: "Whether the channel's traffic is switched to its backup channel.",
+    FLEET_DEVICES: "Devices by state.",
+    FLEET_DOWNTIME: "Downtime summed over devices, planned maintenance excluded.",
+    FLEET_OBSERVED: "Observed time summed over devices, planned maintenance excluded.",
+    FLEET_DISCONNECTS: "Outages begun, summed over devices.",
+    FLEET_OUTAGE_DURATION: "Durations of finished outages.",
+    POLICY_ALERT_AFTER: "How long a device must be down before it alerts.",
+    POLICY_ESCALATE_AFTER: "How long a device must be down before management is told.",
+    POLICY_OBJECTIVE: "Availability objective.",
+}
+
+OUTAGE_BUCKETS: Final = (1.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10800.0, 21600.0, 43200.0, 86400.0)
+
+# The exporter's own metrics ----------------------------------------------------------------------------------
+SELF_PREFIX: Final = "device_exporter"
+
+# Outcomes of a webhook event, label `outcome` of device_exporter_events_total
+ACCEPTED: Final = "accepted"
+DUPLICATE: Final = "duplicate"
+REDUNDANT: Final = "redundant"
+LATE: Final = "late"
+IGNORED: Final = "ignored"
+INVALID: Final = "invalid"
+UNAUTHORIZED: Final = "unauthorized"
+TOO_LARGE: Final = "too_large"
+QUARANTINED: Final = "quarantined"
+OVERLOADED: Final = "overloaded"
+UNAVAILABLE: Final = "unavailable"
+OUTCOMES: Final = (
+    ACCEPTED,
+    DUPLICATE,
+    REDUNDANT,
+    LATE,
+    IGNORED,
+    INVALID,
+    UNAUTHORIZED,
+    TOO_LARGE,
+    QUARANTINED,
+    OVERLOADED,
+    UNAVAILABLE,
+)
+
+# Event types of the platform
+DISCONNECTED_EVENT: Final = "device.disconnected"
+CONNECTED_EVENT: Final = "device.connected"
+MESSAGE_EVENTS: Final = ("channel.message_in", "agent.message_out", "ai.message_generated")
+TEST_EVENT: Final = "test"
+EVENT_TYPES: Final = (DISCONNECTED_EVENT, CONNECTED_EVENT, *MESSAGE_EVENTS, TEST_EVENT)
+OTHER_EVENT: Final = "other"  # the label value of every unknown type, so that a sender cannot create series
+
+# Alerts ------------------------------------------------------------------------------------------------------
+ALERT_DEVICE_DOWN: Final = "DeviceDown"
+ALERT_DEVICE_DOWN_ESCALATED: Final = "DeviceDownEscalated"
+ALERT_ENGINE_OUTAGE: Final = "EngineOutage"
+ALERT_DEVICE_FLAPPING: Final = "DeviceFlapping"

@@ -1,0 +1,295 @@
+"""All devices in memory, and the sums over them, kept incrementally.
+
+Guarantees: every operation costs O(1) in devices; the exposed counters never decrease, whatever a late event
+corrects. Where a correction lowers the true downtime below what was last exposed, the exposed counter stands still
+at that value until the truth catches up (`downtime_floor`).
+
+Not thread-safe: the engine's event loop is the only writer. No clock: times are arguments, in Unix seconds;
+`exposed_at` is the time of the last exposition before a change, 0 if there was none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from exporter.conventions import OUTAGE_BUCKETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.identity import Identity
+    from exporter.timeline import Timeline
+
+
+class Device:
+    """One device. Read it freely; only `Fleet` changes it."""
+
+    __slots__ = (
+        "base_downtime",
+        "base_outages",
+        "downtime_floor",
+        "identity",
+        "identity_at",
+        "observed_from",
+        "slot",
+        "timeline",
+    )
+
+    def __init__(self, identity: Identity, identity_at: int, timeline: Timeline) -> None:
+        self.identity = identity
+        self.identity_at = identity_at
+        """Event time of the event that gave the identity."""
+        self.timeline: Timeline = timeline
+        self.downtime_floor = 0.0
+        """The exposed downtime is never below this."""
+        self.observed_from: float = timeline.first_seen
+        """Since when the device counts in its present group; what it was before stays in the former group's sums."""
+        self.base_downtime = 0.0
+        self.base_outages = 0
+        self.slot = -1
+        """The exposition's place for this device; -1: none."""
+
+    def exposed_downtime(self, now: float) -> float:
+        """Return the counter `device_downtime_seconds_total`: monotone, unlike `timeline.downtime`."""
+        return max(self.downtime_floor, self.timeline.downtime(now))
+
+
+class Group:
+    """The sums over the devices of one engine and business. All sums are exact integers of milliseconds."""
+
+    __slots__ = (
+        "business_id",
+        "closed_ms",
+        "down",
+        "down_since_ms",
+        "downtime_floor_ms",
+        "engine",
+        "future",
+        "observed_floor_ms",
+        "observed_from_ms",
+        "observed_ms",
+        "outages",
+        "up",
+    )
+
+    def __init__(self, engine: str, business_id: str) -> None:
+        self.engine = engine
+        self.business_id = business_id
+        self.up = 0
+        self.down = 0
+        self.outages = 0
+        self.closed_ms = 0  # finished outages, and the frozen sums of devices that left
+        self.down_since_ms = 0  # sum over devices that are down
+        self.observed_ms = 0  # the frozen sums of devices that left
+        self.observed_from_ms = 0  # sum over all devices
+        self.downtime_floor_ms = 0
+        self.observed_floor_ms = 0
+        self.future: set[Device] = set()  # devices with a time ahead of our clock
+
+    def add(self, device: Device, sign: int = 1) -> None:
+        """Count a device in; with sign -1 count the same device, unchanged since, out."""
+        timeline = device.timeline
+        self.outages += sign * (timeline.outages - device.base_outages)
+        self.closed_ms += sign * (timeline.closed_downtime * 1000 - _ms(device.base_downtime))
+        self.observed_from_ms += sign * _ms(device.observed_from)
+        if timeline.up:
+            self.up += sign
+        else:
+            self.down += sign
+            self.down_since_ms += sign * timeline.since * 1000
+
+    def true_downtime_ms(self, now: float) -> int:
+        """Return the summed downtime up to `now` as it is known today; a correction can lower it."""
+        ms = self.closed_ms + self.down * _ms(now) - self.down_since_ms
+        for device in self.future:
+            if not device.timeline.up and device.timeline.since > now:
+                ms += device.timeline.since * 1000 - _ms(now)
+        return ms
+
+    def true_observed_ms(self, now: float) -> int:
+        """Return the summed observed time up to `now`."""
+        ms = self.observed_ms + (self.up + self.down) * _ms(now) - self.observed_from_ms
+        for device in self.future:
+            if device.observed_from > now:
+                ms += _ms(device.observed_from) - _ms(now)
+        return ms
+
+    def downtime(self, now: float) -> float:
+        """Return the counter `fleet_downtime_seconds_total`: monotone."""
+        return max(self.downtime_floor_ms, self.true_downtime_ms(now)) / 1000
+
+    def observed(self, now: float) -> float:
+        """Return the counter `fleet_observed_seconds_total`: monotone."""
+        return max(self.observed_floor_ms, self.true_observed_ms(now)) / 1000
+
+    def hold(self, exposed_at: float) -> None:
+        """Remember what was exposed, so that the change that follows cannot lower a counter."""
+        if exposed_at:
+            self.downtime_floor_ms = max(self.downtime_floor_ms, self.true_downtime_ms(exposed_at))
+            self.observed_floor_ms = max(self.observed_floor_ms, self.true_observed_ms(exposed_at))
+
+    def freeze(self, device: Device, now: float) -> None:
+        """Keep what a device contributed up to `now` when it leaves."""
+        self.closed_ms += _ms(device.timeline.downtime(now)) - _ms(device.base_downtime)
+        self.observed_ms += max(0, _ms(now) - _ms(device.observed_from))
+        self.outages += device.timeline.outages - device.base_outages
+
+
+class OutageHistogram:
+    """Durations of finished outages of one engine: cumulative buckets that never decrease."""
+
+    __slots__ = ("counts", "floor", "floor_sum", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(OUTAGE_BUCKETS) + 1)  # per bucket, not cumulative
+        self.total = 0  # seconds
+        self.floor = [0] * len(self.counts)  # cumulative
+        self.floor_sum = 0
+
+    def change(self, added: Iterable[int], removed: Iterable[int] = ()) -> None:
+        """Count finished outages in, and those that a correction took away out; durations in seconds."""
+        removed = list(removed)
+        if removed:
+            self.floor = self.cumulative()
+            self.floor_sum = max(self.floor_sum, self.total)
+        for durations, sign in ((added, 1), (removed, -1)):
+            for seconds in durations:
+                self.counts[bisect_left(OUTAGE_BUCKETS, seconds)] += sign
+                self.total += sign * seconds
+
+    def cumulative(self) -> list[int]:
+        """Return the exposed cumulative counts, one a bucket of OUTAGE_BUCKETS and the last for +Inf."""
+        running, found = 0, []
+        for count, floor in zip(self.counts, self.floor, strict=True):
+            running += count
+            found.append(max(floor, running))
+        return found
+
+    def exposed_sum(self) -> int:
+        """Return the exposed sum of durations in seconds."""
+        return max(self.floor_sum, self.total)
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """What one journalled event did to one device. `before` or `after` is None where the device was or is unknown."""
+
+    device: Device
+    before: Timeline | None
+    after: Timeline | None
+    received_at: float
+    """When the event reached us, Unix seconds."""
+    live: bool
+    """False while the journal is replayed at start: then nothing must be sent anywhere."""
+
+
+class Fleet:
+    """All devices, groups and histograms."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, Device] = {}
+        self.down: dict[str, Device] = {}
+        self.groups: dict[tuple[str, str], Group] = {}
+        self.histograms: dict[str, OutageHistogram] = {}
+        self.dirty: set[Device] = set()
+        """Devices that changed since the exposition last looked; forgotten ones included (it empties the set)."""
+        self.unsaved: set[str] = set()
+        """Ids of devices that changed since the last checkpoint."""
+        self.newest_event = 0
+        """Event time of the newest device event."""
+
+    def group(self, engine: str, business_id: str) -> Group:
+        """Return the group, made at its first use."""
+        group = self.groups.get((engine, business_id))
+        if group is None:
+            group = self.groups[engine, business_id] = Group(engine, business_id)
+            self.histograms.setdefault(engine, OutageHistogram())
+        return group
+
+    def put(
+        self, identity: Identity, identity_at: int, timeline: Timeline, *, received_at: float, exposed_at: float
+    ) -> Device:
+        """Set a device's timeline, and its identity where `identity_at` is not older than the one it has."""
+        device = self.devices.get(identity.device_id)
+        if device is None:
+            device = Device(identity, identity_at, timeline)
+            self.devices[identity.device_id] = device
+            group = self.group(identity.engine, identity.business_id)
+            group.hold(exposed_at)
+        else:
+            group = self._group_of(device)
+            group.hold(exposed_at)
+            if exposed_at:
+                device.downtime_floor = device.exposed_downtime(exposed_at)
+            group.add(device, -1)
+            if device.observed_from == device.timeline.first_seen:
+                device.observed_from = timeline.first_seen
+            device.timeline = timeline
+            if identity_at >= device.identity_at:
+                group = self._rename(device, group, identity, identity_at, received_at, exposed_at)
+        group.add(device)
+        self._mark(device, group, received_at)
+        return device
+
+    def forget(self, device: Device, *, received_at: float, exposed_at: float) -> None:
+        """Drop a device from the metrics; the sums of its group keep what it contributed."""
+        group = self._group_of(device)
+        group.hold(exposed_at)
+        group.add(device, -1)
+        group.freeze(device, received_at)
+        group.future.discard(device)
+        device_id = device.identity.device_id
+        del self.devices[device_id]
+        self.down.pop(device_id, None)
+        self.dirty.add(device)
+        self.unsaved.add(device_id)
+
+    def restore(self, device: Device) -> None:
+        """Take in a device from a checkpoint, whose sums are restored with it."""
+        self.devices[device.identity.device_id] = device
+        if not device.timeline.up:
+            self.down[device.identity.device_id] = device
+        self.dirty.add(device)
+        self.newest_event = max(self.newest_event, device.timeline.newest)
+
+    def _group_of(self, device: Device) -> Group:
+        return self.group(device.identity.engine, device.identity.business_id)
+
+    def _rename(
+        self, device: Device, group: Group, identity: Identity, identity_at: int, received_at: float, exposed_at: float
+    ) -> Group:
+        """Give a device its newer identity; return its group, which is another one if engine or business changed."""
+        moved = (identity.engine, identity.business_id) != (group.engine, group.business_id)
+        if identity != device.identity:
+            device.identity = identity
+        device.identity_at = identity_at
+        if not moved:
+            return group
+        group.freeze(device, received_at)
+        group.future.discard(device)
+        device.base_downtime = device.timeline.downtime(received_at)
+        device.base_outages = device.timeline.outages
+        device.observed_from = max(device.observed_from, received_at)
+        group = self.group(identity.engine, identity.business_id)
+        group.hold(exposed_at)
+        return group
+
+    def _mark(self, device: Device, group: Group, received_at: float) -> None:
+        timeline, device_id = device.timeline, device.identity.device_id
+        if timeline.up:
+            self.down.pop(device_id, None)
+        else:
+            self.down[device_id] = device
+        if timeline.newest > received_at or device.observed_from > received_at:
+            group.future.add(device)
+        elif group.future:
+            group.future.discard(device)
+        self.newest_event = max(self.newest_event, timeline.newest)
+        self.dirty.add(device)
+        self.unsaved.add(device_id)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,146 @@
+"""The timeline of one device: a pure function of the *set* of its events.
+
+Guarantees: any order of arrival and any duplication of the same events gives the same timeline. Times are event
+times in whole Unix seconds. No clock, no I/O: "now" is an argument.
+
+Rules (DESIGN: events and time):
+- The first event starts the observation; before it the device is unknown and not counted.
+- A repeated kind changes nothing.
+- Two different kinds in one second: the one that changes the current state comes first, so the state after that
+  second is the state before it. With nothing known before, the disconnect comes first.
+- `FORGOTTEN` cuts: only events later than the last cut count.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Kind(IntEnum):
+    """What happened to a device. The values are stored in the journal."""
+
+    DISCONNECTED = 0
+    CONNECTED = 1
+    FORGOTTEN = 2
+
+
+class Timeline(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a device after its events up to and including `newest`. Times and durations in seconds."""
+
+    first_seen: int
+    """Event time of the first event."""
+    newest: int
+    """Event time of the newest event, redundant ones included."""
+    up: bool
+    since: int
+    """Event time of the last change of state."""
+    outages: int
+    """Outages begun. Inserting a late event never lowers it."""
+    closed_downtime: int
+    """The durations of all finished outages, summed."""
+
+    def downtime(self, now: float) -> float:
+        """Seconds of downtime up to `now`, the running outage included; never counts a negative duration."""
+        if self.up or now <= self.since:
+            return self.closed_downtime
+        return self.closed_downtime + (now - self.since)
+
+
+class Outage(msgspec.Struct, frozen=True, gc=False):
+    """One outage, event times in seconds; `end` is None while it runs."""
+
+    start: int
+    end: int | None
+
+
+Event = tuple[int, Kind]
+"""(timestamp in seconds, kind)"""
+
+
+def advance(timeline: Timeline | None, timestamp: int, *, up: bool) -> Timeline:
+    """Return the timeline after one more event that is later than all that it holds.
+
+    Raises ValueError if it is not later: such a device must be folded again from its events.
+    """
+    if timeline is None:
+        return Timeline(timestamp, timestamp, up, timestamp, 0 if up else 1, 0)
+    if timestamp <= timeline.newest:
+        raise ValueError("not later than the newest event")
+    first_seen, since, outages, closed = timeline.first_seen, timeline.since, timeline.outages, timeline.closed_downtime
+    if up == timeline.up:
+        return Timeline(first_seen, timestamp, up, since, outages, closed)
+    if up:
+        return Timeline(first_seen, timestamp, True, timestamp, outages, closed + timestamp - since)
+    return Timeline(first_seen, timestamp, False, timestamp, outages + 1, closed)
+
+
+def _advance_both(timeline: Timeline | None, timestamp: int) -> Timeline:
+    """Return the timeline after a disconnect and a connect in the one second `timestamp`: the state stays."""
+    if timeline is None:
+        return Timeline(timestamp, timestamp, True, timestamp, 1, 0)
+    closed = timeline.closed_downtime if timeline.up else timeline.closed_downtime + timestamp - timeline.since
+    return Timeline(timeline.first_seen, timestamp, timeline.up, timestamp, timeline.outages + 1, closed)
+
+
+def _seconds(events: Iterable[Event], base: Timeline | None) -> tuple[list[tuple[int, set[Kind]]], Timeline | None]:
+    """Group events by second, in order, and apply the last cut to them and to the base."""
+    seconds: dict[int, set[Kind]] = {}
+    for timestamp, kind in events:
+        seconds.setdefault(timestamp, set()).add(kind)
+    cut = max((timestamp for timestamp, kinds in seconds.items() if Kind.FORGOTTEN in kinds), default=None)
+    if cut is None:
+        return sorted(seconds.items()), base
+    return sorted((timestamp, kinds) for timestamp, kinds in seconds.items() if timestamp > cut), None
+
+
+def _history(seconds: list[tuple[int, set[Kind]]], base: Timeline | None) -> Iterator[tuple[Timeline | None, Timeline]]:
+    """Yield (before, after) for each second that has events."""
+    timeline = base
+    for timestamp, kinds in seconds:
+        before = timeline
+        both = len(kinds) > 1
+        timeline = _advance_both(before, timestamp) if both else advance(before, timestamp, up=Kind.CONNECTED in kinds)
+        yield before, timeline
+
+
+def fold(events: Iterable[Event], base: Timeline | None = None) -> Timeline | None:
+    """Return the timeline of a set of events, in any order and however often repeated; None where nothing is known.
+
+    `base` is the timeline up to an earlier second, for devices whose oldest events were pruned; all events must be
+    later than it. A FORGOTTEN event discards the base and every event up to and including its own second.
+    """
+    seconds, start = _seconds(events, base)
+    last = start
+    for _, last in _history(seconds, start):  # noqa: B007 - the last one is the answer
+        pass
+    return last
+
+
+def outages(events: Iterable[Event], base: Timeline | None = None) -> list[Outage]:
+    """Return the outages of a set of events in order; the last one may be running. See `fold` for `base`.
+
+    An outage that runs in `base` is included; those that had finished by then are not known any more.
+    """
+    found: list[Outage] = []
+    seconds, timeline = _seconds(events, base)
+    start = timeline.since if timeline is not None and not timeline.up else None
+    for before, after in _history(seconds, timeline):
+        if after.since != after.newest:
+            continue  # redundant: nothing changed
+        if start is not None:
+            found.append(Outage(start, after.newest))
+            start = None
+        if after.outages > (before.outages if before is not None else 0):
+            if after.up:
+                found.append(Outage(after.newest, after.newest))
+            else:
+                start = after.newest
+    if start is not None:
+        found.append(Outage(start, None))
+    return found
