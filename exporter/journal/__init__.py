@@ -1,0 +1,1 @@
+"""The journal: what was acknowledged, durably, in order of arrival."""

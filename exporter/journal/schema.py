@@ -1,0 +1,47 @@
+"""The SQLite schema: a list of forward migrations. `PRAGMA user_version` counts those that were applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.errors import ConfigError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MIGRATIONS: Final = (
+    # 1: events, checkpoints, blindness, quarantine
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE device (id INTEGER PRIMARY KEY, device_id TEXT NOT NULL UNIQUE, identity INTEGER, base TEXT);
+    CREATE TABLE identity (
+        id INTEGER PRIMARY KEY, device_id TEXT NOT NULL, device_name TEXT NOT NULL, engine TEXT NOT NULL,
+        channel_id TEXT NOT NULL, channel_name TEXT NOT NULL, business_id TEXT NOT NULL, business_name TEXT NOT NULL,
+        user_id TEXT NOT NULL, user_name TEXT NOT NULL);
+    CREATE INDEX identity_device ON identity (device_id);
+    CREATE TABLE event (
+        seq INTEGER PRIMARY KEY, device INTEGER NOT NULL, timestamp INTEGER NOT NULL, kind INTEGER NOT NULL,
+        identity INTEGER NOT NULL, received_ms INTEGER NOT NULL, exposed_ms INTEGER NOT NULL);
+    CREATE UNIQUE INDEX event_identity ON event (device, timestamp, kind);
+    CREATE TABLE saved_device (device INTEGER PRIMARY KEY, state TEXT NOT NULL);
+    CREATE TABLE saved_group (engine TEXT, business_id TEXT, state TEXT NOT NULL,
+        PRIMARY KEY (engine, business_id)) WITHOUT ROWID;
+    CREATE TABLE saved_histogram (engine TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE blind (start_ms INTEGER PRIMARY KEY, end_ms INTEGER NOT NULL);
+    CREATE TABLE quarantine (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, received_ms INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
+        digest TEXT NOT NULL UNIQUE, payload BLOB, times INTEGER NOT NULL);
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, each migration in one transaction. ConfigError if the file is of a newer version."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise ConfigError(
+            f"storage.url: the database has schema version {version}, this program knows up to {len(MIGRATIONS)}; "
+            "use the version that wrote it, or a newer one"
+        )
+    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {migration} PRAGMA user_version = {number}; COMMIT;")

@@ -1,0 +1,366 @@
+"""The journal in one SQLite file: WAL, synchronous=FULL, so that a commit is on disk when it returns.
+
+The hot statement, the append, is a single INSERT over a JSON array: the whole batch, its fsync included, runs in one
+call into SQLite with the interpreter lock released, so that a commit does not stall the event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import sqlite3
+import sys
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from exporter.errors import ConfigError, JournalUnavailable
+from exporter.identity import Identity
+from exporter.journal.records import (
+    Appended,
+    Blind,
+    Checkpoint,
+    DeviceHistory,
+    Record,
+    SavedDevice,
+    SavedGroup,
+    SavedHistogram,
+)
+from exporter.journal.schema import migrate
+from exporter.timeline import Kind, Timeline, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+    from pathlib import Path
+
+    from exporter.journal.records import Append
+
+QUARANTINE_LIMIT = 1000
+PRUNE_DEVICES = 200  # device rows folded per transaction: keeps the writer free for appends
+
+_APPEND = """
+INSERT OR IGNORE INTO event (seq, device, timestamp, kind, identity, received_ms, exposed_ms)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'), json_extract(value, '$[6]')
+FROM json_each(?)
+"""
+_RECORDS = """
+SELECT e.seq, e.timestamp, e.kind, e.received_ms, e.exposed_ms, i.device_id, i.device_name, i.engine, i.channel_id,
+       i.channel_name, i.business_id, i.business_name, i.user_id, i.user_name
+FROM event e JOIN identity i ON i.id = e.identity WHERE e.seq > ? ORDER BY e.seq
+"""
+_IDENTITY = "device_id, device_name, engine, channel_id, channel_name, business_id, business_name, user_id, user_name"
+
+_encode = msgspec.json.encode
+_State = TypeVar("_State", SavedDevice, SavedGroup, SavedHistogram)
+
+
+def storage_path(url: str) -> str:
+    """Return the file of a storage URL `sqlite:///relative` or `sqlite:////absolute`. ConfigError for anything else."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or len(url) == len(prefix):
+        raise ConfigError(f"storage.url: expected sqlite:///PATH, got {url!r}")
+    return url[len(prefix) :]
+
+
+class SqliteJournal:
+    """`Journal` (see there) on one file. A lock file beside it keeps a second writer away."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = _lock(path)
+        self._connection: sqlite3.Connection | None = None
+        self._devices: dict[str, tuple[int, Identity, int]] = {}  # device id: row, newest identity, its row
+        self._next_seq = 0
+        self._open()
+
+    def append(self, batch: Sequence[Append]) -> list[Appended]:
+        """Append in one transaction (see `Journal`)."""
+        with self._guard() as connection:
+            first = self._next_seq
+            unknown = [append.record.identity for append in batch if self._is_unknown(append.record.identity)]
+            fresh: set[str] = set()
+            if unknown:
+                connection.execute("BEGIN IMMEDIATE")
+                fresh = self._add_identities(connection, unknown)
+            rows = []
+            for seq, (record, _) in enumerate(batch, first):
+                device, _, identity = self._devices[record.identity.device_id]
+                rows.append(
+                    (seq, device, record.timestamp, record.kind, identity, record.received_ms, record.exposed_ms)
+                )
+            inserted = connection.execute(_APPEND, (_encode(rows).decode(),)).rowcount
+            if unknown:
+                connection.execute("COMMIT")
+            self._next_seq = first + len(batch)
+            kept: Container[int] = range(first, self._next_seq)
+            if inserted < len(batch):
+                kept = {row[0] for row in connection.execute("SELECT seq FROM event WHERE seq >= ?", (first,))}
+            return [self._appended(seq, append, kept, fresh) for seq, append in enumerate(batch, first)]
+
+    def _appended(self, seq: int, append: Append, kept: Container[int], fresh: set[str]) -> Appended:
+        if seq not in kept:
+            return Appended(0, None)
+        device_id = append.record.identity.device_id
+        if not append.late or device_id in fresh:
+            return Appended(seq, None)
+        return Appended(seq, self.history(device_id, seq))
+
+    def records_after(self, seq: int) -> Iterator[tuple[int, Record]]:
+        """Yield records in order (see `Journal`)."""
+        with self._guard() as connection:
+            for row in connection.execute(_RECORDS, (seq,)):
+                yield row[0], Record(Identity(*row[5:]), row[1], Kind(row[2]), row[3], row[4])
+
+    def history(self, device_id: str, seq: int | None = None) -> DeviceHistory:
+        """Return a device's events (see `Journal`)."""
+        with self._guard() as connection:
+            row = connection.execute("SELECT id, base FROM device WHERE device_id = ?", (device_id,)).fetchone()
+            if row is None:
+                return DeviceHistory([], None)
+            events = connection.execute(
+                "SELECT timestamp, kind FROM event WHERE device = ? AND seq <= ?",
+                (row[0], self._next_seq if seq is None else seq),
+            )
+            return DeviceHistory([(timestamp, Kind(kind)) for timestamp, kind in events], _base(row[1]))
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Merge a checkpoint (see `Journal`)."""
+        with self._transaction() as connection:
+            devices = [(self._devices[state.device_id][0], _encode(state).decode()) for state in checkpoint.devices]
+            forgotten = [self._devices[device_id][0] for device_id in checkpoint.forgotten]
+            groups = [(state.engine, state.business_id, _encode(state).decode()) for state in checkpoint.groups]
+            histograms = [(state.engine, _encode(state).decode()) for state in checkpoint.histograms]
+            _replace(connection, "saved_device", 2, devices)
+            _replace(connection, "saved_group", 3, groups)
+            _replace(connection, "saved_histogram", 2, histograms)
+            connection.execute(
+                "DELETE FROM saved_device WHERE device IN (SELECT value FROM json_each(?))",
+                (_encode(forgotten).decode(),),
+            )
+            _set_meta(connection, "checkpoint_seq", checkpoint.seq)
+            _set_meta(connection, "checkpoint_ms", checkpoint.saved_ms)
+
+    def load(self) -> Checkpoint | None:
+        """Return the saved state (see `Journal`)."""
+        with self._guard() as connection:
+            seq = _meta(connection, "checkpoint_seq")
+            if seq is None:
+                return None
+            return Checkpoint(
+                seq,
+                _meta(connection, "checkpoint_ms") or 0,
+                _states(connection, "saved_device", SavedDevice),
+                [],
+                _states(connection, "saved_group", SavedGroup),
+                _states(connection, "saved_histogram", SavedHistogram),
+            )
+
+    def identities(self) -> Iterator[Identity]:
+        """Yield the newest identity of every device (see `Journal`)."""
+        return (identity for _, identity, _ in self._devices.values())
+
+    def heartbeat(self, now_ms: int, exposed_until_ms: int, retry_span_ms: int) -> Blind | None:
+        """Note that we hear events (see `Journal`)."""
+        with self._transaction() as connection:
+            last = _meta(connection, "heartbeat_ms")
+            _set_meta(connection, "heartbeat_ms", now_ms)
+            _set_meta(connection, "exposed_until_ms", max(exposed_until_ms, _meta(connection, "exposed_until_ms") or 0))
+            if last is None or now_ms - last <= retry_span_ms:
+                return None
+            end = now_ms - retry_span_ms
+            connection.execute("INSERT OR REPLACE INTO blind VALUES (?, ?)", (last, end))
+            return Blind(last / 1000, end / 1000)
+
+    def exposed_until_ms(self) -> int:
+        """Return the lease (see `Journal`)."""
+        with self._guard() as connection:
+            return _meta(connection, "exposed_until_ms") or 0
+
+    def blind_intervals(self) -> list[Blind]:
+        """Return all blind intervals (see `Journal`)."""
+        with self._guard() as connection:
+            rows = connection.execute("SELECT start_ms, end_ms FROM blind ORDER BY start_ms")
+            return [Blind(start / 1000, end / 1000) for start, end in rows]
+
+    def quarantine(self, now_ms: int, code: str, message: str, payload: bytes | None, digest: str) -> int:
+        """Keep a rejected body (see `Journal`)."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO quarantine (received_ms, code, message, digest, payload, times) VALUES (?, ?, ?, ?, ?, 1) "
+                "ON CONFLICT (digest) DO UPDATE SET times = times + 1, received_ms = excluded.received_ms",
+                (now_ms, code, message, digest, payload),
+            )
+            connection.execute(
+                "DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?", (QUARANTINE_LIMIT,)
+            )
+            count: int = connection.execute("SELECT count(*) FROM quarantine").fetchone()[0]
+            return count
+
+    def prune(self, before: int, first_device: int) -> int | None:
+        """Fold old events into bases (see `Journal`). Only events that a checkpoint covers are touched."""
+        last_device = first_device + PRUNE_DEVICES
+        with self._transaction() as connection:
+            _set_meta(connection, "pruned_before", max(before, _meta(connection, "pruned_before") or 0))
+            checkpoint = _meta(connection, "checkpoint_seq") or 0
+            span = (first_device, last_device, before, checkpoint)
+            where = "device >= ? AND device < ? AND timestamp < ? AND seq <= ?"
+            events: dict[int, list[tuple[int, Kind]]] = {}
+            query = f"SELECT device, timestamp, kind FROM event WHERE {where}"  # noqa: S608 - a constant
+            for device, timestamp, kind in connection.execute(query, span):
+                events.setdefault(device, []).append((timestamp, Kind(kind)))
+            for device, old in events.items():
+                base = connection.execute("SELECT base FROM device WHERE id = ?", (device,)).fetchone()[0]
+                state = _encode(fold(old, _base(base))).decode()
+                connection.execute("UPDATE device SET base = ? WHERE id = ?", (state, device))
+            connection.execute(f"DELETE FROM event WHERE {where}", span)  # noqa: S608 - a constant
+            newest = connection.execute("SELECT max(id) FROM device").fetchone()[0] or 0
+        return last_device if last_device <= newest else None
+
+    def pruned_before(self) -> int:
+        """Return the horizon of retention (see `Journal`)."""
+        with self._guard() as connection:
+            return _meta(connection, "pruned_before") or 0
+
+    def close(self) -> None:
+        """Close the file and release its lock."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._lock.close()
+
+    # -- the connection ---------------------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(self._path)
+        try:
+            migrate(connection)
+            self._next_seq = _next_seq(connection)
+            self._devices = {
+                row[2]: (row[0], _identity(row[2:]), row[1])
+                for row in connection.execute(
+                    "SELECT d.id, d.identity, i.device_id, i.device_name, i.engine, i.channel_id, i.channel_name, "
+                    "i.business_id, i.business_name, i.user_id, i.user_name "
+                    "FROM device d JOIN identity i ON i.id = d.identity"
+                )
+            }
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection; on any failure of SQLite drop it, so that the next call starts from the file."""
+        try:
+            yield self._connection or self._open()
+        except sqlite3.Error as error:
+            if self._connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.close()  # rolls back
+                self._connection = None
+            raise JournalUnavailable(f"{self._path}: {error}") from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._guard() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    def _is_unknown(self, identity: Identity) -> bool:
+        known = self._devices.get(identity.device_id)
+        return known is None or known[1] != identity
+
+    def _add_identities(self, connection: sqlite3.Connection, identities: list[Identity]) -> set[str]:
+        """Give rows to new devices and new identities; return the ids of the new devices."""
+        fresh = set()
+        for identity in identities:
+            if not self._is_unknown(identity):
+                continue  # twice in one batch
+            values = msgspec.structs.astuple(identity)
+            conditions = _IDENTITY.replace(",", " = ? AND") + " = ?"
+            query = f"SELECT id FROM identity WHERE {conditions}"  # noqa: S608 - made of constants
+            row = connection.execute(query, values).fetchone()
+            if row is None:
+                places = ", ".join("?" * len(values))
+                statement = f"INSERT INTO identity ({_IDENTITY}) VALUES ({places})"  # noqa: S608 - made of constants
+                row = (connection.execute(statement, values).lastrowid,)
+            device_id = identity.device_id
+            known = self._devices.get(device_id)
+            if known is None:
+                fresh.add(device_id)
+                device = connection.execute("INSERT INTO device (device_id) VALUES (?)", (device_id,)).lastrowid or 0
+            else:
+                device = known[0]
+            connection.execute("UPDATE device SET identity = ? WHERE id = ?", (row[0], device))
+            self._devices[device_id] = (device, identity, row[0])
+        return fresh
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the file in autocommit mode, WAL and full synchronisation. sqlite3.Error where that fails."""
+    mode = "ro" if read_only else "rwc"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=2
+    )
+    try:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -32768")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _lock(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(path.name + ".lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"storage.url: cannot write beside {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigError(f"storage.url: another exporter is using {path}") from error
+    return lock
+
+
+def _replace(connection: sqlite3.Connection, table: str, columns: int, rows: list[tuple[Any, ...]]) -> None:
+    values = ", ".join(f"json_extract(value, '$[{column}]')" for column in range(columns))
+    statement = f"INSERT OR REPLACE INTO {table} SELECT {values} FROM json_each(?)"  # noqa: S608 - constants
+    connection.execute(statement, (_encode(rows).decode(),))
+
+
+def _states(connection: sqlite3.Connection, table: str, kind: type[_State]) -> list[_State]:
+    decode = msgspec.json.Decoder(kind).decode
+    rows = connection.execute(f"SELECT state FROM {table}")  # noqa: S608 - a constant
+    return [decode(row[0]) for row in rows]
+
+
+def _identity(row: tuple[str, ...]) -> Identity:
+    """Share the strings that many devices have in common."""
+    return Identity(row[0], row[1], *map(sys.intern, row[2:]))
+
+
+def _base(text: str | None) -> Timeline | None:
+    return msgspec.json.decode(text, type=Timeline | None) if text else None
+
+
+def _meta(connection: sqlite3.Connection, key: str) -> int | None:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def _set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _next_seq(connection: sqlite3.Connection) -> int:
+    """One more than any record had, pruned ones included: a checkpoint may be newer than the last event left."""
+    newest = connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
+    return max(newest, _meta(connection, "checkpoint_seq") or 0) + 1
