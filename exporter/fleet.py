@@ -197,6 +197,7 @@ class Fleet:
         """Devices that changed since the exposition last looked; forgotten ones included (it empties the set)."""
         self.unsaved: set[str] = set()
         """Ids of devices that changed since the last checkpoint."""
+        self.unsaved_groups: set[Group] = set()
         self.newest_event = 0
         """Event time of the newest device event."""
 
@@ -205,8 +206,12 @@ class Fleet:
         group = self.groups.get((engine, business_id))
         if group is None:
             group = self.groups[engine, business_id] = Group(engine, business_id)
-            self.histograms.setdefault(engine, OutageHistogram())
+            self.histogram(engine)
         return group
+
+    def histogram(self, engine: str) -> OutageHistogram:
+        """Return the engine's outage durations, made at their first use."""
+        return self.histograms.setdefault(engine, OutageHistogram())
 
     def put(
         self, identity: Identity, identity_at: int, timeline: Timeline, *, received_at: float, exposed_at: float
@@ -236,6 +241,7 @@ class Fleet:
     def forget(self, device: Device, *, received_at: float, exposed_at: float) -> None:
         """Drop a device from the metrics; the sums of its group keep what it contributed."""
         group = self._group_of(device)
+        self.unsaved_groups.add(group)
         group.hold(exposed_at)
         group.add(device, -1)
         group.freeze(device, received_at)
@@ -246,9 +252,11 @@ class Fleet:
         self.dirty.add(device)
         self.unsaved.add(device_id)
 
-    def restore(self, device: Device) -> None:
-        """Take in a device from a checkpoint, whose sums are restored with it."""
+    def restore(self, device: Device, saved_ms: int) -> None:
+        """Take in a device from a checkpoint of that time, whose group sums are restored by the caller."""
         self.devices[device.identity.device_id] = device
+        if max(device.timeline.newest, device.observed_from) * 1000 > saved_ms:
+            self._group_of(device).future.add(device)
         if not device.timeline.up:
             self.down[device.identity.device_id] = device
         self.dirty.add(device)
@@ -267,6 +275,7 @@ class Fleet:
         device.identity_at = identity_at
         if not moved:
             return group
+        self.unsaved_groups.add(group)
         group.freeze(device, received_at)
         group.future.discard(device)
         device.base_downtime = device.timeline.downtime(received_at)
@@ -289,6 +298,7 @@ class Fleet:
         self.newest_event = max(self.newest_event, timeline.newest)
         self.dirty.add(device)
         self.unsaved.add(device_id)
+        self.unsaved_groups.add(group)
 
 
 def _ms(seconds: float) -> int:

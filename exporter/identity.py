@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, array_like=True):
     """Ids and names of a device, its channel, business and user. Ids never contain control characters."""
 
     device_id: str

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
-from exporter.timeline import Timeline
+from exporter.identity import Identity
+from exporter.timeline import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from exporter.identity import Identity
-    from exporter.timeline import Event, Kind, Outage
+    from exporter.timeline import Event, Kind, Timeline
 
 
 class Record(NamedTuple):
@@ -52,9 +52,9 @@ class Appended(NamedTuple):
 
 
 class SavedDevice(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A device in a checkpoint. Times in seconds unless named otherwise."""
+    """A device in a checkpoint (see `fleet.Device`). Times in seconds."""
 
-    device_id: str
+    identity: Identity
     identity_at: int
     first_seen: int
     newest: int

@@ -41,7 +41,8 @@ PRUNE_DEVICES = 200  # device rows folded per transaction: keeps the writer free
 _APPEND = """
 INSERT OR IGNORE INTO event (seq, device, timestamp, kind, identity, received_ms, exposed_ms)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'), json_extract(value, '$[6]')
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+       json_extract(value, '$[6]')
 FROM json_each(?)
 """
 _RECORDS = """
@@ -127,7 +128,9 @@ class SqliteJournal:
     def save(self, checkpoint: Checkpoint) -> None:
         """Merge a checkpoint (see `Journal`)."""
         with self._transaction() as connection:
-            devices = [(self._devices[state.device_id][0], _encode(state).decode()) for state in checkpoint.devices]
+            devices = [
+                (self._devices[state.identity.device_id][0], _encode(state).decode()) for state in checkpoint.devices
+            ]
             forgotten = [self._devices[device_id][0] for device_id in checkpoint.forgotten]
             groups = [(state.engine, state.business_id, _encode(state).decode()) for state in checkpoint.groups]
             histograms = [(state.engine, _encode(state).decode()) for state in checkpoint.histograms]
