@@ -1,0 +1,1 @@
+"""Exact availability from the journal: the arithmetic, and the `report` command that prints it."""
