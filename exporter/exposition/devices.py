@@ -1,0 +1,141 @@
+"""The families of devices: a snapshot of the fleet that is brought up to date at the start of each scrape.
+
+Guarantees: a device is never half updated, and appears once in every family or in none; a change that arrives while
+a scrape is rendered waits for the next one. A scrape that is cut off loses no change.
+
+The downtime of a device that is down moves with the clock: its line is not in the table but made anew each time.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from exporter import conventions as names
+from exporter.exposition.lines import Family, label_writer, tail, tail_of_seconds
+from exporter.exposition.table import Column, Table
+
+if TYPE_CHECKING:
+    from exporter.exposition.pace import Pace
+    from exporter.exposition.scrape import Scrape
+    from exporter.fleet import Device, Fleet
+    from exporter.identity import Identity
+
+FAMILIES: Final = (
+    Family(names.DEVICE_UP, "gauge", names.HELP[names.DEVICE_UP]),
+    Family(names.DEVICE_DISCONNECTS, "counter", names.HELP[names.DEVICE_DISCONNECTS]),
+    Family(names.DEVICE_DOWNTIME, "counter", names.HELP[names.DEVICE_DOWNTIME]),
+    Family(names.DEVICE_STATE_CHANGE, "gauge", names.HELP[names.DEVICE_STATE_CHANGE]),
+    Family(names.DEVICE_FIRST_SEEN, "gauge", names.HELP[names.DEVICE_FIRST_SEEN]),
+    Family(names.DEVICE_INFO, "gauge", names.HELP[names.DEVICE_INFO]),
+)
+_UP, _DISCONNECTS, _DOWNTIME, _STATE_CHANGE, _FIRST_SEEN, _INFO = range(len(FAMILIES))
+_COLUMNS: Final = tuple(Column(family.name.encode(), whole=family.name == names.DEVICE_INFO) for family in FAMILIES)
+_LABELS: Final = sorted(names.DEVICE_LABELS)
+_INFO_LABELS: Final = sorted(names.INFO_LABELS)
+
+
+class _Down(NamedTuple):
+    """A device that is down, as of the snapshot."""
+
+    labels: bytes
+    floor: float
+    closed: int
+    since: int
+
+
+class DeviceFamilies:
+    """The table of all devices, and what is known of those that are down."""
+
+    def __init__(self, fleet: Fleet, rows: int) -> None:
+        self._fleet = fleet
+        self._table = Table(_COLUMNS, rows)
+        self._identities: list[Identity | None] = []
+        self._down: dict[int, _Down] = {}
+        self._pending: set[Device] = set()
+        self._labels_of = attrgetter(*_LABELS)
+        self._info_of = attrgetter(*_INFO_LABELS)
+        self._write_labels = label_writer(_LABELS)
+        self._write_info = label_writer(_INFO_LABELS)
+
+    async def update(self, pace: Pace) -> None:
+        """Take over what changed in the fleet."""
+        if self._pending:
+            self._pending |= self._fleet.dirty
+        else:
+            self._pending = self._fleet.dirty
+        self._fleet.dirty = set()
+        pending, update = self._pending, self._update
+        while pending:
+            update(pending.pop())
+            if pace.spent():
+                await pace.rest()
+
+    async def render(self, scrape: Scrape) -> None:
+        """Write all device families."""
+        for column, family in enumerate(FAMILIES):
+            scrape.header(family)
+            await scrape.column(self._table, column)
+            if column == _DOWNTIME:
+                await self._render_down(scrape)
+
+    def labels(self, device: Device) -> bytes:
+        """Return a device's labels as of the snapshot, b"" if it is not part of it."""
+        if device.slot < 0:
+            return b""
+        block, row = self._table.place(device.slot)
+        return block.labels(row)
+
+    async def _render_down(self, scrape: Scrape) -> None:
+        name, now, pace = _COLUMNS[_DOWNTIME].name, scrape.now, scrape.pace
+        for labels, floor, closed, since in self._down.values():
+            scrape.write(name, labels, tail_of_seconds(max(floor, closed + max(0, now - since))))
+            if pace.spent():
+                await pace.rest()
+
+    def _update(self, device: Device) -> None:
+        if self._fleet.devices.get(device.identity.device_id) is not device:
+            self._drop(device)
+            return
+        if device.slot < 0:
+            device.slot = self._table.take()
+            if device.slot >= len(self._identities):
+                self._identities += [None] * (device.slot + 1 - len(self._identities))
+        self._update_identity(device)
+        self._update_values(device)
+
+    def _update_identity(self, device: Device) -> None:
+        slot, identity = device.slot, device.identity
+        if self._identities[slot] is identity:
+            return
+        self._identities[slot] = identity
+        block, row = self._table.place(slot)
+        labels = self._write_labels(self._labels_of(identity))
+        if labels != block.labels(row):
+            block.relabel(row, labels)
+        block.set(row, _INFO, b"%b%b 1.0\n" % (_COLUMNS[_INFO].name, self._write_info(self._info_of(identity))))
+
+    def _update_values(self, device: Device) -> None:
+        slot, timeline = device.slot, device.timeline
+        block, row = self._table.place(slot)
+        since = tail(timeline.since)
+        block.set(row, _UP, tail(timeline.up))
+        block.set(row, _DISCONNECTS, tail(timeline.outages))
+        block.set(row, _STATE_CHANGE, since)
+        block.set(row, _FIRST_SEEN, since if timeline.first_seen == timeline.since else tail(timeline.first_seen))
+        if timeline.up:
+            self._down.pop(slot, None)
+            downtime = tail_of_seconds(max(device.downtime_floor, timeline.closed_downtime))
+        else:
+            self._down[slot] = _Down(block.labels(row), device.downtime_floor, timeline.closed_downtime, timeline.since)
+            downtime = b""
+        block.set(row, _DOWNTIME, downtime)
+
+    def _drop(self, device: Device) -> None:
+        slot = device.slot
+        if slot < 0:
+            return
+        device.slot = -1
+        self._table.release(slot)
+        self._identities[slot] = None
+        self._down.pop(slot, None)
