@@ -27,6 +27,7 @@ FLEET_OUTAGE_DURATION: Final = "fleet_outage_duration_seconds"
 POLICY_ALERT_AFTER: Final = "policy_alert_after_seconds"
 POLICY_ESCALATE_AFTER: Final = "policy_escalate_after_seconds"
 POLICY_OBJECTIVE: Final = "policy_slo_objective_ratio"
+POLICY_SEVERITY: Final = "policy_severity_info"
 
 HELP: Final = {
     DEVICE_UP: "Whether the device is connected (1) or disconnected (0).",
@@ -48,6 +49,7 @@ HELP: Final = {
     POLICY_ALERT_AFTER: "How long a device must be down before it alerts.",
     POLICY_ESCALATE_AFTER: "How long a device must be down before management is told.",
     POLICY_OBJECTIVE: "Availability objective.",
+    POLICY_SEVERITY: "Severity of alerts about devices of the engine; always 1, the severity is a label.",
 }
 
 OUTAGE_BUCKETS: Final = (1.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10800.0, 21600.0, 43200.0, 86400.0)
