@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator
 
-LEVELS: Final = ("debug", "info", "warn", "error")
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 FORMATS: Final = ("logfmt", "json")
 
 _LEVEL_NAMES: Final = {
@@ -37,10 +43,14 @@ _LEVEL_NAMES: Final = {
 _BARE: Final = re.compile(r"[A-Za-z0-9_.:/@+,~%()*\[\]-]+")
 _KEY_BREAKERS: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _RESERVED: Final = frozenset(("time", "level", "logger", "msg"))
+_STANDARD: Final = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "fields"))
 
 
 def fields(**values: object) -> dict[str, Any]:
-    """Return the `extra` argument of a logging call that carries these values as fields."""
+    """Return the `extra` argument of a logging call that carries these values as fields.
+
+    A plain `extra` works, too, but logging refuses some keys there, `name` among them.
+    """
     return {"fields": values}
 
 
@@ -57,7 +67,7 @@ def setup(level: str = "info", format: str = "logfmt", stream: TextIO | None = N
     handler.setFormatter(JsonFormatter() if format == "json" else LogfmtFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel({"warn": logging.WARNING}.get(level) or level.upper())
+    root.setLevel(LEVELS[level])
     logging.captureWarnings(True)
     # The loop's own debug lines and the access log are not ours to repeat.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
@@ -65,7 +75,7 @@ def setup(level: str = "info", format: str = "logfmt", stream: TextIO | None = N
 
 
 class LogfmtFormatter(logging.Formatter):
-    """`time=… level=… logger=… msg=… key=value …`"""
+    """Lines such as `time=… level=… logger=… msg=… key=value …`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one logfmt line."""
@@ -85,6 +95,9 @@ def _pairs(formatter: logging.Formatter, record: logging.LogRecord) -> Iterator[
     yield "level", _LEVEL_NAMES.get(record.levelno, "info")
     yield "logger", record.name
     yield "msg", record.getMessage()
+    for key, value in vars(record).items():
+        if key not in _STANDARD:
+            yield _key(key), value
     for key, value in getattr(record, "fields", {}).items():
         yield _key(key), value
     if record.exc_info:

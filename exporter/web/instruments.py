@@ -1,0 +1,66 @@
+"""The listeners' metrics: children looked up once, so that counting a request costs next to nothing.
+
+A counter that appears only at its first increment hides that increment from `increase()`, so all known pairs of
+labels exist from the start at 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter
+
+from exporter.conventions import EVENT_TYPES, OTHER_EVENT, OUTCOMES, SELF_PREFIX
+
+if TYPE_CHECKING:
+    from exporter.selfmetrics import SelfMetrics
+
+LISTENERS: Final = ("public", "admin")
+CLOSE_REASONS: Final = ("slow_head", "stalled", "evicted", "refused")
+_USUAL_CODES: Final = {"public": (200, 400, 401, 503), "admin": (200,)}
+
+
+class WebInstruments:
+    """Implements RequestMetrics."""
+
+    def __init__(self, metrics: SelfMetrics) -> None:
+        names = (*EVENT_TYPES, OTHER_EVENT)
+        self._events = {(name, out): metrics.events.labels(name, out) for name in names for out in OUTCOMES}
+        self._requests = metrics.requests
+        self._durations = {
+            (listener, code): metrics.requests.labels(listener, str(code))
+            for listener, codes in _USUAL_CODES.items()
+            for code in codes
+        }
+        self._scrapes = metrics.scrapes
+        self._last_event = metrics.last_event
+        connections = Counter(
+            f"{SELF_PREFIX}_connections_closed_total",
+            "Connections closed or refused to protect a listener.",
+            ("listener", "reason"),
+            registry=metrics.registry,
+        )
+        self._connections = {(name, why): connections.labels(name, why) for name in LISTENERS for why in CLOSE_REASONS}
+
+    def event(self, event: str, outcome: str) -> None:
+        """Count one webhook request."""
+        self._events[event, outcome].inc()
+
+    def heard(self, now: float) -> None:
+        """Remember when the last authenticated event came."""
+        self._last_event.set(now)
+
+    def request(self, listener: str, code: int, seconds: float) -> None:
+        """Count one answered request."""
+        child = self._durations.get((listener, code))
+        if child is None:
+            child = self._durations[listener, code] = self._requests.labels(listener, str(code))
+        child.observe(seconds)
+
+    def scrape(self, seconds: float) -> None:
+        """Count one rendered scrape."""
+        self._scrapes.observe(seconds)
+
+    def connection(self, listener: str, reason: str) -> None:
+        """Count one connection that was closed or refused."""
+        self._connections[listener, reason].inc()

@@ -1,0 +1,41 @@
+"""Requests that another web site made a browser send: refused where they would change something.
+
+The admin listener has no cookies, but inside a private network being reachable is authority enough, and a browser
+sends basic-auth credentials on its own. Programs send neither header and are let through. This is no protection
+against a DNS name that is rebound to this machine: see docs/api.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from exporter.web import answers
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+_SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+def same_origin_only(external_url: str | None = None) -> Middleware:
+    """Return the middleware; a page of `external_url`, where a proxy shows us, counts as our own."""
+    external = urlsplit(external_url).netloc.lower() if external_url else None
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method in _SAFE or _is_own(request, external):
+            return await handler(request)
+        return answers.error(403, "cross_origin", "requests from other web sites may not change anything")
+
+    return check
+
+
+def _is_own(request: web.Request, external: str | None) -> bool:
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+    host = urlsplit(origin).netloc.lower()
+    return bool(host) and host in (request.host.lower(), external)

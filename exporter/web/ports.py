@@ -1,0 +1,92 @@
+"""What the web side needs of the rest, as protocols: the engine, the exposition, the settings and the counters.
+
+Times are Unix seconds. Every method that may raise says which typed error callers must expect.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.events import DeviceEvent
+    from exporter.fleet import Fleet
+    from exporter.timeline import Outage
+
+
+class EnginePort(Protocol):
+    """The single writer."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """All devices in memory; read only."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Unix seconds; never runs backwards."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the journal is loaded."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the writer lives."""
+
+    async def submit(self, event: DeviceEvent) -> str:
+        """Return the outcome once the event is on disk; raises JournalUnavailable, Overloaded or InvalidEvent."""
+
+    async def forget(self, device_id: str) -> bool:
+        """Drop a device durably; False if it is unknown; raises JournalUnavailable or Overloaded."""
+
+    async def quarantine(self, code: str, message: str, payload: bytes | None, digest: str) -> None:
+        """Keep a refused body, redacted; raises JournalUnavailable or Overloaded."""
+
+    async def before_scrape(self) -> float:
+        """Return the time to expose at."""
+
+    async def outages(self, device_id: str) -> list[Outage] | None:
+        """Return the corrected outages of a device; None if it is unknown."""
+
+
+class ExpositionPort(Protocol):
+    """Renders all metrics."""
+
+    async def render(self, now: float, *, openmetrics: bool, gzip: bool) -> list[bytes] | bytes:
+        """Return the body, in parts or whole, already compressed if `gzip`."""
+
+
+class WebhookSettings(Protocol):
+    """The `webhook` section of the configuration. Read anew for each request, so that a reload takes effect."""
+
+    @property
+    def secret(self) -> str:
+        """What the Authorization header must hold; an empty one refuses everything."""
+
+    @property
+    def max_body(self) -> int:
+        """Bytes."""
+
+    @property
+    def max_future_skew(self) -> float:
+        """Seconds."""
+
+
+class RequestMetrics(Protocol):
+    """Counts what the listeners do. All calls must be cheap: they are on the webhook's path."""
+
+    def event(self, event: str, outcome: str) -> None:
+        """Count one webhook request; both values are from conventions.py."""
+
+    def heard(self, now: float) -> None:
+        """Remember when the last valid event came, Unix seconds."""
+
+    def request(self, listener: str, code: int, seconds: float) -> None:
+        """Count one answered request of the listener `public` or `admin`."""
+
+    def scrape(self, seconds: float) -> None:
+        """Count one rendered scrape."""
+
+    def connection(self, listener: str, reason: str) -> None:
+        """Count one connection that was closed or refused to protect the listener."""

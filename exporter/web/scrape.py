@@ -1,0 +1,43 @@
+"""`GET /metrics`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from exporter.exposition.negotiate import negotiate
+from exporter.web import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from exporter.web.ports import EnginePort, ExpositionPort, RequestMetrics
+
+
+def scrape_handler(
+    engine: EnginePort, exposition: ExpositionPort, metrics: RequestMetrics
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Return the handler that renders all metrics in the format that the scraper asks for."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        started = time.perf_counter()
+        now = await engine.before_scrape()
+        chosen = negotiate(request.headers.get("Accept"), request.headers.get("Accept-Encoding"))
+        rendered = await exposition.render(now, openmetrics=chosen.openmetrics, gzip=chosen.gzip)
+        metrics.scrape(time.perf_counter() - started)
+        parts = [rendered] if isinstance(rendered, bytes) else rendered
+        response = web.StreamResponse(headers={**answers.HEADERS, "Vary": "Accept, Accept-Encoding"})
+        response.headers["Content-Type"] = chosen.content_type
+        if chosen.gzip:
+            response.headers["Content-Encoding"] = "gzip"
+        response.content_length = sum(map(len, parts))
+        await response.prepare(request)
+        if request.method != "HEAD":
+            for part in parts:
+                await response.write(part)
+        await response.write_eof()
+        return response
+
+    return handle
