@@ -171,11 +171,18 @@ _TYPE_OF: Final[dict[type, str]] = {
     _AiOut: MESSAGE_EVENTS[2],
     _Test: TEST_EVENT,
 }
-_DECODER_OF: Final[dict[str, msgspec.json.Decoder[_Body]]] = {
-    DISCONNECTED_EVENT: msgspec.json.Decoder(_DeviceBody),
-    CONNECTED_EVENT: msgspec.json.Decoder(_DeviceBody),
-    TEST_EVENT: msgspec.json.Decoder(_TestBody),
-} | dict.fromkeys(MESSAGE_EVENTS, msgspec.json.Decoder(_MessageBody))
+_device_decoder = msgspec.json.Decoder(_DeviceBody)
+_message_decoder = msgspec.json.Decoder(_MessageBody)
+_test_decoder = msgspec.json.Decoder(_TestBody)
+
+
+def _decode_as(name: str, text: str) -> _Body | None:
+    """Return the body of an event of this type, or None for an unknown type."""
+    if name in (DISCONNECTED_EVENT, CONNECTED_EVENT):
+        return _device_decoder.decode(text)
+    if name in MESSAGE_EVENTS:
+        return _message_decoder.decode(text)
+    return _test_decoder.decode(text) if name == TEST_EVENT else None
 
 
 def parse(body: bytes, *, now: float, max_future_skew: float) -> WebhookEvent:
@@ -326,8 +333,7 @@ def _parse_slowly(body: bytes, now: float, max_future_skew: float) -> WebhookEve
     try:
         text = _mend_surrogates(body.decode())
         name = _decode_envelope(text).event
-        decoder = _DECODER_OF.get(name)
-        known = decoder.decode(text) if decoder is not None else None
+        known = _decode_as(name, text)
     except UnicodeDecodeError as error:
         raise InvalidEvent("invalid_utf8", f"the body is not UTF-8 at byte {error.start}") from None
     except RecursionError:

@@ -5,14 +5,12 @@ Pure. An engine without a policy of its own has the policy named `default`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import msgspec
 
 from exporter.durations import Duration
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DEFAULT_ENGINE: Final = "default"
 
@@ -48,7 +46,7 @@ BUILT_IN: Final[Mapping[str, Policy]] = {
 class Policies(msgspec.Struct, frozen=True):
     """All policies by engine; `default` is always among them."""
 
-    by_engine: Mapping[str, Policy] = BUILT_IN
+    by_engine: Mapping[str, Policy] = msgspec.field(default_factory=lambda: BUILT_IN)
 
     def __post_init__(self) -> None:
         if DEFAULT_ENGINE not in self.by_engine:

@@ -1,0 +1,37 @@
+"""The configuration: what was asked for, checked as a whole, with every secret read.
+
+Guarantees: `load` either returns a configuration that every part can use as it is, or raises a ConfigError that
+names the place, the path and what is allowed. It reads the files that are named and nothing else, so that a reload is
+one more call. Precedence: flag over environment over file over default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.config_build import Builder
+from exporter.config_checks import Checks, split_address
+from exporter.config_describe import describe
+from exporter.config_errors import Origins
+from exporter.config_schema import Config, Secret
+from exporter.config_secret import ensure_webhook_secret
+from exporter.config_sources import CONFIG_FILE_VARIABLE, merged, read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Config", "Secret", "describe", "ensure_webhook_secret", "load", "split_address"]
+
+
+def load(config_file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
+    """Return the configuration.
+
+    `overrides` are flags by key, such as {"storage.url": "sqlite:///x.db"}; only those that were given. With no
+    file, the environment's DEVICE_EXPORTER_CONFIG_FILE names it. Raises ConfigError.
+    """
+    named = environ.get(CONFIG_FILE_VARIABLE)
+    file = config_file or (Path(named) if named else None)
+    origins = Origins(str(file) if file else None)
+    tree = merged(read_file(file) if file else {}, environ, overrides, origins)
+    return Checks(origins).checked(Builder(origins).struct(Config, tree))

@@ -1,0 +1,211 @@
+"""What the types cannot say: ranges, URLs, time zones, pairs of keys. Pure but for time zone data and TLS files."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+from croniter import croniter
+
+from exporter.config_schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
+from exporter.durations import format_duration
+from exporter.events import ENGINE_LENGTH
+
+if TYPE_CHECKING:
+    from exporter.config_errors import Origins, Path
+    from exporter.policy import Policy
+
+_TARGET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SCHEMES = ("sqlite", "postgres", "postgresql")
+
+
+class Checks:
+    """Checks one configuration; `origins` says where its values came from."""
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
+
+    def checked(self, config: Config) -> Config:
+        """Return the configuration with what follows from it filled in. Raises ConfigError at the first mistake."""
+        self._listeners(config)
+        self._storage(config)
+        self._alertmanager(config)
+        for engine, policy in config.policies.by_engine.items():
+            self._policy(policy, ("policies", engine))
+        self._at_least(config.impact.window, 1, ("impact", "window"))
+        self._failover(config.failover)
+        self._zone(config.alerts.timezone, ("alerts", "timezone"))
+        for key in ("dashboard_url", "runbook_url"):
+            self._optional_url(getattr(config.alerts, key), ("alerts", key))
+        return msgspec.structs.replace(
+            config,
+            webhook=self._webhook(config.webhook),
+            maintenance=tuple(
+                self._window(window, config.alerts.timezone, ("maintenance", f"[{place}]"))
+                for place, window in enumerate(config.maintenance)
+            ),
+            notify=msgspec.structs.replace(config.notify, targets=self._targets(config)),
+        )
+
+    # Sections -------------------------------------------------------------------------------------------------
+    def _listeners(self, config: Config) -> None:
+        public = self._address(config.webhook.listen_address, ("webhook", "listen_address"))
+        admin = self._address(config.web.listen_address, ("web", "listen_address"))
+        if public == admin and public[1]:
+            raise self._origins.error(("web", "listen_address"), "must differ from webhook.listen_address")
+        self._optional_url(config.web.external_url, ("web", "external_url"))
+
+    def _webhook(self, webhook: Webhook) -> Webhook:
+        if webhook.max_body < 1024:
+            raise self._origins.error(("webhook", "max_body"), "must be at least 1KiB")
+        secret = Secret(webhook.secret.strip())
+        if not secret.isprintable() or len(secret) > 1024:
+            raise self._origins.error(("webhook", "secret"), "must be one line of at most 1024 printable characters")
+        if webhook.secret and not secret:
+            raise self._origins.error(("webhook", "secret"), "is blank")
+        return msgspec.structs.replace(webhook, secret=secret)
+
+    def _storage(self, config: Config) -> None:
+        storage = config.storage
+        scheme, separator, rest = storage.url.partition("://")
+        if scheme not in _SCHEMES or not separator or not rest.strip("/"):
+            allowed = "expected sqlite:///path/of/file.db or postgresql://user@host/database"
+            raise self._origins.error(("storage", "url"), allowed)
+        self._at_least(storage.retention, 86400, ("storage", "retention"))
+        self._at_least(storage.heartbeat_interval, 1, ("storage", "heartbeat_interval"))
+
+    def _alertmanager(self, config: Config) -> None:
+        section, path = config.alertmanager, ("alertmanager",)
+        for place, url in enumerate(section.urls):
+            parts = self._url(url, (*path, "urls", f"[{place}]"))
+            if parts.username is not None:
+                raise self._origins.error((*path, "urls", f"[{place}]"), "put credentials into alertmanager.basic_auth")
+        if len(set(section.urls)) < len(section.urls):
+            raise self._origins.error((*path, "urls"), "names the same Alertmanager twice")
+        self._at_least(section.resend_interval, 1, (*path, "resend_interval"))
+        self._at_least(section.timeout, 0.1, (*path, "timeout"))
+        if section.basic_auth is not None and not section.basic_auth.password:
+            raise self._origins.error((*path, "basic_auth"), "needs `password` or `password_file`")
+        if section.tls is not None:
+            self._tls(section.tls, (*path, "tls"))
+
+    def _tls(self, tls: Tls, path: Path) -> None:
+        if bool(tls.cert_file) != bool(tls.key_file):
+            raise self._origins.error(path, "give both cert_file and key_file, or neither")
+        for key in ("ca_file", "cert_file", "key_file"):
+            file = getattr(tls, key)
+            if file and not FilePath(file).is_file():
+                raise self._origins.error((*path, key), f"there is no file {file}")
+
+    def _policy(self, policy: Policy, path: Path) -> None:
+        if not 0 < len(path[-1]) <= ENGINE_LENGTH:
+            raise self._origins.error(path, f"an engine's name has 1 to {ENGINE_LENGTH} characters")
+        if not 0 < policy.objective < 100:
+            raise self._origins.error((*path, "objective"), "must be between 0 and 100 percent, both excluded")
+        if policy.escalate_after is not None and policy.escalate_after < policy.alert_after:
+            after, before = format_duration(policy.alert_after), format_duration(policy.escalate_after)
+            message = f"is {before}, earlier than alert_after, {after}; must be the same or later, or null"
+            raise self._origins.error((*path, "escalate_after"), message)
+
+    def _failover(self, rules: tuple[Failover, ...]) -> None:
+        seen: set[str] = set()
+        for place, rule in enumerate(rules):
+            path = ("failover", f"[{place}]")
+            if rule.channel == rule.backup:
+                raise self._origins.error((*path, "backup"), "must be another channel than `channel`")
+            if rule.channel in seen:
+                raise self._origins.error((*path, "channel"), f"{rule.channel!r} has a backup already")
+            seen.add(rule.channel)
+            self._url(rule.hook.url, (*path, "hook", "url"))
+            if not rule.hook.secret:
+                raise self._origins.error((*path, "hook"), "needs `secret` or `secret_file`, which sign the call")
+
+    def _targets(self, config: Config) -> dict[str, Target]:
+        path = ("notify", "targets")
+        if config.notify.targets and not config.notify.token:
+            raise self._origins.error(("notify", "token_file"), "is required where there are targets")
+        for name, target in config.notify.targets.items():
+            if not _TARGET_NAME.fullmatch(name):
+                raise self._origins.error((*path, name), "a target's name has 1 to 64 letters, digits, - or _")
+            if not target.urls:
+                raise self._origins.error((*path, name), "needs `urls_file` or `urls`")
+        return {
+            name: msgspec.structs.replace(target, language=target.language or config.alerts.language)
+            for name, target in config.notify.targets.items()
+        }
+
+    def _window(self, window: Maintenance, default_zone: str, path: Path) -> Maintenance:
+        """Return a maintenance window with its zone and its times in Unix seconds."""
+        zone = self._zone(window.timezone or default_zone, (*path, "timezone"))
+        recurring = (window.cron is not None, window.duration is not None)
+        single = (window.start is not None, window.end is not None)
+        if (recurring, single) not in (((True, True), (False, False)), ((False, False), (True, True))):
+            raise self._origins.error(path, "needs either `cron` and `duration`, or `start` and `end`")
+        if window.cron is not None and (len(window.cron.split()) != 5 or not croniter.is_valid(window.cron)):
+            raise self._origins.error((*path, "cron"), "expected five fields, such as `0 2 * * 0`")
+        if window.duration is not None:
+            self._at_least(window.duration, 1, (*path, "duration"))
+        start = self._time(window.start, zone, (*path, "start"))
+        end = self._time(window.end, zone, (*path, "end"))
+        if start is not None and end is not None and end <= start:
+            raise self._origins.error((*path, "end"), "must be later than `start`")
+        return msgspec.structs.replace(window, timezone=zone.key, start_at=start, end_at=end)
+
+    # Values ---------------------------------------------------------------------------------------------------
+    def _time(self, text: str | None, zone: ZoneInfo, path: Path) -> int | None:
+        """Return Unix seconds of an ISO 8601 time; one without an offset is local to the zone."""
+        if text is None:
+            return None
+        try:
+            time = datetime.fromisoformat(text)
+            return int((time if time.tzinfo else time.replace(tzinfo=zone)).timestamp())
+        except (ValueError, OverflowError):
+            example = "2026-02-01 01:00 or 2026-02-01T01:00:00+07:00"
+            raise self._origins.error(path, f"expected a time such as {example}, got {text[:40]!r}") from None
+
+    def _zone(self, name: str, path: Path) -> ZoneInfo:
+        try:
+            return ZoneInfo(name)
+        except (LookupError, ValueError, OSError):
+            raise self._origins.error(
+                path, f"{name[:40]!r} is no time zone; expected one such as Asia/Jakarta"
+            ) from None
+
+    def _address(self, text: str, path: Path) -> tuple[str, int]:
+        try:
+            return split_address(text)
+        except ValueError as error:
+            raise self._origins.error(path, str(error)) from None
+
+    def _optional_url(self, text: str | None, path: Path) -> None:
+        if text is not None:
+            self._url(text, path)
+
+    def _url(self, text: str, path: Path) -> SplitResult:
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not text.isprintable() or " " in text:
+            raise self._origins.error(path, "expected a URL that begins with http:// or https://")
+        return parts
+
+    def _at_least(self, value: float, least: float, path: Path) -> None:
+        if value < least:
+            raise self._origins.error(path, f"must be at least {format_duration(least)}, got {format_duration(value)}")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return (host, port) of `host:port`, `[::1]:port` or `:port`; "" is every address. Raises ValueError."""
+    host, separator, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    good_host = bracketed or ":" not in host
+    if not separator or not good_host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"expected an address such as :8080, 127.0.0.1:9877 or [::1]:9877, got {text[:60]!r}")
+    return (host[1:-1] if bracketed else host), int(port)

@@ -1,0 +1,61 @@
+"""A configuration as YAML for people, with every secret hidden. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from urllib.parse import urlsplit
+
+import yaml
+
+from exporter.config_build import field_types, is_struct, without_none
+from exporter.config_schema import Config, Secret
+from exporter.durations import Duration, Size, format_duration, format_size
+from exporter.policy import DEFAULT_ENGINE, Policies, Policy
+
+if TYPE_CHECKING:
+    import msgspec
+
+HIDDEN: Final = "<secret>"
+
+
+def describe(config: Config) -> str:
+    """Return the effective configuration, defaults included, as YAML; secrets read `<secret>`."""
+    tree = _struct(Config, config)
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _struct(type_: type[msgspec.Struct], value: msgspec.Struct) -> dict[str, Any]:
+    return {name: _plain(hint, getattr(value, name)) for name, hint in field_types(type_).items()}
+
+
+def _plain(type_: Any, value: Any) -> Any:  # noqa: ANN401, PLR0911 - any type hint; one return a type
+    type_, _ = without_none(type_)
+    if value is None:
+        return None
+    if isinstance(value, Secret):
+        return _hidden(value)
+    if isinstance(value, Policies):
+        order = (DEFAULT_ENGINE, *value.engines)
+        return {engine: _struct(Policy, value.by_engine[engine]) for engine in order}
+    if is_struct(type_):
+        return _struct(type_, value)
+    if get_origin(type_) is dict:
+        return {name: _plain(get_args(type_)[1], entry) for name, entry in value.items()}
+    if get_origin(type_) is tuple:
+        return [_plain(get_args(type_)[0], entry) for entry in value]
+    if type_ == Duration:
+        return format_duration(value).replace(" ", "")
+    return format_size(value) if type_ == Size else value
+
+
+def _hidden(secret: Secret) -> str:
+    """Return `<secret>`, nothing for an unset one, and a storage URL without its password."""
+    if not secret:
+        return ""
+    if not secret.startswith(("sqlite://", "postgres://", "postgresql://")):
+        return HIDDEN
+    try:
+        parts = urlsplit(secret)
+        return str(secret) if parts.password is None and not parts.query else f"{parts.scheme}://{HIDDEN}"
+    except ValueError:
+        return HIDDEN

@@ -1,0 +1,194 @@
+"""Every configuration key with its type and default. No I/O; the values are checked elsewhere.
+
+Durations are seconds, sizes bytes, objectives percent. A field `x` of type Secret (or a list of them) has a sibling
+`x_file`, the file to read it from. docs/configuration.md describes every key; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from exporter.durations import Duration, Size
+from exporter.policy import Policies
+
+Language = Literal["id", "en"]
+
+
+class Secret(str):
+    """A text that never shows itself in a representation: logs and errors print `<secret>`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """The public listener."""
+
+    listen_address: str = ":8080"
+    secret: Secret = Secret("")
+    """Empty: none is configured, see `ensure_webhook_secret`."""
+    secret_file: str | None = None
+    max_body: Size = 64 * 1024
+    max_future_skew: Duration = 300.0
+
+
+class Web(msgspec.Struct, frozen=True):
+    """The admin listener."""
+
+    listen_address: str = "127.0.0.1:9877"
+    config_file: str | None = None
+    """TLS and basic auth in exporter-toolkit's format."""
+    external_url: str | None = None
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["logfmt", "json"] = "logfmt"
+
+
+class Storage(msgspec.Struct, frozen=True):
+    """The journal."""
+
+    url: Secret = Secret("sqlite:///data/exporter.db")
+    """A secret because a PostgreSQL URL may hold a password."""
+    url_file: str | None = None
+    retention: Duration = 400 * 86400.0
+    retry_span: Duration = 90.0
+    """How long the sender goes on retrying; a shorter silence of ours loses nothing."""
+    heartbeat_interval: Duration = 10.0
+
+
+class BasicAuth(msgspec.Struct, frozen=True):
+    """Credentials for every Alertmanager."""
+
+    username: str
+    password: Secret = Secret("")
+    password_file: str | None = None
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """How to trust, and how to be trusted by, every Alertmanager. Paths of PEM files."""
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    insecure_skip_verify: bool = False
+
+
+class Alertmanager(msgspec.Struct, frozen=True):
+    """Where direct alerts go."""
+
+    urls: tuple[str, ...] = ()
+    resend_interval: Duration = 60.0
+    timeout: Duration = 5.0
+    basic_auth: BasicAuth | None = None
+    tls: Tls | None = None
+
+
+class Impact(msgspec.Struct, frozen=True):
+    """Which conversations count as active."""
+
+    window: Duration = 86400.0
+    max_conversations: int = 100_000
+    """Kept at most, over all channels; beyond that the longest silent are forgotten."""
+
+
+class Hook(msgspec.Struct, frozen=True):
+    """Whom to tell to switch; the secret signs the call."""
+
+    url: str
+    secret: Secret = Secret("")
+    secret_file: str | None = None
+
+
+class Failover(msgspec.Struct, frozen=True):
+    """A channel and the one that stands in for it."""
+
+    channel: str
+    backup: str
+    hook: Hook
+
+
+class Match(msgspec.Struct, frozen=True):
+    """Which devices: all given fields must be equal; none given means every device."""
+
+    device_id: str | None = None
+    engine: str | None = None
+    channel_id: str | None = None
+    business_id: str | None = None
+
+
+class Maintenance(msgspec.Struct, frozen=True):
+    """A planned window: either `cron` and `duration`, or `start` and `end`."""
+
+    match: Match
+    cron: str | None = None
+    duration: Duration | None = None
+    start: str | None = None
+    end: str | None = None
+    timezone: str = ""
+    """Filled with `alerts.timezone` where the file gives none."""
+    comment: str = ""
+    start_at: int | None = None
+    """`start` in Unix seconds, computed."""
+    end_at: int | None = None
+    """`end` in Unix seconds, computed."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One place the relay can send to: Apprise URLs, which hold credentials."""
+
+    urls: tuple[Secret, ...] = ()
+    urls_file: str | None = None
+    language: Language | None = None
+    """Filled with `alerts.language` where the file gives none."""
+    sms_parts: int = 1
+    """SMS messages that one text may fill, 1 to 10."""
+
+
+class Notify(msgspec.Struct, frozen=True):
+    """The relay for Alertmanager's webhook receivers."""
+
+    token: Secret = Secret("")
+    token_file: str | None = None
+    timeout: Duration = 10.0
+    """How long a delivery waits for a service."""
+    repeat_window: Duration = 600.0
+    """How long a notification that was sent is not sent again; shorter than Alertmanager's repeat_interval."""
+    targets: dict[str, Target] = {}
+
+
+class Alerts(msgspec.Struct, frozen=True):
+    """What alerts look like."""
+
+    direct: bool = True
+    language: Language = "id"
+    timezone: str = "Asia/Jakarta"
+    dashboard_url: str | None = None
+    runbook_url: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The whole configuration, checked, with every secret read."""
+
+    webhook: Webhook = Webhook()
+    web: Web = Web()
+    log: Log = Log()
+    storage: Storage = Storage()
+    alertmanager: Alertmanager = Alertmanager()
+    policies: Policies = Policies()
+    impact: Impact = Impact()
+    failover: tuple[Failover, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
+    notify: Notify = Notify()
+    alerts: Alerts = Alerts()
+
+
+COMPUTED: Final = frozenset({"start_at", "end_at"})
+"""Fields that no configuration sets."""

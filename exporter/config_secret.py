@@ -1,0 +1,69 @@
+"""The webhook secret of an installation that configured none: made once, kept beside the database."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from exporter.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from exporter.config_schema import Config
+
+SECRET_FILE: Final = "webhook-secret"  # noqa: S105 - a file's name
+
+
+def ensure_webhook_secret(config: Config, data_dir: Path) -> tuple[str, Path | None]:
+    """Return (secret, None) where one is configured, else (secret, its file in `data_dir`).
+
+    The first start makes the file with mode 0600; of several starts at once one wins and all return its secret. A
+    crash leaves either no file or a whole one. Raises ConfigError.
+    """
+    if config.webhook.secret:
+        return str(config.webhook.secret), None
+    path = data_dir / SECRET_FILE
+    try:
+        if not path.exists():
+            _create(path, secrets.token_urlsafe(32))
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise ConfigError(f"webhook.secret: none is configured, and {path} cannot be used: {reason}") from None
+    if not secret:
+        raise ConfigError(f"webhook.secret: {path} is empty; remove it, or write a secret into it")
+    return secret, path
+
+
+def _create(path: Path, secret: str) -> None:
+    """Write a new file atomically; leave the one that another process made in the meantime."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(secret + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(temporary)  # unlike a rename it never replaces another process's secret
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        temporary.rename(path)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
