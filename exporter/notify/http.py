@@ -1,0 +1,82 @@
+"""`POST /api/v1/notify/{target}` of the admin listener: Alertmanager's webhook in, a status that it understands out.
+
+200: every URL has the text. 400: not Alertmanager's body. 401: wrong bearer token. 404: unknown target. 502: at least
+one service refused or did not answer in time. 503: not possible now. Alertmanager retries 5xx and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from exporter.notify.relay import UnknownTarget
+from exporter.notify.sending import Result, TargetUnavailable
+from exporter.notify.webhook import LARGEST_BODY, InvalidNotification, parse
+from exporter.web import answers
+from exporter.web.body import BodyRefused, read_body
+
+if TYPE_CHECKING:
+    from exporter.config_schema import Notify
+    from exporter.notify.relay import Receipt, Relay
+
+PATH: Final = "/api/v1/notify/{target}"
+_BODY_TIMEOUT: Final = 10.0
+
+
+def routes(relay: Relay) -> list[web.RouteDef]:
+    """Return the routes for the admin listener; they carry their own authentication."""
+
+    async def notify(request: web.Request) -> web.StreamResponse:
+        refusal = await _refuse(request, relay.notify)
+        if refusal is not None:
+            return refusal
+        try:
+            notification = parse(await read_body(request, LARGEST_BODY, _BODY_TIMEOUT))
+            receipt = await relay.deliver(request.match_info["target"], notification)
+        except BodyRefused as error:
+            return answers.error(error.status, error.code, str(error))
+        except InvalidNotification as error:
+            return answers.error(400, error.code, str(error))
+        except UnknownTarget as error:
+            return answers.error(404, error.code, str(error))
+        except TargetUnavailable as error:
+            return answers.error(503, error.code, "the URLs of this target cannot be read; see the exporter's log")
+        return _answer(receipt)
+
+    return [web.post(PATH, notify)]
+
+
+async def _refuse(request: web.Request, settings: Notify) -> web.Response | None:
+    """Return the refusal of a request without the right bearer token, else None. It never runs open."""
+    token = await asyncio.to_thread(_token, settings)
+    if not token:
+        return answers.error(503, "no_token", "notify.token_file is not configured, empty or unreadable")
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), token)
+    if scheme.lower() == "bearer" and right:
+        return None
+    return answers.error(401, "unauthorized", "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+
+def _token(settings: Notify) -> bytes:
+    """Read the token anew, so that a rotated one counts at once."""
+    if settings.token_file is None:
+        return settings.token.encode()
+    try:
+        return Path(settings.token_file).read_bytes().strip()
+    except OSError:
+        return b""
+
+
+def _answer(receipt: Receipt) -> web.Response:
+    counts = {result.value: receipt.results.count(result) for result in Result if result in receipt.results}
+    if receipt.complete:
+        return answers.json({"results": counts})
+    failed = ", ".join(f"{count} {result}" for result, count in counts.items())
+    busy = Result.UNAVAILABLE in receipt.results
+    status, code = (503, "busy") if busy else (502, "send_failed")
+    return answers.error(status, code, f"not every URL has the text: {failed}")

@@ -1,0 +1,235 @@
+"""One short text for one notification. Pure: time, zone, language and room are arguments.
+
+Facts rank first: how many devices, which engine, since when or how long, how many conversations suffer. Names are
+shortened before a fact is, and of many names those that do not fit become `+3 lainnya`.
+"""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED, ALERT_ENGINE_OUTAGE
+from exporter.notify.sms import Line, Name, fit, plain
+from exporter.notify.wording import ENGINE_NAMES, WORDS, Language, Words, clock_range, clock_time, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exporter.notify.webhook import Alert, Notification
+
+AFFECTED_ANNOTATION: Final = "affected_conversations"
+WAITING_ANNOTATION: Final = "waiting_conversations"
+SUMMARY_ANNOTATION: Final = "summary"
+
+_DOWN_ALERTS: Final = frozenset({ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED})
+_MOST_NAMES: Final = 12
+_LISTED_FLOOR: Final = 14  # names of one business often differ at their end: fewer, but readable
+_LONGEST_SUMMARY: Final = 240
+
+
+class Style(msgspec.Struct, frozen=True):
+    """How a target wants its texts."""
+
+    language: Language
+    zone: tzinfo
+    parts: int = 1
+    """SMS messages that one text may fill."""
+
+
+def render(notification: Notification, style: Style, now: float) -> str:
+    """Return the text; it fits `style.parts` SMS messages."""
+    return _Rendering(style, now).text(notification)
+
+
+def render_test(target: str, style: Style, now: float) -> str:
+    """Return the text of `notify-test`."""
+    words = WORDS[style.language]
+    at = clock_time(now, now, style.zone, words)
+    before, after = words.test.split("{}", 1)
+    return fit([[before, Name(plain(target)), after.format(at), "."]], style.parts)
+
+
+class _Rendering:
+    def __init__(self, style: Style, now: float) -> None:
+        self.words: Words = WORDS[style.language]
+        self.zone = style.zone
+        self.parts = style.parts
+        self.now = now
+
+    def text(self, notification: Notification) -> str:
+        alerts = _one_per_device(notification.alerts)
+        firing = [alert for alert in alerts if alert.firing]
+        resolved = [alert for alert in alerts if not alert.firing]
+        shown = firing or resolved
+        devices = all(alert.labels.get("alertname") in _DOWN_ALERTS for alert in shown)
+        if len(shown) == 1 and not notification.truncated:
+            variants = self._device(shown[0]) if devices else self._other(shown[0])
+        else:
+            variants = self._group(shown, len(shown) + notification.truncated, devices=devices)
+        if firing and resolved:
+            variants = [[*line, *self._recovered(resolved)] for line in variants]
+        return fit([[*line, "."] for line in variants], self.parts)
+
+    # One device ----------------------------------------------------------------------------------------------
+
+    def _device(self, alert: Alert) -> list[Line]:
+        """Return the variants: with the business and long wording; short wording; without the business."""
+        named: Line = [Name(_device_name(alert))]
+        business = plain(alert.labels.get("business_name", ""))
+        with_business: Line = [*named, " (", Name(business), ")"] if business else named
+        head, facts, short = self._headline(alert), self._facts(alert), self._facts(alert, short=True)
+        engine = f", {_engine(alert)}" if _engine(alert) else ""
+        return [
+            [head, *with_business, engine, *facts],
+            [head, *with_business, engine, *short],
+            [head, *named, engine, *short],
+        ]
+
+    def _headline(self, alert: Alert) -> str:
+        if not alert.firing:
+            return f"{self.words.up}: "
+        if not _escalated(alert):
+            return f"{self.words.down}: "
+        return f"{self.words.escalated}, {self.words.down} {self._lasted(alert)}: "
+
+    def _facts(self, alert: Alert, *, short: bool = False) -> Line:
+        if not alert.firing:
+            times = f" ({self._times(alert)})" if not short else ""
+            return [". ", self.words.lasted.format(self._lasted(alert)), times]
+        return [", ", self._since([alert]), self._conversations([alert], short=short)]
+
+    # Several devices or alerts -------------------------------------------------------------------------------
+
+    def _group(self, alerts: Sequence[Alert], total: int, *, devices: bool) -> list[Line]:
+        """Return the variants: with all names, then with fewer and fewer, at last with the count alone."""
+        kinds = list(dict.fromkeys(self._alert_name(alert) for alert in alerts))
+        if devices:
+            head, names, hidden = self._devices_headline(alerts, total), list(map(_device_name, alerts)), total
+        elif len(kinds) == 1:
+            head, names, hidden = f"{kinds[0]} ({total})", [_subject(alert) or "?" for alert in alerts], total
+        else:
+            head, names, hidden = self.words.alerts.format(total), kinds, len(kinds)
+        if not devices and not alerts[0].firing:
+            head = f"{self.words.up}: {head}"
+        facts, short = self._group_facts(alerts), self._group_facts(alerts, short=True)
+        counts = range(min(_MOST_NAMES, len(names)), 0, -1)
+        listed = [[head, ": ", *self._list(names[:count], hidden - count), *facts] for count in counts]
+        return [*listed, [head, *short]]
+
+    def _devices_headline(self, alerts: Sequence[Alert], total: int) -> str:
+        words = self.words
+        head = (words.devices_down if alerts[0].firing else words.devices_up).format(total)
+        engines = {_engine(alert) for alert in alerts}
+        engine = f" ({engines.pop()})" if len(engines) == 1 and engines != {""} else ""
+        escalated = f"{words.escalated}: " if alerts[0].firing and all(map(_escalated, alerts)) else ""
+        return f"{escalated}{head}{engine}"
+
+    def _list(self, names: Sequence[str], hidden: int) -> Line:
+        line: Line = []
+        for name in names:
+            line += [", ", Name(name, _LISTED_FLOOR)] if line else [Name(name, _LISTED_FLOOR)]
+        if hidden > 0:
+            line += [", ", self.words.others.format(hidden)]
+        return line
+
+    def _group_facts(self, alerts: Sequence[Alert], *, short: bool = False) -> Line:
+        if not alerts[0].firing:
+            return [". ", self._longest(alerts)]
+        return [", ", self._since(alerts), self._conversations(alerts, short=short)]
+
+    def _recovered(self, resolved: Sequence[Alert]) -> Line:
+        return [". ", self.words.recovered.format(len(resolved)), " (", self._longest(resolved).lower(), ")"]
+
+    # Other alerts --------------------------------------------------------------------------------------------
+
+    def _other(self, alert: Alert) -> list[Line]:
+        subject = _subject(alert)
+        head: Line = [Name(self._alert_name(alert))]
+        with_subject: Line = [*head, " ", Name(subject)] if subject else head
+        if not alert.firing:
+            return [[f"{self.words.up}: ", *with_subject, ". ", self.words.took.format(self._lasted(alert))]]
+        summary = plain(alert.annotations.get(SUMMARY_ANNOTATION, ""), _LONGEST_SUMMARY).rstrip(".")
+        since = [", ", self._since([alert])]
+        if not summary:
+            return [[*with_subject, *since]]
+        return [[*(head if subject in summary else with_subject), ": ", Name(summary), *since]]
+
+    def _alert_name(self, alert: Alert) -> str:
+        name = alert.labels.get("alertname", "")
+        return self.words.alert_names.get(name) or plain(name) or "?"
+
+    # Facts ---------------------------------------------------------------------------------------------------
+
+    def _start(self, alert: Alert) -> float:
+        return alert.start or self.now
+
+    def _end(self, alert: Alert) -> float:
+        return self.now if alert.firing else alert.end or self.now
+
+    def _times(self, alert: Alert) -> str:
+        return clock_range(self._start(alert), self._end(alert), self.now, self.zone, self.words)
+
+    def _lasted(self, alert: Alert) -> str:
+        return duration(self._end(alert) - self._start(alert), self.words)
+
+    def _longest(self, alerts: Sequence[Alert]) -> str:
+        longest = max(self._end(alert) - self._start(alert) for alert in alerts)
+        words = self.words.longest if len(alerts) > 1 else self.words.lasted
+        return words.format(duration(longest, self.words))
+
+    def _since(self, alerts: Sequence[Alert]) -> str:
+        starts = [self._start(alert) for alert in alerts]
+        return self.words.since.format(clock_range(min(starts), max(starts), self.now, self.zone, self.words))
+
+    def _conversations(self, alerts: Iterable[Alert], *, short: bool) -> str:
+        counts = [(_count(alert, AFFECTED_ANNOTATION), _count(alert, WAITING_ANNOTATION)) for alert in alerts]
+        affected, waiting = sum(count for count, _ in counts), sum(count for _, count in counts)
+        if not affected:
+            return ""
+        one, several = self.words.affected_short if short else self.words.affected
+        text = f". {(one if affected == 1 else several).format(affected)}"
+        return f"{text}, {self.words.waiting.format(waiting)}" if waiting else text
+
+
+def _one_per_device(alerts: Iterable[Alert]) -> list[Alert]:
+    """Keep one alert of each device and status: the escalated one, as it says more; order is kept."""
+    found: dict[tuple[str, str], Alert] = {}
+    for alert in alerts:
+        is_down = alert.labels.get("alertname") in _DOWN_ALERTS
+        device = alert.labels.get("device_id") if is_down else None
+        key = (alert.status, f"device {device}" if device else alert.fingerprint)
+        if key not in found or _escalated(alert):
+            found[key] = alert
+    return list(found.values())
+
+
+def _escalated(alert: Alert) -> bool:
+    return bool(alert.labels.get("escalation")) or alert.labels.get("alertname") == ALERT_DEVICE_DOWN_ESCALATED
+
+
+def _device_name(alert: Alert) -> str:
+    return _first_of(alert, ("device_name", "device_id", "instance")) or "?"
+
+
+def _subject(alert: Alert) -> str:
+    if alert.labels.get("alertname") == ALERT_ENGINE_OUTAGE:
+        return _engine(alert)
+    return _first_of(alert, ("device_name", "device_id", "business_name", "business_id")) or _engine(alert)
+
+
+def _first_of(alert: Alert, labels: Iterable[str]) -> str:
+    names = (plain(alert.labels.get(label, "")) for label in labels)
+    return next((name for name in names if name), "")
+
+
+def _engine(alert: Alert) -> str:
+    engine = alert.labels.get("engine", "")
+    return ENGINE_NAMES.get(engine) or plain(engine, 20)
+
+
+def _count(alert: Alert, annotation: str) -> int:
+    value = alert.annotations.get(annotation, "").strip()
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else 0
