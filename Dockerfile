@@ -1,0 +1,42 @@
+# Two stages: the first installs pinned, hash-checked wheels and the exporter's own into /opt/venv, the second is that and Python.
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+COPY requirements.txt requirements-build.txt ./
+# --only-binary: nothing is compiled here, so no compiler is needed, and what was hashed is what runs
+RUN python -m venv --without-pip /opt/venv \
+ && python -m venv /opt/build \
+ && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements-build.txt \
+ && /opt/build/bin/pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: --no-compile -r requirements.txt
+COPY pyproject.toml README.md LICENSE* ./
+COPY exporter ./exporter
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+ && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-index --no-compile /wheels/*.whl \
+ && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
+ && mkdir /data
+
+FROM ${PYTHON_IMAGE}
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="device-exporter" \
+      org.opencontainers.image.description="Turns chat-device disconnect webhooks into exact, durable Prometheus metrics and fast alerts" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build --chown=10001:10001 /data /data
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    DEVICE_EXPORTER_STORAGE_URL=sqlite:////data/exporter.db \
+    HEALTH_URL=http://127.0.0.1:8080/-/healthy
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8080 9877
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+  CMD ["python", "-ISc", "import os, urllib.request as r; r.urlopen(os.environ['HEALTH_URL'], timeout=4)"]
+ENTRYPOINT ["device-exporter"]
+CMD ["serve", "--webhook.listen-address=:8080"]

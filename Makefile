@@ -1,0 +1,120 @@
+# Every target makes what it needs; `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV    := .venv
+PY      := $(VENV)/bin/python
+COMPOSE ?= docker compose
+PYTEST  := $(PY) -m pytest
+# the newest suitable interpreter on this machine
+PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Use it
+
+.PHONY: run
+run: $(VENV)/.run ## run the exporter alone on SQLite under data/ (ARGS="--log.level debug" adds flags)
+	@mkdir -p data
+	@exec $(VENV)/bin/device-exporter serve $(ARGS)
+
+.PHONY: up
+up: ## bring the whole stack up and wait until it is healthy
+	$(COMPOSE) up -d --build --wait --wait-timeout 180
+
+.PHONY: down
+down: ## stop the stack; the volumes stay
+	$(COMPOSE) --profile '*' down
+
+.PHONY: secret
+secret: ## print the webhook secret of the running stack
+	@$(COMPOSE) exec -T exporter cat /data/webhook-secret; echo
+
+.PHONY: backup
+backup: ## write backups/TIME.tar from the running stack, without stopping it
+	@scripts/backup.sh backup
+
+.PHONY: restore
+restore: ## put a backup back: make restore FILE=backups/TIME.tar
+	@scripts/backup.sh restore "$(FILE)"
+
+.PHONY: upgrade
+upgrade: ## back up, then build or pull and start what .env and this checkout name
+	@scripts/upgrade.sh upgrade
+
+.PHONY: rollback
+rollback: ## go back to the images and the backup from before the last upgrade
+	@scripts/upgrade.sh rollback
+
+.PHONY: demo
+demo: ## the stack with a simulated fleet, its history and a mail catcher
+	$(COMPOSE) --profile demo up -d --build --wait --wait-timeout 300
+
+## Work on it
+
+.PHONY: venv
+venv: $(VENV)/.dev ## create .venv with everything that development needs
+
+.PHONY: tools
+tools: ## fetch prometheus, promtool, alertmanager and amtool into .tools/bin
+	@scripts/get_tools.sh
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy --strict
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## let ruff mend and format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+.PHONY: test
+test: $(VENV)/.dev tools lint ## all tests but the stack's, with their own set-up (ARGS="-k timeline" chooses)
+	$(PYTEST) $(ARGS)
+
+.PHONY: stack-test
+stack-test: $(VENV)/.dev ## the whole stack on a real Docker engine, as a newcomer brings it up
+	$(PYTEST) -s --timeout 1200 tests/stack $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev tools ## every benchmark, with ratios (single ones: see bench/)
+	@for b in bench/bench_*.py; do echo "== $$b"; $(PY) $$b || exit 1; done
+
+.PHONY: generate
+generate: $(VENV)/.dev ## write the generated files: dashboards
+	$(PY) -m grafana.build
+
+.PHONY: check-generated
+check-generated: generate ## fail when a generated file differs from what is committed
+	git diff --exit-code -- grafana/dashboards
+
+.PHONY: requirements
+requirements: ## pin the container's dependencies with hashes (UPGRADE=1 takes newer ones)
+	UPGRADE=$(UPGRADE) scripts/requirements.sh
+
+.PHONY: clean
+clean: ## remove what the targets above made, except data/ and backups/
+	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp holds until pyproject.toml changes. `make run` takes the first one only: no development dependencies.
+$(VENV)/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "could not create a virtual environment (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+	@echo "installing the exporter into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@echo "installing the development dependencies into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.run

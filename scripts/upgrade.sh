@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Upgrade the stack to what this checkout and .env name, and go back.
+#
+#   scripts/upgrade.sh upgrade    notes the exporter's image, backs up, builds or pulls, starts, waits for health
+#   scripts/upgrade.sh rollback   starts the noted image again. The journal stays as it is when both versions use the same
+#                                 schema; otherwise the backup from before the upgrade comes back, because an older version cannot
+#                                 read a newer journal, and the newer journal is kept under backups/
+#
+# Prometheus, Alertmanager and Grafana go back with the checkout and .env that named their older versions.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+read -ra compose <<<"${COMPOSE:-docker compose}"
+note=backups/last-upgrade
+
+die() { echo "upgrade: $*" >&2; exit 1; }
+
+image_name() { "${compose[@]}" config --format json | sed -n '/"exporter": {/,/"restart"/s/.*"image": "\([^"]*\)".*/\1/p' | head -1; }
+
+running_image() { docker inspect --format '{{.Image}}' "$("${compose[@]}" ps --quiet --all exporter | head -1)"; }
+
+schema_version() { # reads a journal from stdin
+  "${compose[@]}" run --rm --no-deps -T --entrypoint sh exporter -c 'cat >/data/.schema-check && python -c "
+import sqlite3
+print(sqlite3.connect(\"/data/.schema-check\").execute(\"PRAGMA user_version\").fetchone()[0])"; rm -f /data/.schema-check*'
+}
+
+upgrade() {
+  local before name saved
+  [ -n "$("${compose[@]}" ps --quiet exporter)" ] || die "the stack is not running: use make up"
+  before=$(running_image)
+  name=$(image_name)
+  saved=$(scripts/backup.sh backup)
+  docker tag "$before" "${name%:*}:before-upgrade" # keeps it from being pruned
+  printf 'image=%s\nbackup=%s\n' "$before" "$saved" >"$note"
+  echo "before: ${before:0:19}, backup $saved"
+  "${compose[@]}" pull --ignore-buildable --policy missing --quiet || echo "upgrade: nothing could be pulled; using the images that are here"
+  "${compose[@]}" build --quiet exporter
+  "${compose[@]}" up -d --wait --wait-timeout 300 || die "the new version is not healthy; go back with: make rollback"
+  echo "upgraded; go back with: make rollback"
+}
+
+rollback() {
+  local image='' backup='' name saved
+  [ -s "$note" ] || die "no upgrade is noted in $note"
+  image=$(sed -n 's/^image=//p' "$note")
+  backup=$(sed -n 's/^backup=//p' "$note")
+  name=$(image_name)
+  saved=$(scripts/backup.sh backup "backups/$(date -u +%Y%m%dT%H%M%SZ)-before-rollback.tar")
+  local older newer
+  older=$(tar -xOf "$backup" ./exporter.db | schema_version)
+  newer=$(tar -xOf "$saved" ./exporter.db | schema_version)
+  docker tag "$image" "$name"
+  if [ "$older" = "$newer" ]; then
+    "${compose[@]}" up -d --no-deps --no-build --wait exporter
+    echo "rolled back to ${image:0:19}; the journal stays as it is"
+  else
+    scripts/backup.sh restore "$backup"
+    echo "rolled back to ${image:0:19} and to the journal of $backup; the newer journal is $saved"
+  fi
+}
+
+case ${1:-} in
+  upgrade) upgrade ;;
+  rollback) rollback ;;
+  *) die "usage: $0 upgrade | rollback" ;;
+esac
