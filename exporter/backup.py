@@ -1,9 +1,9 @@
-"""
-Copy the SQLite journal while the exporter writes to it.
+"""Copy the SQLite journal while the exporter writes to it.
 
-The copy is one consistent state that holds every event acknowledged before the call: SQLite's backup API takes it in one
-read transaction. The target appears under its name only when it is complete, checked and on disk. It is one ordinary database
-file with mode 0600; restoring means to stop the exporter, put the file in the journal's place and start it again.
+The copy is one consistent state that holds every event acknowledged before the call: SQLite's backup API takes it
+in one read transaction. The target appears under its name only when it is complete, checked and on disk. It is one
+ordinary database file with mode 0600; restoring means to stop the exporter, put the file in the journal's place and
+start it again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def backup(db: Path, target: Path) -> int:
 def _copy(db: Path, partial: Path) -> None:
     partial.unlink(missing_ok=True)
     partial.touch(mode=0o600, exist_ok=False)
-    with closing(sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)) as source, closing(sqlite3.connect(partial)) as copy:
+    with (
+        closing(sqlite3.connect(f"{db.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(partial)) as copy,
+    ):
         source.backup(copy)
         # a single file that can be moved about: without this the copy would ask for a write-ahead log beside it
         copy.execute("PRAGMA journal_mode=DELETE")
