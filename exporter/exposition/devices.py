@@ -9,11 +9,13 @@ The downtime of a device that is down moves with the clock: its line is not in t
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from exporter import conventions as names
-from exporter.exposition.lines import Family, label_writer, tail, tail_of_seconds
-from exporter.exposition.table import Column, Table
+from exporter.exposition.lines import Family, label_writer, tail, tail_of_seconds, tail_of_timestamp
+from exporter.exposition.table import Block, Column, Table
 
 if TYPE_CHECKING:
     from exporter.exposition.pace import Pace
@@ -35,13 +37,17 @@ _LABELS: Final = sorted(names.DEVICE_LABELS)
 _INFO_LABELS: Final = sorted(names.INFO_LABELS)
 
 
-class _Down(NamedTuple):
+class _Down(msgspec.Struct, frozen=True, gc=False):
     """A device that is down, as of the snapshot."""
 
     labels: bytes
     floor: float
     closed: int
     since: int
+
+    def downtime(self, now: float) -> float:
+        """Return the counter at `now`, as `Device.exposed_downtime` does."""
+        return max(self.floor, self.closed + max(0, now - self.since))
 
 
 class DeviceFamilies:
@@ -88,8 +94,8 @@ class DeviceFamilies:
 
     async def _render_down(self, scrape: Scrape) -> None:
         name, now, pace = _COLUMNS[_DOWNTIME].name, scrape.now, scrape.pace
-        for labels, floor, closed, since in self._down.values():
-            scrape.write(name, labels, tail_of_seconds(max(floor, closed + max(0, now - since))))
+        for down in self._down.values():
+            scrape.write(name, down.labels, tail_of_seconds(down.downtime(now)))
             if pace.spent():
                 await pace.rest()
 
@@ -101,28 +107,27 @@ class DeviceFamilies:
             device.slot = self._table.take()
             if device.slot >= len(self._identities):
                 self._identities += [None] * (device.slot + 1 - len(self._identities))
-        self._update_identity(device)
-        self._update_values(device)
+        block, row = self._table.place(device.slot)
+        if self._identities[device.slot] is not device.identity:
+            self._update_identity(device, block, row)
+        self._update_values(device, block, row)
 
-    def _update_identity(self, device: Device) -> None:
-        slot, identity = device.slot, device.identity
-        if self._identities[slot] is identity:
-            return
-        self._identities[slot] = identity
-        block, row = self._table.place(slot)
+    def _update_identity(self, device: Device, block: Block, row: int) -> None:
+        identity = self._identities[device.slot] = device.identity
         labels = self._write_labels(self._labels_of(identity))
         if labels != block.labels(row):
             block.relabel(row, labels)
         block.set(row, _INFO, b"%b%b 1.0\n" % (_COLUMNS[_INFO].name, self._write_info(self._info_of(identity))))
 
-    def _update_values(self, device: Device) -> None:
+    def _update_values(self, device: Device, block: Block, row: int) -> None:
         slot, timeline = device.slot, device.timeline
-        block, row = self._table.place(slot)
-        since = tail(timeline.since)
+        first_seen = since = tail_of_timestamp(timeline.since)
+        if timeline.first_seen != timeline.since:
+            first_seen = tail_of_timestamp(timeline.first_seen)
         block.set(row, _UP, tail(timeline.up))
         block.set(row, _DISCONNECTS, tail(timeline.outages))
         block.set(row, _STATE_CHANGE, since)
-        block.set(row, _FIRST_SEEN, since if timeline.first_seen == timeline.since else tail(timeline.first_seen))
+        block.set(row, _FIRST_SEEN, first_seen)
         if timeline.up:
             self._down.pop(slot, None)
             downtime = tail_of_seconds(max(device.downtime_floor, timeline.closed_downtime))

@@ -57,7 +57,7 @@ class Gauge:
         name, pace = self._family.name.encode(), scrape.pace
         known: dict[tuple[str, ...], bytes] = {}
         for key, value in self._values(scrape.now):
-            labels = known[key] = self._known.get(key) or self._write([key[index] for index in self._order])
+            labels = known[key] = self._known.get(key) or self._write(tuple(key[index] for index in self._order))
             scrape.write(name, labels, tail(value))
             if pace.spent():
                 await pace.rest()

@@ -23,10 +23,9 @@ _OBSERVED: Final = Family(names.FLEET_OBSERVED, "counter", names.HELP[names.FLEE
 _DISCONNECTS: Final = Family(names.FLEET_DISCONNECTS, "counter", names.HELP[names.FLEET_DISCONNECTS])
 _DURATION: Final = Family(names.FLEET_OUTAGE_DURATION, "histogram", names.HELP[names.FLEET_OUTAGE_DURATION])
 
-# A row's labels are left open (no closing brace), because the two states of a group share them.
-_COLUMN_FAMILIES: Final = (_DEVICES, _DEVICES, _DOWNTIME, _OBSERVED, _DISCONNECTS)
-_UP, _DOWN, _DOWNTIME_COLUMN, _OBSERVED_COLUMN, _DISCONNECTS_COLUMN = range(len(_COLUMN_FAMILIES))
-_COLUMNS: Final = tuple(Column(family.name.encode()) for family in _COLUMN_FAMILIES)
+_FAMILIES: Final = (_DEVICES, _DOWNTIME, _OBSERVED, _DISCONNECTS)
+_DEVICES_COLUMN, _DOWNTIME_COLUMN, _OBSERVED_COLUMN, _DISCONNECTS_COLUMN = range(len(_FAMILIES))
+_COLUMNS: Final = tuple(Column(family.name.encode(), whole=family is _DEVICES) for family in _FAMILIES)
 _BOUNDS: Final = (*(str(bound).encode() for bound in names.OUTAGE_BUCKETS), b"+Inf")
 
 _Seen = tuple[int, int, int, int, int]
@@ -52,11 +51,8 @@ class GroupFamilies:
 
     async def render(self, scrape: Scrape) -> None:
         """Write all families of the fleet."""
-        previous = None
-        for column, family in enumerate(_COLUMN_FAMILIES):
-            if family is not previous:
-                scrape.header(family)
-                previous = family
+        for column, family in enumerate(_FAMILIES):
+            scrape.header(family)
             await scrape.column(self._table, column)
         scrape.header(_DURATION)
         for engine, histogram in list(self._fleet.histograms.items()):
@@ -66,7 +62,7 @@ class GroupFamilies:
 
     def _add(self, group: Group) -> None:
         block, row = self._table.place(self._table.take())
-        block.relabel(row, self._write_labels((group.business_id, group.engine))[:-1])
+        block.relabel(row, self._write_labels((group.business_id, group.engine)))
         self._seen.append(None)
 
     def _update(self, slot: int, group: Group, now: float) -> None:
@@ -75,12 +71,16 @@ class GroupFamilies:
         changed = seen != self._seen[slot]
         if changed:
             self._seen[slot] = seen
-            block.set(row, _UP, b',state="up"}%b' % tail(group.up))
-            block.set(row, _DOWN, b',state="down"}%b' % tail(group.down))
-            block.set(row, _DISCONNECTS_COLUMN, b"}%b" % tail(group.outages))
+            block.set(row, _DEVICES_COLUMN, _lines_of_states(block.labels(row), group))
+            block.set(row, _DISCONNECTS_COLUMN, tail(group.outages))
         if changed or group.down:
-            block.set(row, _DOWNTIME_COLUMN, b"}%b" % tail(group.downtime(now)))
-        block.set(row, _OBSERVED_COLUMN, b"}%b" % tail(group.observed(now)))
+            block.set(row, _DOWNTIME_COLUMN, tail(group.downtime(now)))
+        block.set(row, _OBSERVED_COLUMN, tail(group.observed(now)))
+
+
+def _lines_of_states(labels: bytes, group: Group) -> bytes:
+    start = _COLUMNS[_DEVICES_COLUMN].name + labels[:-1]
+    return b'%b,state="up"}%b%b,state="down"}%b' % (start, tail(group.up), start, tail(group.down))
 
 
 _write_engine = label_writer(("engine",))

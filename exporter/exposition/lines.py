@@ -38,15 +38,15 @@ class Family(NamedTuple):
         return f"# HELP {name} {text}\n# TYPE {name} {self.type}\n".encode()
 
 
-def label_writer(names: Sequence[str]) -> Callable[[Sequence[str]], bytes]:
+def label_writer(names: Sequence[str]) -> Callable[[tuple[str, ...]], bytes]:
     """Return a function from label values, in the order of `names`, to `{name="value",…}`; `names` must be sorted."""
     if list(names) != sorted(names):
         raise ValueError("label names must be sorted")
     template = "{" + ",".join(f'{name}="%s"' for name in names) + "}"
     quotes = 2 * len(names)
 
-    def write(values: Sequence[str]) -> bytes:
-        text = template % tuple(values)
+    def write(values: tuple[str, ...]) -> bytes:
+        text = template % values
         # One look at the whole line tells that no value needs escaping, which is nearly always so.
         if text.count('"') != quotes or "\\" in text or "\n" in text:
             text = template % tuple(map(_escape, values))
@@ -66,6 +66,14 @@ def tail(value: float) -> bytes:
         return small  # type: ignore[no-any-return]
     text = repr(float(value)) if 0 <= value < _EXPONENT_FROM else floatToGoString(value)  # type: ignore[no-untyped-call]
     return b" %b\n" % text.encode()
+
+
+def tail_of_timestamp(seconds: int) -> bytes:
+    """Return the end of a sample line with whole Unix seconds; the fast path covers the years 2001 to 2286."""
+    if not 10**9 < seconds < 10**10:
+        return tail(seconds)
+    # Ten digits: the quotient prints exactly, and prints the mantissa.
+    return b" %ae+09\n" % (seconds / 1e9)
 
 
 def tail_of_seconds(seconds: float) -> bytes:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from exporter.exposition.pace import Pace
     from exporter.exposition.table import Table
 
-FLUSH_AT: Final = 32 * 1024
-"""Bytes of loose text that become one part."""
+FLUSH_AT: Final = 1024
+"""Pieces of loose text that become one part."""
 
 
 class Scrape:
@@ -25,7 +25,6 @@ class Scrape:
         self._openmetrics = openmetrics
         self._gzip = gzip
         self._loose: list[bytes] = []
-        self._size = 0
 
     def header(self, family: Family) -> None:
         """Write the header of a family; its lines must follow at once."""
@@ -34,8 +33,7 @@ class Scrape:
     def write(self, *pieces: bytes) -> None:
         """Write text."""
         self._loose += pieces
-        self._size += sum(map(len, pieces))
-        if self._size >= FLUSH_AT:
+        if len(self._loose) >= FLUSH_AT:
             self.flush()
 
     def flush(self) -> None:
@@ -43,7 +41,7 @@ class Scrape:
         text = b"".join(self._loose)
         if text:
             self.parts.append(member(text) if self._gzip else text)
-        self._loose, self._size = [], 0
+        self._loose = []
 
     async def column(self, table: Table, column: int) -> None:
         """Write one column of a table."""

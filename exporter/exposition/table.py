@@ -16,7 +16,9 @@ from isal import igzip
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROWS: Final = 256
+ROWS: Final = 128
+"""Of a block. Fewer lines are compressed again per change, more compress better; with 100,000 devices, 0.1 % changed:
+64 lines 8 % and 128 lines 3 % larger bodies than 256; scrapes of 256 and 512 lines take a quarter and a half longer."""
 LEVEL: Final = 1
 """Of igzip. Level 0 makes bodies 40 % larger for the same time, level 3 takes 2.5 times as long for 2 % less."""
 
