@@ -1,0 +1,237 @@
+"""The SLO rules: what `prometheus/rules/slo.yml` says, and how its series are called.
+
+`python -m prometheus.slo_rules` writes the file; it is committed, and a test holds it equal to this module.
+
+Method (docs/slo.md compares it with the alternatives): the exporter's sums are exact, monotone and survive
+restarts, so what happened in a window is the sum at its end minus the sum at its start. Two look-ups, whatever the
+window; differences of short windows add up to that of a long one without a remainder; a missed scrape or a restart
+inside the window costs nothing. Every series is per engine and business or coarser: no rule reads a device.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from exporter.conventions import FLEET_DOWNTIME, FLEET_OBSERVED, POLICY_OBJECTIVE, SELF_PREFIX
+
+RULES_FILE: Final = Path(__file__).parent / "rules" / "slo.yml"
+PERIOD: Final = "30d"
+"""The rolling period for which the objective holds."""
+BRIDGE: Final = "5m"
+"""How old the newest scrape may be, at either end of a window, before the window has no such end."""
+
+
+class Window(NamedTuple):
+    """A window by its name in series, its seconds, and the grid on which its start is sought where none is known."""
+
+    name: str
+    seconds: int
+    grid: str
+
+
+WINDOWS: Final = (
+    Window("5m", 300, "15s"),
+    Window("30m", 1800, "1m"),
+    Window("1h", 3600, "2m"),
+    Window("2h", 7200, "4m"),
+    Window("6h", 21600, "10m"),
+    Window("1d", 86400, "1h"),
+    Window("3d", 259200, "3h"),
+    Window("30d", 2592000, "6h"),
+)
+
+
+class Burn(NamedTuple):
+    """One row of the workbook's table: alert where both windows burn the budget `factor` times too fast."""
+
+    factor: str
+    long: str
+    short: str
+
+
+FAST: Final = (Burn("14.4", "1h", "5m"), Burn("6", "6h", "30m"))
+SLOW: Final = (Burn("3", "1d", "2h"), Burn("1", "3d", "6h"))
+
+GROUP: Final = "by (engine, business_id)"
+OBJECTIVE: Final = f"engine:{POLICY_OBJECTIVE}:max"
+DOWN: Final = f"engine_business:{FLEET_DOWNTIME}:max"
+OBSERVED: Final = f"engine_business:{FLEET_OBSERVED}:max"
+
+
+# Names of the recorded series --------------------------------------------------------------------------------
+def downtime(window: str) -> str:
+    """Return the series with the seconds of downtime in a window, per engine and business."""
+    return f"engine_business:fleet_downtime_seconds:increase{window}"
+
+
+def observed(window: str) -> str:
+    """Return the series with the observed device-seconds in a window, per engine and business."""
+    return f"engine_business:fleet_observed_seconds:increase{window}"
+
+
+def availability(level: str, window: str) -> str:
+    """Return the series with the availability, 0..1; `level` is engine_business, engine or fleet."""
+    return f"{level}:fleet_availability:ratio_increase{window}"
+
+
+def burn(level: str, window: str) -> str:
+    """Return the series with the burn rate: 1 uses up the budget in exactly one period. `level`: not fleet."""
+    return f"{level}:fleet_error_budget_burn:ratio_increase{window}"
+
+
+def budget_remaining(level: str) -> str:
+    """Return the series with the share of the period's budget that is left: 1 all of it, below 0 overdrawn."""
+    return f"{level}:fleet_error_budget_remaining:ratio"
+
+
+# Expressions -------------------------------------------------------------------------------------------------
+def _latest(metric: str) -> str:
+    """Aggregate first, subtract after: another instance that takes over continues the same line."""
+    return f"max {GROUP} (last_over_time({metric}[{BRIDGE}]))"
+
+
+def _start(metric: str, level: str, window: Window) -> str:
+    """Return the sum at the window's start: as scraped then; 0 for a group that came later; else the oldest known."""
+    return (
+        f"    max {GROUP} (last_over_time({metric}[{BRIDGE}] offset {window.name}))\n"
+        f"  or\n"
+        f"    0 * {level} and on () count(last_over_time({SELF_PREFIX}_build_info[{BRIDGE}] offset {window.name}))\n"
+        f"  or\n"
+        f"    min_over_time(max {GROUP} ({metric})[{window.name}:{window.grid}])"
+    )
+
+
+def _increases(window: Window, shorter: Window | None) -> list[dict[str, Any]]:
+    """Observed time comes first: it tells whether the window's start is usable; if not, the shorter window serves."""
+    seen = f"{OBSERVED} - (\n{_start(FLEET_OBSERVED, OBSERVED, window)}\n)"
+    down = f"{DOWN} - (\n{_start(FLEET_DOWNTIME, DOWN, window)}\n)"
+    if shorter is None:
+        seen, down = f"clamp_min(\n{seen}, 0)", f"clamp_min(\n{down}, 0)"
+    else:
+        seen = f"({seen})\n>= {observed(shorter.name)}\nor {observed(shorter.name)}"
+        down = f"({down})\nand {observed(window.name)} > {observed(shorter.name)}\nor {downtime(shorter.name)}"
+    return [_record(observed(window.name), seen), _record(downtime(window.name), down)]
+
+
+def _ratios(window: Window) -> list[dict[str, Any]]:
+    name, rules = window.name, []
+    for level, sums in (("engine_business", ""), ("engine", "sum by (engine) "), ("fleet", "sum ")):
+        down, seen = (f"{sums}({series(name)})" if sums else series(name) for series in (downtime, observed))
+        rules.append(_record(availability(level, name), f"clamp_min(1 - {down} / ({seen} > 0), 0)"))
+        if level != "fleet":
+            burnt = f"{down} / clamp_min({seen}, {window.seconds})\n/ on (engine) group_left () (1 - {OBJECTIVE})"
+            rules.append(_record(burn(level, name), burnt))
+    return rules
+
+
+def _record(record: str, expr: str) -> dict[str, Any]:
+    return {"record": record, "expr": expr}
+
+
+def _windows() -> list[dict[str, Any]]:
+    rules = []
+    for shorter, window in zip((None, *WINDOWS), WINDOWS, strict=False):
+        rules += _increases(window, shorter) + _ratios(window)
+    return rules
+
+
+def _alert(name: str, expr: str, severity: str, **texts: str) -> dict[str, Any]:
+    annotations = {**texts, "runbook_url": f"docs/runbook.md#{name.lower()}"}
+    return {"alert": name, "expr": expr, "labels": {"severity": severity}, "annotations": annotations}
+
+
+def _burns(rows: tuple[Burn, ...]) -> str:
+    def both(row: Burn) -> str:
+        one, other = (f"{burn('engine_business', window)} > {row.factor}" for window in (row.long, row.short))
+        return f"({one}\n  and {other})"
+
+    return "\nor\n".join(both(row) for row in rows)
+
+
+_WHO: Final = "{{ $labels.engine }} devices of business {{ $labels.business_id }}"
+_WHO_ID: Final = "perangkat {{ $labels.engine }} milik bisnis {{ $labels.business_id }}"
+_OBJECTIVE_TEXT: Final = (
+    f'{{{{ with printf "{OBJECTIVE}{{engine=%q}}" $labels.engine | query }}}}'
+    "{{ . | first | value | humanizePercentage }}{{ end }}"
+)
+
+
+def _alerts() -> list[dict[str, Any]]:
+    rate = "{{ $value | humanize }} times as fast as the objective of " + _OBJECTIVE_TEXT + " allows"
+    rate_id = "{{ $value | humanize }} kali lebih cepat daripada yang diizinkan target " + _OBJECTIVE_TEXT
+    return [
+        _alert(
+            "ErrorBudgetBurnFast",
+            _burns(FAST),
+            "critical",
+            summary=f"{_WHO} use up their error budget fast",
+            summary_id=f"Error budget {_WHO_ID} cepat habis",
+            description=f"{_WHO} use up their error budget {rate}, over the last hour or the last six: "
+            "2 % of a 30-day budget is gone within 1 h, or 5 % within 6 h, and it goes on.",
+            description_id=f"Error budget {_WHO_ID} terpakai {rate_id}, dalam satu atau enam jam terakhir: "
+            "2 % dari jatah 30 hari habis dalam 1 jam, atau 5 % dalam 6 jam, dan masih berlanjut.",
+        ),
+        _alert(
+            "ErrorBudgetBurnSlow",
+            _burns(SLOW),
+            "warning",
+            summary=f"{_WHO} use up their error budget too fast",
+            summary_id=f"Error budget {_WHO_ID} terpakai terlalu cepat",
+            description=f"{_WHO} use up their error budget {rate}, over the last day or the last three: "
+            "10 % of a 30-day budget is gone, and it goes on.",
+            description_id=f"Error budget {_WHO_ID} terpakai {rate_id}, dalam satu atau tiga hari terakhir: "
+            "10 % dari jatah 30 hari sudah habis, dan masih berlanjut.",
+        ),
+        _alert(
+            "ErrorBudgetExhausted",
+            f"{budget_remaining('engine_business')} <= 0",
+            "warning",
+            summary=f"{_WHO} have no error budget left",
+            summary_id=f"Error budget {_WHO_ID} sudah habis",
+            description=f"{_WHO} were down longer within the last 30 days than the objective of {_OBJECTIVE_TEXT} "
+            "allows; budget left: {{ $value | humanizePercentage }}.",
+            description_id=f"Dalam 30 hari terakhir {_WHO_ID} putus lebih lama daripada yang diizinkan target "
+            f"{_OBJECTIVE_TEXT}; sisa error budget: {{{{ $value | humanizePercentage }}}}.",
+        ),
+    ]
+
+
+def groups() -> list[dict[str, Any]]:
+    """Return the one rule group: its rules are evaluated in order and at one time, each after those that it reads."""
+    sources = [
+        _record(OBJECTIVE, f"max by (engine) (last_over_time({POLICY_OBJECTIVE}[{BRIDGE}]))"),
+        _record(OBSERVED, _latest(FLEET_OBSERVED)),
+        _record(DOWN, _latest(FLEET_DOWNTIME)),
+    ]
+    left = [_record(budget_remaining(level), f"1 - {burn(level, PERIOD)}") for level in ("engine_business", "engine")]
+    return [{"name": "slo", "interval": "30s", "rules": sources + _windows() + left + _alerts()}]
+
+
+# Output ------------------------------------------------------------------------------------------------------
+_HEADER: Final = """\
+# Written by `python -m prometheus.slo_rules`; change that module, not this file. docs/slo.md explains it.
+# Nothing here names an objective: it comes from the policy file as the metric policy_slo_objective_ratio.
+"""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes expressions of several lines as blocks, as people do."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def render() -> str:
+    """Return the text of the rules file."""
+    return _HEADER + yaml.dump({"groups": groups()}, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+
+
+if __name__ == "__main__":
+    RULES_FILE.write_text(render(), encoding="utf-8")
