@@ -1,6 +1,7 @@
 """The admin listener: metrics, health, reload, API and pages. It must not face the internet.
 
-Features add their routes by `routes`; their handlers raise aiohttp's HTTP errors or use `answers`.
+Features add `operations` (routes with their description); their handlers raise the typed errors of `operations` and
+`errors`, or use `answers`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, JournalUnavailable, Overloaded
 from exporter.web import answers
+from exporter.web.api import Api
 from exporter.web.landing import landing_page
+from exporter.web.openapi import Error, document
+from exporter.web.operations import HTML, TEXT, BadParameter, NotFound, Operation
 from exporter.web.origin import same_origin_only
 from exporter.web.scrape import scrape_handler
 
@@ -21,9 +25,12 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler, Middleware
 
+    from exporter.web.api import Account
     from exporter.web.ports import EnginePort, ExpositionPort, RequestMetrics
 
     Reload = Callable[[], Awaitable[None]]
+
+SPECIFICATION_PATH = "/api/v1/openapi.json"
 
 
 def admin_app(
@@ -32,33 +39,59 @@ def admin_app(
     metrics: RequestMetrics,
     *,
     reload: Reload,
+    account: Account,
     external_url: str | None = None,
     authenticate: Middleware | None = None,
-    routes: Iterable[web.AbstractRouteDef] = (),
+    operations: Iterable[Operation] = (),
     links: Iterable[tuple[str, str]] = (),
 ) -> web.Application:
-    """Return the admin application. `reload` raises ConfigError; `links` are (title, path) for the landing page."""
+    """Return the admin application.
+
+    `reload` raises ConfigError; `account` computes availability; `authenticate` stands before everything (see
+    `webconfig`); `links` are (title, path) for the landing page.
+    """
+    specification = bytearray()
+    every = [
+        Operation("GET", "/", landing_page(engine, list(links)), "Landing page", {200: HTML}),
+        Operation("GET", "/metrics", scrape_handler(engine, exposition, metrics), "All metrics", {200: TEXT}),
+        *_state_operations(engine),
+        *_reload_operations(reload),
+        Operation("GET", SPECIFICATION_PATH, _bytes(specification), "This document", {200: dict}),
+        *Api(engine, account).operations(),
+        *operations,
+    ]
+    specification += document(every)
     guards = [authenticate] if authenticate is not None else []
-    app = web.Application(middlewares=[*guards, same_origin_only(external_url)])
-    reload_handler = _reload(reload)
-    app.add_routes(
-        [
-            web.get("/", landing_page(engine, list(links))),
-            web.get("/metrics", scrape_handler(engine, exposition, metrics)),
-            web.get("/-/healthy", _state(lambda: engine.healthy, "unhealthy", "the journal's writer does not run")),
-            web.get("/-/ready", _state(lambda: engine.ready, "not_ready", "the journal is being loaded")),
-            web.post("/-/reload", reload_handler),
-            web.put("/-/reload", reload_handler),
-            *routes,
-        ]
-    )
+    app = web.Application(middlewares=[*guards, same_origin_only(external_url), _typed_errors])
+    app.add_routes([operation.route() for operation in every])
     app.on_response_prepare.append(_mark)
     return app
+
+
+@web.middleware
+async def _typed_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except BadParameter as error:
+        return answers.error(400, error.code, str(error))
+    except NotFound as error:
+        return answers.error(404, error.code, str(error))
+    except (JournalUnavailable, Overloaded) as error:
+        return answers.error(503, error.code, str(error), {"Retry-After": answers.RETRY_AFTER})
 
 
 async def _mark(_: web.Request, response: web.StreamResponse) -> None:
     for name, value in answers.HEADERS.items():
         response.headers[name] = value
+
+
+def _state_operations(engine: EnginePort) -> list[Operation]:
+    health = _state(lambda: engine.healthy, "unhealthy", "the journal's writer does not run")
+    ready = _state(lambda: engine.ready, "not_ready", "the journal is being loaded")
+    return [
+        Operation("GET", "/-/healthy", health, "Whether the process works", {200: TEXT, 503: Error}),
+        Operation("GET", "/-/ready", ready, "Whether the journal is loaded", {200: TEXT, 503: Error}),
+    ]
 
 
 def _state(good: Callable[[], bool], code: str, message: str) -> Handler:
@@ -68,7 +101,7 @@ def _state(good: Callable[[], bool], code: str, message: str) -> Handler:
     return handle
 
 
-def _reload(reload: Reload) -> Handler:
+def _reload_operations(reload: Reload) -> list[Operation]:
     one_at_a_time = asyncio.Lock()
 
     async def handle(_: web.Request) -> web.StreamResponse:
@@ -78,5 +111,15 @@ def _reload(reload: Reload) -> Handler:
             except ConfigError as error:
                 return answers.error(500, error.code, str(error))
         return answers.text("OK")
+
+    outcomes = {200: TEXT, 403: Error, 500: Error}
+    return [
+        Operation(method, "/-/reload", handle, "Read the configuration again", outcomes) for method in ("POST", "PUT")
+    ]
+
+
+def _bytes(body: bytearray) -> Handler:
+    async def handle(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=bytes(body), content_type="application/json")
 
     return handle

@@ -28,6 +28,7 @@ from exporter.conventions import (
 )
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.web import answers
+from exporter.web.acknowledgement import Acknowledger
 from exporter.web.body import BodyRefused, read_body
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def public_app(
     webhook = Webhook(engine, settings, metrics, warn, redact=redact, on_message=on_message, body_timeout=body_timeout)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        path = request.path
+        path = request.raw_path  # costs less than the path without query and escapes
+        if path != WEBHOOK_PATH:
+            path = request.path
         if path == WEBHOOK_PATH:
             return await webhook.answer(request)
         return _health(request, engine) if path == HEALTH_PATH else answers.http_error(404)
@@ -103,9 +106,10 @@ class Webhook:
         self._redact = redact
         self._on_message = on_message
         self._body_timeout = body_timeout
+        self._acknowledger = Acknowledger()
         self._secret = ("", b"")  # as configured, and its bytes
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the answer; counts the outcome."""
         settings = self._settings()
         if request.method != "POST":
@@ -129,7 +133,7 @@ class Webhook:
         # An empty secret must not let everybody in.
         return hmac.compare_digest(given, expected) and bool(expected)
 
-    async def _take(self, request: web.BaseRequest, body: bytes, settings: WebhookSettings) -> web.Response:
+    async def _take(self, request: web.BaseRequest, body: bytes, settings: WebhookSettings) -> web.StreamResponse:
         now = self._engine.clock()
         try:
             event = events.parse(body, now=now, max_future_skew=settings.max_future_skew)
@@ -150,7 +154,7 @@ class Webhook:
             return response
         self._metrics.event(label, outcome)
         self._metrics.heard(now)
-        return answers.text("OK")
+        return self._acknowledger.answer(request)
 
     async def _quarantine(self, request: web.BaseRequest, body: bytes, error: InvalidEvent) -> web.Response:
         label = events.event_label(body)

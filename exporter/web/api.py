@@ -1,0 +1,258 @@
+"""`/api/v1/…`: devices, their outages, and availability. The corrected truth, not the monotone counters.
+
+A page of devices costs one pass over their ids, in slices, so that webhooks are answered in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import heapq
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from exporter.report.availability import KEYS, Row
+from exporter.web import answers
+from exporter.web.openapi import Error
+from exporter.web.operations import BadParameter, NotFound, Operation, Query, choice, moment, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from exporter.fleet import Device
+    from exporter.timeline import Outage
+    from exporter.web.ports import EnginePort
+
+    Account = Callable[[str, float, float], Awaitable[list[Row]]]
+    """(by, start, end) → rows of exporter.report.availability."""
+
+SLICE: Final = 5000
+"""Devices looked at between two turns of the loop."""
+MOST: Final = 1000
+USUAL: Final = 100
+WINDOW: Final = 30 * 86400.0
+
+
+class DeviceState(msgspec.Struct, frozen=True):
+    """A device as it is known now. Times are event times."""
+
+    device_id: str
+    device_name: str
+    engine: str
+    channel_id: str
+    channel_name: str
+    business_id: str
+    business_name: str
+    state: Literal["up", "down"]
+    since: int
+    first_seen: int
+    disconnects: int
+    downtime_seconds: float
+
+
+class DevicesPage(msgspec.Struct, frozen=True):
+    """Devices in the order of their ids; `next` is the cursor of the following page, null on the last one."""
+
+    devices: list[DeviceState]
+    next: str | None
+
+
+class OutageSpan(msgspec.Struct, frozen=True):
+    """One outage; `end` is null while it runs, and its duration then counts up to now."""
+
+    start: int
+    end: int | None
+    duration_seconds: float
+
+
+class Outages(msgspec.Struct, frozen=True):
+    """The outages of one device in order; those that overlap the window, at their full length."""
+
+    device_id: str
+    outages: list[OutageSpan]
+
+
+class Availability(msgspec.Struct, frozen=True):
+    """Availability in [start, end) by one key."""
+
+    start: float
+    end: float
+    by: str
+    rows: list[Row]
+
+
+_TIME: Final = {"type": "string", "examples": ["1738056000", "2025-01-28T09:20:00Z"]}
+_START: Final = Query("start", _TIME, "Begin of the window: Unix seconds or RFC 3339.")
+_END: Final = Query("end", _TIME, "End of the window, not part of it; by default now.")
+_TEXT_FILTERS: Final = ("engine", "business_id", "channel_id")
+_PAGE_QUERY: Final = (
+    Query("limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}, "Devices on a page."),
+    Query("cursor", {"type": "string"}, "`next` of the page before."),
+    Query("state", {"type": "string", "enum": ["up", "down"]}, "Only devices in this state."),
+    *(Query(name, {"type": "string"}, f"Only devices with this {name}.") for name in _TEXT_FILTERS),
+)
+_BY_QUERY: Final = (
+    Query("by", {"type": "string", "enum": list(KEYS), "default": "engine"}, "What makes a row."),
+    _START,
+    _END,
+)
+
+
+class Api:
+    """The handlers."""
+
+    def __init__(self, engine: EnginePort, account: Account) -> None:
+        self._engine = engine
+        self._account = account
+
+    def operations(self) -> list[Operation]:
+        """Return the operations to register."""
+        devices = "/api/v1/devices"
+        device = f"{devices}/{{device_id}}"
+        unknown = {404: Error}
+        busy = {503: Error}
+        return [
+            Operation(
+                "GET", "/api/v1/devices", self.devices, "List devices", {200: DevicesPage}, _PAGE_QUERY, tag="devices"
+            ),  # fmt: skip
+            Operation("GET", device, self.device, "One device", {200: DeviceState, **unknown}, tag="devices"),
+            Operation(
+                "DELETE",
+                device,
+                self.forget,
+                "Forget a device",
+                {204: None, 403: Error, **unknown, **busy},
+                tag="devices",
+                description="Takes it out of the metrics. Its history and the fleet's totals stay.",
+            ),
+            Operation(
+                "GET",
+                f"{device}/outages",
+                self.outages,
+                "Outages of a device",
+                {200: Outages, **unknown, **busy},
+                (_START, _END),
+                tag="devices",
+            ),
+            Operation(
+                "GET",
+                "/api/v1/availability",
+                self.availability,
+                "Availability by engine, business, channel or device",
+                {200: Availability, **busy},
+                _BY_QUERY,
+                tag="reports",
+            ),
+        ]
+
+    async def devices(self, request: web.Request) -> web.StreamResponse:
+        """Answer one page of devices."""
+        limit = whole(request, "limit", default=USUAL, least=1, most=MOST)
+        after = _cursor(request.query.get("cursor"))
+        state = choice(request, "state", ("up", "down"))
+        wanted = {name: request.query[name] for name in _TEXT_FILTERS if name in request.query}
+        found = await self._page(after, limit + 1, state, wanted)
+        now, page = self._engine.clock(), found[:limit]
+        following = _cursor_of(page[-1].identity.device_id) if len(found) > limit else None
+        return answers.json(DevicesPage([_state_of(device, now) for device in page], following))
+
+    async def _page(self, after: str, limit: int, state: str | None, wanted: dict[str, str]) -> list[Device]:
+        fleet = self._engine.fleet
+        source = fleet.down if state == "down" else fleet.devices
+        ids, best = list(source), list[str]()
+        for begin in range(0, len(ids), SLICE):
+            some = (
+                device_id
+                for device_id in ids[begin : begin + SLICE]
+                if device_id > after and _matches(source.get(device_id), state, wanted)
+            )
+            best = heapq.nsmallest(limit, [*best, *some])
+            await asyncio.sleep(0)
+        return [fleet.devices[device_id] for device_id in best if device_id in fleet.devices]
+
+    async def device(self, request: web.Request) -> web.StreamResponse:
+        """Answer one device."""
+        device = self._engine.fleet.devices.get(request.match_info["device_id"])
+        if device is None:
+            raise NotFound("no such device")
+        return answers.json(_state_of(device, self._engine.clock()))
+
+    async def forget(self, request: web.Request) -> web.StreamResponse:
+        """Forget one device."""
+        if not await self._engine.forget(request.match_info["device_id"]):
+            raise NotFound("no such device")
+        return web.Response(status=204)
+
+    async def outages(self, request: web.Request) -> web.StreamResponse:
+        """Answer a device's outages that overlap the window."""
+        now = self._engine.clock()
+        start, end = moment(request, "start", 0.0), moment(request, "end", float("inf"))
+        if start >= end:
+            raise BadParameter("start must be before end")
+        device_id = request.match_info["device_id"]
+        found = await self._engine.outages(device_id)
+        if found is None:
+            raise NotFound("no such device")
+        spans = [_span(outage, now) for outage in found if _overlaps(outage, start, end)]
+        return answers.json(Outages(device_id, spans))
+
+    async def availability(self, request: web.Request) -> web.StreamResponse:
+        """Answer the availability of a window, by default the last 30 days."""
+        now = self._engine.clock()
+        by = choice(request, "by", tuple(KEYS), "engine") or "engine"
+        end = min(now, moment(request, "end", now))
+        start = moment(request, "start", max(0.0, end - WINDOW))
+        if start >= end:
+            raise BadParameter("start must be before end, and not in the future")
+        return answers.json(Availability(start, end, by, await self._account(by, start, end)))
+
+
+def _matches(device: Device | None, state: str | None, wanted: dict[str, str]) -> bool:
+    if device is None or (state == "up" and not device.timeline.up):
+        return False
+    identity = device.identity
+    return all(getattr(identity, name) == value for name, value in wanted.items())
+
+
+def _state_of(device: Device, now: float) -> DeviceState:
+    identity, timeline = device.identity, device.timeline
+    return DeviceState(
+        device_id=identity.device_id,
+        device_name=identity.device_name,
+        engine=identity.engine,
+        channel_id=identity.channel_id,
+        channel_name=identity.channel_name,
+        business_id=identity.business_id,
+        business_name=identity.business_name,
+        state="up" if timeline.up else "down",
+        since=timeline.since,
+        first_seen=timeline.first_seen,
+        disconnects=timeline.outages,
+        downtime_seconds=timeline.downtime(now),
+    )
+
+
+def _overlaps(outage: Outage, start: float, end: float) -> bool:
+    # An outage without length overlaps where it lies.
+    return outage.start < end and (outage.end is None or outage.end > start or outage.start >= start)
+
+
+def _span(outage: Outage, now: float) -> OutageSpan:
+    until = now if outage.end is None else outage.end
+    return OutageSpan(outage.start, outage.end, max(0.0, until - outage.start))
+
+
+def _cursor_of(device_id: str) -> str:
+    return base64.urlsafe_b64encode(device_id.encode()).decode().rstrip("=")
+
+
+def _cursor(text: str | None) -> str:
+    if not text:
+        return ""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise BadParameter("cursor is not one that a page gave as `next`") from None
