@@ -1,25 +1,25 @@
-"""What the journal knows of one device, as reports and backfill read it: the corrected truth."""
+"""What reports and backfill read: one `History` a device, and a source of them that can be read again and again."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import TYPE_CHECKING, Protocol
 
-from exporter.identity import Identity
-from exporter.timeline import Outage
+from exporter.journal.records import Blind, History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Blind", "History", "Source"]
 
 
-class History(msgspec.Struct, frozen=True):
-    """One device. All times are event times in whole Unix seconds, in order and without overlap."""
+class Source(Protocol):
+    """The corrected truth, as `exporter.journal.reader.Reader` gives it. Raises JournalUnavailable."""
 
-    identity: Identity
-    """The newest one; a device counts under it for the whole window."""
-    outages: list[Outage]
-    """In order; only the last can be running (`end` is None)."""
-    observed: list[tuple[int, int | None]]
-    """Spans in which the device is known, the last one open (None) while it is. Forgetting ends a span, and with it an
-    outage that runs; the next event begins another one. A span never reaches back behind pruned events."""
+    def device_count(self) -> int:
+        """Return how many devices `histories` yields."""
 
-    @property
-    def first_seen(self) -> int | None:
-        """Event time of the first event, None if nothing is known."""
-        return self.observed[0][0] if self.observed else None
+    def histories(self) -> Iterator[History]:
+        """Yield every device, forgotten ones included, each time from the start and in the same order."""
+
+    def blind_intervals(self) -> Sequence[tuple[float, float]]:
+        """Return the times in which events could be lost unheard, Unix seconds."""
