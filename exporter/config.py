@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.config_build import Builder
-from exporter.config_checks import Checks, split_address
+from exporter.config_checks import Checks
 from exporter.config_describe import describe
 from exporter.config_errors import Origins
 from exporter.config_schema import Config, Secret
@@ -21,7 +21,7 @@ from exporter.config_sources import CONFIG_FILE_VARIABLE, merged, read_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Config", "Secret", "describe", "ensure_webhook_secret", "load", "split_address"]
+__all__ = ["Config", "Secret", "describe", "ensure_webhook_secret", "load"]
 
 
 def load(config_file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:

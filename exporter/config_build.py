@@ -17,8 +17,9 @@ import msgspec
 
 from exporter.config_errors import suggestion
 from exporter.config_schema import COMPUTED, Secret
+from exporter.config_secret import read_secret, read_secrets
+from exporter.config_values import Text, choice, kind, quantity, scalar
 from exporter.config_yaml import BadYaml, parse_yaml
-from exporter.durations import parse_duration, parse_size
 from exporter.policy import BUILT_IN, DEFAULT_ENGINE, Policies, Policy
 
 if TYPE_CHECKING:
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
     from exporter.errors import ConfigError
 
 Tree = dict[str, Any]
-
-
-class Text(str):
-    """A value from the environment or a flag, whose type only its key knows."""
-
-    __slots__ = ()
 
 
 def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
@@ -89,7 +84,7 @@ class Builder:
         tree = self._with_secrets(types, tree, path)
         return {name: self.value(types[name], value, (*path, name)) for name, value in tree.items()}
 
-    def value(self, type_: Any, value: Any, path: Path) -> Any:  # noqa: ANN401, PLR0911
+    def value(self, type_: Any, value: Any, path: Path) -> Any:  # noqa: ANN401
         """Return a value of any type that the schema uses."""
         type_, optional = without_none(type_)
         if optional and (value is None or (isinstance(value, Text) and value == "null")):
@@ -98,16 +93,11 @@ class Builder:
             return self.policies(value, path)
         if is_struct(type_):
             return self.struct(type_, value, path)
-        match get_origin(type_):
-            case origin if origin is tuple:
-                return self._list(get_args(type_)[0], value, path)
-            case origin if origin is dict:
-                return self._map(get_args(type_)[1], value, path)
-            case origin if origin is Literal:
-                return self._choice(get_args(type_), value, path)
-            case origin if origin is Annotated:
-                return self._quantity(get_args(type_)[1], value, path)
-        return self._scalar(type_, value, path)
+        if get_origin(type_) is tuple:
+            return self._list(get_args(type_)[0], value, path)
+        if get_origin(type_) is dict:
+            return self._map(get_args(type_)[1], value, path)
+        return self._leaf(type_, value, path)
 
     def _with_secrets(self, types: dict[str, Any], tree: Tree, path: Path) -> Tree:
         """Return the tree with absolute paths, and with the contents of the files that hold its secrets."""
@@ -122,7 +112,7 @@ class Builder:
             if secret in types:
                 if secret in tree:
                     raise self._error((*path, name), f"give `{secret}` or `{name}`, not both")
-                result[secret] = self._read_secret(types[secret], located, (*path, name))
+                result[secret] = self._secret(types[secret], located, (*path, name))
         return result
 
     def _located(self, file: str, path: Path) -> FilePath:
@@ -131,29 +121,18 @@ class Builder:
         base = FilePath(self._origins.file or "").parent if self._origins.is_file(path) else FilePath()
         return base / file
 
-    def _read_secret(self, type_: Any, file: FilePath, path: Path) -> Any:  # noqa: ANN401
-        """Return a file's text without trailing white space; of a list, its lines without blanks and # comments."""
+    def _secret(self, type_: Any, file: FilePath, path: Path) -> str | list[str]:  # noqa: ANN401
         try:
-            text = file.read_text(encoding="utf-8-sig").rstrip()
-        except OSError as error:
-            raise self._error(path, f"cannot read {file}: {error.strerror}") from None
-        except (UnicodeDecodeError, ValueError):
-            raise self._error(path, f"{file} is not a text file in UTF-8") from None
-        if type_ is Secret:
-            if not text:
-                raise self._error(path, f"{file} is empty")
-            return text
-        lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        if not lines:
-            raise self._error(path, f"{file} holds no lines but blanks and comments")
-        return lines
+            return read_secret(file) if type_ is Secret else read_secrets(file)
+        except ValueError as error:
+            raise self._error(path, str(error)) from None
 
     def _mapping(self, value: Any, path: Path) -> Tree:  # noqa: ANN401
         value = self._parsed(value, path)
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise self._error(path, f"expected keys and values, got {_kind(value)}")
+            raise self._error(path, f"expected keys and values, got {kind(value)}")
         for key in value:
             if not isinstance(key, str):
                 raise self._error(path, f"the key {key!r} must be a string; put it in quotes")
@@ -169,7 +148,7 @@ class Builder:
         if value is None:
             return ()
         if not isinstance(value, list):
-            raise self._error(path, f"expected a list, got {_kind(value)}")
+            raise self._error(path, f"expected a list, got {kind(value)}")
         return tuple(self.value(item, entry, (*path, f"[{place}]")) for place, entry in enumerate(value))
 
     def _parsed(self, value: Any, path: Path) -> Any:  # noqa: ANN401
@@ -181,48 +160,16 @@ class Builder:
         except BadYaml as error:
             raise self._error(path, f"expected YAML: {error}") from None
 
-    def _choice(self, allowed: tuple[str, ...], value: Any, path: Path) -> str:  # noqa: ANN401
-        if not isinstance(value, str) or value not in allowed:
-            raise self._error(path, f"expected one of {', '.join(allowed)}, got {_shown(value)}")
-        return str(value)
-
-    def _quantity(self, what: str, value: Any, path: Path) -> float:  # noqa: ANN401
-        parse, example = (parse_duration, "5m") if what == "duration" else (parse_size, "64KiB")
-        if type(value) is int and (value == 0 or what == "size") and value >= 0:
-            return value
-        if not isinstance(value, str):
-            raise self._error(path, f"expected a {what} with its unit, such as {example}, got {_shown(value)}")
+    def _leaf(self, type_: Any, value: Any, path: Path) -> Any:  # noqa: ANN401
         try:
-            return parse(value)
+            match get_origin(type_):
+                case origin if origin is Literal:
+                    return choice(get_args(type_), value)
+                case origin if origin is Annotated:
+                    return quantity(get_args(type_)[1], value)
+            return scalar(type_, value)
         except ValueError as error:
             raise self._error(path, str(error)) from None
-
-    def _scalar(self, type_: Any, value: Any, path: Path) -> Any:  # noqa: ANN401
-        if type_ is bool:
-            return self._boolean(value, path)
-        if type_ is float:
-            return self._number(value, path)
-        if type_ is int:
-            return self._whole(value, path)
-        if not isinstance(value, str):
-            what = _kind(value) if type_ is Secret else _shown(value)
-            raise self._error(path, f"expected a string, got {what}; put it in quotes")
-        return type_(value)
-
-    def _boolean(self, value: Any, path: Path) -> bool:  # noqa: ANN401
-        if isinstance(value, Text) and value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        if not isinstance(value, bool):
-            raise self._error(path, f"expected true or false, got {_shown(value)}")
-        return value
-
-    def _number(self, value: Any, path: Path) -> float:  # noqa: ANN401
-        if isinstance(value, (int, float, Text)) and not isinstance(value, bool):
-            try:
-                return float(value)
-            except (ValueError, OverflowError):
-                pass
-        raise self._error(path, f"expected a number, got {_shown(value)}")
 
     def _error(self, path: Path, message: str) -> ConfigError:
         return self._origins.error(path, message)
@@ -234,17 +181,3 @@ def _over(base: Policy, given: dict[str, Any]) -> Policy:
     if inherited and policy.escalate_after < policy.alert_after:  # type: ignore[operator]
         return msgspec.structs.replace(policy, escalate_after=policy.alert_after)
     return policy
-
-
-def _kind(value: Any) -> str:  # noqa: ANN401
-    """Return what a value is without showing it."""
-    kinds = {dict: "keys and values", list: "a list", bool: "true or false", int: "a number", float: "a number"}
-    return "nothing" if value is None else kinds.get(type(value), "a text")
-
-
-def _shown(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return repr(str(value) if len(value) <= 60 else f"{value[:60]}…")
-    return str(value)[:60] if isinstance(value, (int, float)) else _kind(value)

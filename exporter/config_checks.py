@@ -14,7 +14,8 @@ from croniter import croniter
 
 from exporter.config_schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
 from exporter.durations import format_duration
-from exporter.events import ENGINE_LENGTH
+from exporter.event_bodies import ENGINE_LENGTH
+from exporter.web.address import parse_address
 
 if TYPE_CHECKING:
     from exporter.config_errors import Origins, Path
@@ -178,7 +179,7 @@ class Checks:
 
     def _address(self, text: str, path: Path) -> tuple[str, int]:
         try:
-            return split_address(text)
+            return parse_address(text)
         except ValueError as error:
             raise self._origins.error(path, str(error)) from None
 
@@ -199,13 +200,3 @@ class Checks:
     def _at_least(self, value: float, least: float, path: Path) -> None:
         if value < least:
             raise self._origins.error(path, f"must be at least {format_duration(least)}, got {format_duration(value)}")
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """Return (host, port) of `host:port`, `[::1]:port` or `:port`; "" is every address. Raises ValueError."""
-    host, separator, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    good_host = bracketed or ":" not in host
-    if not separator or not good_host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError(f"expected an address such as :8080, 127.0.0.1:9877 or [::1]:9877, got {text[:60]!r}")
-    return (host[1:-1] if bracketed else host), int(port)

@@ -1,4 +1,4 @@
-"""The webhook secret of an installation that configured none: made once, kept beside the database."""
+"""Secrets in files: those that the configuration names, and the webhook's own, made once where it names none."""
 
 from __future__ import annotations
 
@@ -35,6 +35,28 @@ def ensure_webhook_secret(config: Config, data_dir: Path) -> tuple[str, Path | N
     if not secret:
         raise ConfigError(f"webhook.secret: {path} is empty; remove it, or write a secret into it")
     return secret, path
+
+
+def read_secret(file: Path) -> str:
+    """Return a file's text without trailing white space. Raises ValueError with a message that names the file."""
+    try:
+        text = file.read_text(encoding="utf-8-sig").rstrip()
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{file} is not a text file in UTF-8") from None
+    if not text:
+        raise ValueError(f"{file} is empty")
+    return text
+
+
+def read_secrets(file: Path) -> list[str]:
+    """Return a file's lines without blank ones and # comments. Raises ValueError as `read_secret` does."""
+    lines = [line.strip() for line in read_secret(file).splitlines()]
+    found = [line for line in lines if line and not line.startswith("#")]
+    if not found:
+        raise ValueError(f"{file} holds nothing but comments")
+    return found
 
 
 def _create(path: Path, secret: str) -> None:
