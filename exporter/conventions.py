@@ -36,7 +36,7 @@ HELP: Final = {
     DEVICE_STATE_CHANGE: "Event time of the device's last change of state.",
     DEVICE_FIRST_SEEN: "Event time since when the device is observed.",
     DEVICE_INFO: "Names of the device, its channel, business and user.",
-    DEVICE_ALERT_DELIVERED: "Whether an Alertmanager acknowledged the direct alert of a device that is past its threshold.",
+    DEVICE_ALERT_DELIVERED: "Whether an Alertmanager acknowledged the direct alert of a device past its threshold.",
     DEVICE_AFFECTED_CONVERSATIONS: "Conversations active on the channel of a down device at the time it went down.",
     DEVICE_MAINTENANCE: "Whether the device is inside a planned maintenance window.",
     CHANNEL_ACTIVE_CONVERSATIONS: "Conversations with a message within the impact window.",

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exporter.conventions import OUTAGE_BUCKETS
+from exporter.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.identity import Identity
-    from exporter.timeline import Timeline
 
 
 class Device:

@@ -103,7 +103,10 @@ class SqliteJournal:
         if seq not in kept:
             return Appended(0, None)
         device_id = append.record.identity.device_id
-        if not append.late or device_id in fresh:
+        if device_id in fresh:
+            fresh.remove(device_id)  # its first event; the next one in the batch has a history
+            return Appended(seq, None)
+        if not append.late:
             return Appended(seq, None)
         return Appended(seq, self.history(device_id, seq))
 

@@ -1,0 +1,95 @@
+"""Records onto the fleet: the one place where a journalled event becomes state. Deterministic: no clock, no I/O."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from exporter.conventions import ACCEPTED, LATE, REDUNDANT
+from exporter.fleet import Change
+from exporter.timeline import Kind, advance, fold, outages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.fleet import Device, Fleet
+    from exporter.journal.records import DeviceHistory, Record
+    from exporter.timeline import Event, Timeline
+
+log = logging.getLogger(__name__)
+
+
+class Applier:
+    """Applies records in their order and tells the listeners of each change."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self.listeners: list[Callable[[Change], None]] = []
+
+    def is_late(self, record: Record) -> bool:
+        """Whether `apply` needs the device's history: its newest event is not older, or it may have been forgotten."""
+        device = self._fleet.devices.get(record.identity.device_id)
+        return device is None or record.kind is Kind.FORGOTTEN or record.timestamp <= device.timeline.newest
+
+    def apply(self, record: Record, history: DeviceHistory | None, *, live: bool) -> str:
+        """Apply one record and return its outcome.
+
+        `history` holds all events of the device up to and including this one, and may be None only where the record
+        is its newest event. `live` is False in a replay (see `Change`).
+        """
+        device = self._fleet.devices.get(record.identity.device_id)
+        before = device.timeline if device is not None else None
+        if history is None:
+            after: Timeline | None = advance(before, record.timestamp, up=record.kind is Kind.CONNECTED)
+        else:
+            after = fold(history.events, history.base)
+        self._count_outages(record, before, after, history)
+        changed = self._put(record, device, after)
+        if changed is not None and after is not before:
+            self._tell(Change(changed, before, after, record.received_ms / 1000, live))
+        return _outcome(record, before, after)
+
+    def _put(self, record: Record, device: Device | None, after: Timeline | None) -> Device | None:
+        received_at, exposed_at = record.received_ms / 1000, record.exposed_ms / 1000
+        if after is not None:
+            identity, timestamp = record.identity, record.timestamp
+            return self._fleet.put(identity, timestamp, after, received_at=received_at, exposed_at=exposed_at)
+        if device is not None:
+            self._fleet.forget(device, received_at=received_at, exposed_at=exposed_at)
+        return device
+
+    def _count_outages(
+        self, record: Record, before: Timeline | None, after: Timeline | None, history: DeviceHistory | None
+    ) -> None:
+        """Keep the histogram of finished outages: what ended now, or what a late event changed."""
+        if history is None:
+            if before is not None and after is not None and after.up and not before.up:
+                self._fleet.histogram(record.identity.engine).change([after.since - before.since])
+            return
+        if record.kind is Kind.FORGOTTEN:
+            return
+        earlier = [event for event in history.events if event != (record.timestamp, record.kind)]
+        old, new = _finished(earlier, history.base), _finished(history.events, history.base)
+        if old != new:
+            self._fleet.histogram(record.identity.engine).change(new, old)
+
+    def _tell(self, change: Change) -> None:
+        for listener in self.listeners:
+            try:
+                listener(change)
+            except Exception:  # the journal and the fleet go on whatever a listener does
+                log.exception("a listener failed", extra={"device_id": change.device.identity.device_id})
+
+
+def _finished(events: list[Event], base: Timeline | None) -> list[int]:
+    return [outage.end - outage.start for outage in outages(events, base) if outage.end is not None]
+
+
+def _outcome(record: Record, before: Timeline | None, after: Timeline | None) -> str:
+    if record.kind is Kind.FORGOTTEN:
+        return ACCEPTED
+    if after is None or (before is not None and record.timestamp <= before.newest):
+        return LATE
+    if before is not None and (after.since, after.outages) == (before.since, before.outages):
+        return REDUNDANT
+    return ACCEPTED

@@ -1,0 +1,329 @@
+"""The single writer: events in, journal first, then the fleet, then whoever listens.
+
+Guarantees:
+- `submit` returns only after the event is durable and visible in the fleet.
+- All submissions that wait while a commit runs share the next one (group commit).
+- Memory is a fold over the journal's records in their order. After a failed commit it is unknown which records are
+  in the file, so before the next append the engine reads on from the last record that it applied.
+
+Everything here runs on the event loop; the journal is touched only through its writer thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from exporter import checkpoint
+from exporter.applying import Applier
+from exporter.conventions import DUPLICATE
+from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
+from exporter.fleet import Fleet
+from exporter.journal.records import Append, Record
+from exporter.journal.writer import Writer
+from exporter.timeline import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from exporter.events import DeviceEvent
+    from exporter.fleet import Change
+    from exporter.identity import Identity
+    from exporter.journal.reader import Reader
+    from exporter.journal.records import Appended, Blind, DeviceHistory, History, Journal
+    from exporter.selfmetrics import SelfMetrics
+    from exporter.timeline import Outage
+
+_Result = TypeVar("_Result")
+
+log = logging.getLogger(__name__)
+
+QUEUE_LIMIT = 20_000  # submissions that may wait; beyond it the sender's retry is the better queue
+BATCH_LIMIT = 2_000
+LEASE_MS = 30_000  # how far ahead the journal promises that expositions happen; bounds the error after a crash
+
+
+_Replayed = tuple[int, Record, "DeviceHistory | None"]
+_Committed = tuple[list[_Replayed], list["Appended"]]
+
+
+class _Waiting(NamedTuple):
+    append: Append
+    answer: asyncio.Future[str]
+
+
+class Engine:
+    """See the module. `start` first, `stop` last."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        reader: Callable[[], Reader],
+        *,
+        clock: Callable[[], float],
+        metrics: SelfMetrics,
+        retry_span: float = 90.0,
+    ) -> None:
+        self.fleet = Fleet()
+        self.clock = clock
+        self.ready = False
+        self._metrics = metrics
+        self._reader = reader
+        self._retry_span = retry_span
+        self._journal = journal
+        self._applier = Applier(self.fleet)
+        self._writer: Writer | None = None
+        self._waiting: list[_Waiting] = []
+        self._newest_waiting: dict[str, int] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._uncertain = False
+        self._applied = 0  # seq of the last record in memory
+        self._exposed_ms = 0
+        self._lease_ms = 0
+        self._horizon = 0
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load the journal. JournalUnavailable if it cannot be read."""
+        self._writer = Writer(self._journal, asyncio.get_running_loop())
+        await self._writer.run(self._load)
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Finish what waits, write a checkpoint and close the journal."""
+        self.ready = False
+        await self._idle.wait()
+        try:
+            await self.save_checkpoint()
+        except JournalUnavailable as error:
+            log.warning("no checkpoint at stop; the next start replays the journal", extra={"error": str(error)})
+        await self.writer.stop()
+
+    @property
+    def writer(self) -> Writer:
+        """The journal's thread. RuntimeError before `start`."""
+        if self._writer is None:
+            raise RuntimeError("the engine is not started")
+        return self._writer
+
+    @property
+    def healthy(self) -> bool:
+        """Whether events can be journalled at all: red when the writer thread is dead."""
+        return self._writer is not None and self._writer.alive
+
+    def subscribe(self, callback: Callable[[Change], None]) -> None:
+        """Call `callback` with every change of a device, in order, after it is durable."""
+        self._applier.listeners.append(callback)
+
+    # -- events -----------------------------------------------------------------------------------------------------
+
+    async def submit(self, event: DeviceEvent) -> str:
+        """Journal an event, apply it, and return its outcome.
+
+        Raises InvalidEvent (older than what retention kept), Overloaded, JournalUnavailable.
+        """
+        if event.timestamp < self._horizon:
+            message = f"is older than the journal, which starts at {self._horizon}"
+            raise InvalidEvent("timestamp_too_old", message, "timestamp")
+        return await self._append(event.identity, event.timestamp, Kind.CONNECTED if event.up else Kind.DISCONNECTED)
+
+    async def forget(self, device_id: str) -> bool:
+        """Take a device out of the metrics, durably; its history stays. False if it is not there."""
+        device = self.fleet.devices.get(device_id)
+        if device is None:
+            return False
+        await self._append(device.identity, max(int(self.clock()), device.timeline.newest), Kind.FORGOTTEN)
+        return True
+
+    def _append(self, identity: Identity, timestamp: int, kind: Kind) -> asyncio.Future[str]:
+        if not self.ready:
+            raise JournalUnavailable("the journal is not loaded")
+        if len(self._waiting) >= QUEUE_LIMIT:
+            raise Overloaded(f"{QUEUE_LIMIT} events wait for the journal")
+        record = Record(identity, timestamp, kind, round(self.clock() * 1000), self._exposed_ms)
+        newest = self._newest_waiting.get(identity.device_id, -1)
+        late = timestamp <= newest or self._applier.is_late(record)
+        self._newest_waiting[identity.device_id] = max(newest, timestamp)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(Append(record, late), answer))
+        if self._idle.is_set():
+            self._idle.clear()
+            # not at once: all requests of this turn of the loop share the commit
+            asyncio.get_running_loop().call_soon(self._commit)
+        return answer
+
+    def _commit(self) -> None:
+        batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
+        appends = [waiting.append for waiting in batch]
+        missed_after = None
+        if self._uncertain:
+            missed_after = self._applied
+            appends = [append._replace(late=True) for append in appends]  # memory may lack newer records
+        started = time.perf_counter()
+
+        def job(journal: Journal) -> _Committed:
+            missed = [] if missed_after is None else list(_replay(journal, missed_after))
+            return missed, journal.append(appends)
+
+        def done(result: _Committed, error: Exception | None) -> None:
+            self._metrics.commits.observe(time.perf_counter() - started)
+            self._metrics.batches.observe(len(batch))
+            if error is not None:
+                self._fail(batch, error)
+            self._go_on()  # the next commit runs while this batch is applied
+            if error is None:
+                try:
+                    self._committed(batch, result)
+                except Exception as bug:  # nobody may wait for ever for an answer
+                    self._fail(batch, bug)
+
+        self.writer.post(job, done)
+
+    def _go_on(self) -> None:
+        if self._waiting:
+            self._commit()
+        else:
+            self._idle.set()
+            self._newest_waiting.clear()
+
+    def _committed(self, batch: list[_Waiting], result: _Committed) -> None:
+        missed, appended = result
+        self._uncertain = False
+        for seq, record, history in missed:
+            self._applier.apply(record, history, live=True)
+            self._applied = seq
+        for (append, answer), (seq, history) in zip(batch, appended, strict=True):
+            outcome = DUPLICATE
+            if seq:
+                outcome = self._applier.apply(append.record, history, live=True)
+                self._applied = seq
+            if not answer.done():
+                answer.set_result(outcome)
+
+    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
+        self._uncertain = True
+        self._metrics.failures.labels("append").inc()
+        if not isinstance(error, JournalUnavailable):
+            log.error("the journal failed", exc_info=error)
+            error = JournalUnavailable("the journal failed")
+        for waiting in batch:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(error)
+
+    # -- expositions and housekeeping ---------------------------------------------------------------------------------
+
+    async def before_scrape(self) -> float:
+        """Return the time to expose at, having made sure that a crash cannot make a counter decrease.
+
+        The journal holds a lease: a time that no exposition is later than. After a crash it stands for the last
+        exposition. Without a working journal the exposition goes on all the same.
+        """
+        now = self.clock()
+        self._exposed_ms = max(self._exposed_ms, round(now * 1000))
+        if self._exposed_ms > self._lease_ms and self.ready:
+            try:
+                await self.heartbeat()
+            except JournalUnavailable as error:
+                log.warning("the exposition's lease was not written", extra={"error": str(error)})
+        return now
+
+    async def heartbeat(self) -> None:
+        """Note in the journal that we hear events; a gap since the last time becomes a blind interval."""
+        now_ms = round(self.clock() * 1000)
+        lease_ms = max(self._lease_ms, now_ms + LEASE_MS) if self._exposed_ms else 0
+        span_ms = round(self._retry_span * 1000)
+        blind = await self._run("heartbeat", lambda journal: journal.heartbeat(now_ms, lease_ms, span_ms))
+        self._lease_ms = lease_ms
+        if blind is not None:
+            self._metrics.blind.inc(blind.end - blind.start)
+            log.warning("could not hear events", extra={"start": blind.start, "end": blind.end})
+
+    async def save_checkpoint(self) -> None:
+        """Write what changed since the last checkpoint."""
+        state = checkpoint.take(self.fleet, self._applied, round(self.clock() * 1000))
+        try:
+            await self._run("checkpoint", lambda journal: journal.save(state))
+        except JournalUnavailable:
+            checkpoint.give_back(self.fleet, state)
+            raise
+
+    async def quarantine(self, code: str, message: str, payload: bytes | None, digest: str) -> None:
+        """Keep a rejected body's redacted copy; never raises: the sender's answer does not depend on it."""
+        now_ms = round(self.clock() * 1000)
+        try:
+            kept = await self._run(
+                "quarantine", lambda journal: journal.quarantine(now_ms, code, message, payload, digest)
+            )
+        except JournalUnavailable as error:
+            log.warning("a rejected body was not quarantined", extra={"error": str(error)})
+        else:
+            self._metrics.quarantined.set(kept)
+
+    async def prune(self, retention: float) -> None:
+        """Drop events older than `retention` seconds; the totals that they made stay."""
+        before = int(self.clock() - retention)
+        await self.save_checkpoint()
+        self._horizon = before
+        device: int | None = 0
+        while device is not None:
+            device = await self._run("prune", partial(_prune, before, device))
+
+    async def outages(self, device_id: str) -> list[Outage] | None:
+        """Return a device's outages as they are known today, forgotten ones included; None if it never was."""
+        found = await asyncio.to_thread(self._read_device, device_id)
+        return None if found is None else found.outages
+
+    async def histories(self) -> AsyncIterator[History]:
+        """Yield every device's history, those of forgotten ones included."""
+        with await asyncio.to_thread(self._reader) as reader:
+            histories = reader.histories()
+            while chunk := await asyncio.to_thread(lambda: list(islice(histories, 500))):
+                for history in chunk:
+                    yield history
+
+    async def blind_intervals(self) -> list[Blind]:
+        """Return all blind intervals."""
+        return await self._run("read", lambda journal: journal.blind_intervals())
+
+    def _read_device(self, device_id: str) -> History | None:
+        with self._reader() as reader:
+            return reader.device(device_id)
+
+    def _load(self, journal: Journal) -> None:
+        """Run in the writer's thread; nobody else touches the engine before `ready`."""
+        state = journal.load()
+        if state is not None:
+            checkpoint.restore(self.fleet, state, {identity.device_id: identity for identity in journal.identities()})
+            self._applied = state.seq
+        for seq, record, history in _replay(journal, self._applied, self._applier):
+            self._applier.apply(record, history, live=False)
+            self._applied = seq
+        self._horizon = journal.pruned_before()
+        self._exposed_ms = min(journal.exposed_until_ms(), round(self.clock() * 1000))
+        self._metrics.blind.inc(sum(end - start for start, end in journal.blind_intervals()))
+
+    async def _run(self, operation: str, job: Callable[[Journal], _Result]) -> _Result:
+        try:
+            return await self.writer.run(job)
+        except JournalUnavailable:
+            self._metrics.failures.labels(operation).inc()
+            raise
+
+
+def _prune(before: int, first_device: int, journal: Journal) -> int | None:
+    return journal.prune(before, first_device)
+
+
+def _replay(journal: Journal, seq: int, applier: Applier | None = None) -> Iterator[_Replayed]:
+    """Read records on from `seq`, with their device's history where it is needed (everywhere without an applier)."""
+    for number, record in journal.records_after(seq):
+        if applier is None or applier.is_late(record):
+            yield number, record, journal.history(record.identity.device_id, number)
+        else:
+            yield number, record, None
