@@ -23,10 +23,11 @@ from exporter.web.scrape import scrape_handler
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from aiohttp.typedefs import Handler, Middleware
+    from aiohttp.typedefs import Handler
 
     from exporter.web.api import Account
     from exporter.web.ports import EnginePort, ExpositionPort, RequestMetrics
+    from exporter.web.webconfig import WebConfigFile
 
     Reload = Callable[[], Awaitable[None]]
 
@@ -41,14 +42,16 @@ def admin_app(
     reload: Reload,
     account: Account,
     external_url: str | None = None,
-    authenticate: Middleware | None = None,
+    web_config: WebConfigFile | None = None,
     operations: Iterable[Operation] = (),
+    routes: Iterable[web.AbstractRouteDef] = (),
     links: Iterable[tuple[str, str]] = (),
 ) -> web.Application:
     """Return the admin application.
 
-    `reload` raises ConfigError; `account` computes availability; `authenticate` stands before everything (see
-    `webconfig`); `links` are (title, path) for the landing page.
+    `reload` raises ConfigError; `account` computes availability; `web_config` brings basic auth and headers.
+    `operations` are described in the OpenAPI document, `routes` (pages for people) are not; `links` are (title, path)
+    for the landing page.
     """
     specification = bytearray()
     every = [
@@ -61,10 +64,12 @@ def admin_app(
         *operations,
     ]
     specification += document(every)
-    guards = [authenticate] if authenticate is not None else []
+    guards = [web_config.middleware()] if web_config is not None else []
     app = web.Application(middlewares=[*guards, same_origin_only(external_url), _typed_errors])
-    app.add_routes([operation.route() for operation in every])
+    app.add_routes([*(operation.route() for operation in every), *routes])
     app.on_response_prepare.append(_mark)
+    if web_config is not None:
+        app.on_response_prepare.append(web_config.set_headers)
     return app
 
 

@@ -115,9 +115,7 @@ class Api:
         unknown = {404: Error}
         busy = {503: Error}
         return [
-            Operation(
-                "GET", "/api/v1/devices", self.devices, "List devices", {200: DevicesPage}, _PAGE_QUERY, tag="devices"
-            ),  # fmt: skip
+            Operation("GET", devices, self.devices, "List devices", {200: DevicesPage}, _PAGE_QUERY, tag="devices"),
             Operation("GET", device, self.device, "One device", {200: DeviceState, **unknown}, tag="devices"),
             Operation(
                 "DELETE",

@@ -8,12 +8,14 @@ The listening socket outlives a change of its TLS settings: new connections get 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from exporter.errors import ConfigError
 from exporter.logs import fields
 from exporter.web.address import Address, bound, listen
 from exporter.web.connections import GuardedServer, Limits
@@ -26,8 +28,12 @@ if TYPE_CHECKING:
     from exporter.logs import RateLimited
     from exporter.web.connections import Handler, RequestFactory
     from exporter.web.ports import RequestMetrics
+    from exporter.web.webconfig import WebConfigFile
 
 log = logging.getLogger(__name__)
+
+FOLLOW_INTERVAL = 1.0
+"""Seconds between two looks at the web configuration file."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class Listening:
     address: Address
     serves: web.Application | Handler
     limits: Limits = field(default_factory=Limits)
-    tls: ssl.SSLContext | None = None
+    web_config: WebConfigFile | None = None
+    """TLS settings, loaded already; the listener follows their changes."""
 
 
 class Listener:
@@ -49,7 +56,8 @@ class Listener:
         self._what = what
         self._metrics = metrics
         self._warn = warn
-        self._tls = what.tls
+        self._tls = what.web_config.tls if what.web_config is not None else None
+        self._following: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
         self._server: GuardedServer | None = None
         self._runner: web.BaseRunner | None = None
@@ -75,6 +83,8 @@ class Listener:
         except BaseException:
             self._socket.close()
             raise
+        if self._what.web_config is not None:
+            self._following = asyncio.create_task(self._follow(self._what.web_config))
         log.info("listening", extra=fields(listener=self.name, address=str(self.address), tls=self._tls is not None))
 
     async def serve(self, tls: ssl.SSLContext | None) -> None:
@@ -87,8 +97,31 @@ class Listener:
         if former is not None:
             await former.stop()
 
+    async def reload(self) -> None:
+        """Read the web configuration file again; ConfigError keeps what was in force."""
+        web_config = self._what.web_config
+        if web_config is None:
+            return
+        await asyncio.to_thread(web_config.load)
+        if web_config.tls is not self._tls:
+            await self.serve(web_config.tls)
+
+    async def _follow(self, web_config: WebConfigFile) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_INTERVAL)
+            if not web_config.changed():
+                continue
+            try:
+                await self.reload()
+            except ConfigError as error:
+                log.error("the web configuration cannot be used, the former one stays", extra=fields(error=str(error)))  # noqa: TRY400 - no traceback for a typing error
+            else:
+                log.info("the web configuration was read again", extra=fields(listener=self.name))
+
     async def stop(self) -> None:
         """Stop accepting, drain, close."""
+        if self._following is not None:
+            self._following.cancel()
         if self._server is not None:
             self._server.stop_sweeping()
         if self._socket is not None:
@@ -150,6 +183,11 @@ class Listeners:
                 raise
             self._started.append(listener)
         return [listener.address for listener in self._started]
+
+    async def reload(self) -> None:
+        """Read the web configuration files again; ConfigError keeps what was in force."""
+        for listener in self._started:
+            await listener.reload()
 
     async def stop(self) -> None:
         """Stop all in the order of their start."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,8 +66,6 @@ class Operation:
     """The msgspec type of a JSON request body."""
     tag: str = "operations"
     description: str = ""
-    unauthenticated: bool = field(default=False)
-    """True where the handler checks a token itself, so that basic auth must not ask for its own."""
 
     def route(self) -> web.RouteDef:
         """Return the route; GET answers HEAD, too."""

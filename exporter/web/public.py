@@ -9,8 +9,6 @@ This is a plain handler for aiohttp's low-level server: two fixed paths need no 
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import hmac
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +25,7 @@ from exporter.conventions import (
     UNAVAILABLE,
 )
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
+from exporter.redaction import redact
 from exporter.web import answers
 from exporter.web.acknowledgement import Acknowledger
 from exporter.web.body import BodyRefused, read_body
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from exporter.web.ports import EnginePort, RequestMetrics, WebhookSettings
 
     OnMessage = Callable[[MessageEvent, float], None]
-    Redact = Callable[[bytes], bytes | None]
 
 WEBHOOK_PATH: Final = "/webhook"
 HEALTH_PATH: Final = "/-/healthy"
@@ -59,12 +57,11 @@ def public_app(
     metrics: RequestMetrics,
     warn: RateLimited,
     *,
-    redact: Redact,
     on_message: OnMessage = _ignore_message,
     body_timeout: float = BODY_TIMEOUT,
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """Return the handler of the public listener. `settings` is asked anew for each request."""
-    webhook = Webhook(engine, settings, metrics, warn, redact=redact, on_message=on_message, body_timeout=body_timeout)
+    webhook = Webhook(engine, settings, metrics, warn, on_message=on_message, body_timeout=body_timeout)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path  # costs less than the path without query and escapes
@@ -95,7 +92,6 @@ class Webhook:
         metrics: RequestMetrics,
         warn: RateLimited,
         *,
-        redact: Redact,
         on_message: OnMessage,
         body_timeout: float,
     ) -> None:
@@ -103,7 +99,6 @@ class Webhook:
         self._settings = settings
         self._metrics = metrics
         self._warn = warn
-        self._redact = redact
         self._on_message = on_message
         self._body_timeout = body_timeout
         self._acknowledger = Acknowledger()
@@ -117,7 +112,9 @@ class Webhook:
         if (request.content_length or 0) > settings.max_body:
             return self._refuse(request, 413, "too_large", _too_large(settings.max_body), TOO_LARGE)
         if not self._authorized(request, settings.secret):
-            return self._refuse(request, 401, "unauthorized", "missing or wrong secret", UNAUTHORIZED)
+            response = self._refuse(request, 401, "unauthorized", "missing or wrong secret", UNAUTHORIZED)
+            response.headers["WWW-Authenticate"] = "Webhook-Secret"
+            return response
         try:
             body = await read_body(request, settings.max_body, self._body_timeout)
         except BodyRefused as refused:
@@ -159,9 +156,8 @@ class Webhook:
     async def _quarantine(self, request: web.BaseRequest, body: bytes, error: InvalidEvent) -> web.Response:
         label = events.event_label(body)
         response = self._refuse(request, 400, error.code, str(error), INVALID, label)
+        payload, digest = redact(body)
         try:
-            # A body can be large enough for redaction and digest to hold up other requests.
-            payload, digest = await asyncio.to_thread(lambda: (self._redact(body), hashlib.sha256(body).hexdigest()))
             await self._engine.quarantine(error.code, str(error), payload, digest)
         except (JournalUnavailable, Overloaded) as failure:
             self._warn.warning("not_quarantined", "a refused body was not kept", reason=failure.code)
