@@ -96,3 +96,8 @@ ALERT_DEVICE_DOWN: Final = "DeviceDown"
 ALERT_DEVICE_DOWN_ESCALATED: Final = "DeviceDownEscalated"
 ALERT_ENGINE_OUTAGE: Final = "EngineOutage"
 ALERT_DEVICE_FLAPPING: Final = "DeviceFlapping"
+
+# Annotations of alerts that the relay reads; numbers as decimal digits
+SUMMARY_ANNOTATION: Final = "summary"
+AFFECTED_ANNOTATION: Final = "affected_conversations"
+WAITING_ANNOTATION: Final = "waiting_conversations"
