@@ -80,7 +80,7 @@ test: $(VENV)/.dev tools lint ## all tests but the stack's, with their own set-u
 
 .PHONY: stack-test
 stack-test: $(VENV)/.dev ## the whole stack on a real Docker engine, as a newcomer brings it up
-	$(PYTEST) -s --timeout 1200 tests/stack $(ARGS)
+	STACK_TEST=1 $(PYTEST) -s -v --timeout 1200 tests/stack $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev tools ## every benchmark, with ratios (single ones: see bench/)

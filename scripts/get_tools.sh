@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Put prometheus, promtool, alertmanager and amtool into .tools/bin for the tests; no root needed.
 #
+# Usage: get_tools.sh [PROGRAM...]   further programs, each in the package of its name, such as caddy
+#
 # 1. Programs already on PATH are linked when they are recent enough (MIN_* below).
 # 2. On a Debian-like system the rest comes from the distribution's newest suite: a private apt configuration
 #    (own lists, own cache) reads the package mirror out of the machine's own apt set-up, the packages are
@@ -16,15 +18,21 @@ MIN_ALERTMANAGER=0.32.0 # message editing, dict/map/append in templates
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${TOOLS_DIR:-$root/.tools}
 bin=$tools/bin
-programs="prometheus promtool alertmanager amtool"
+programs="prometheus promtool alertmanager amtool $*"
 
 die() { echo "get_tools: $*" >&2; exit 1; }
 
-version_of() { "$1" --version 2>&1 | sed -n 's/.*version \([0-9][0-9.]*\).*/\1/p' | head -1; }
+version_of() { "$1" --version 2>&1 | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | head -1; }
 
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -1)" = "$1" ]; }
 
-minimum_of() { case $1 in prometheus | promtool) echo $MIN_PROMETHEUS ;; *) echo $MIN_ALERTMANAGER ;; esac; }
+minimum_of() {
+  case $1 in
+    prometheus | promtool) echo $MIN_PROMETHEUS ;;
+    alertmanager | amtool) echo $MIN_ALERTMANAGER ;;
+    *) echo 0 ;;
+  esac
+}
 
 complete() { for program in $programs; do [ -x "$bin/$program" ] || return 1; done; }
 
@@ -102,20 +110,29 @@ fetch_packages() {
   local work=$tools/apt
   rm -rf "$work" && mkdir -p "$work"
   private_apt "$work"
-  echo "get_tools: fetching from the distribution's newest suite"
-  (cd "$work/debs" && apt-get download -qq prometheus promtool prometheus-alertmanager)
-  local deb
-  rm -rf "$tools/root" && mkdir -p "$tools/root"
+  local deb program packages=""
+  for program in $programs; do
+    [ -x "$bin/$program" ] && continue
+    case $program in
+      alertmanager | amtool) packages="$packages prometheus-alertmanager" ;;
+      *) packages="$packages $program" ;;
+    esac
+  done
+  packages=$(echo "$packages" | tr ' ' '\n' | sort -u)
+  echo "get_tools: fetching" $packages "from the distribution's newest suite"
+  # shellcheck disable=SC2086 # a list
+  (cd "$work/debs" && apt-get download -qq $packages)
+  mkdir -p "$tools/root"
   for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$tools/root"; done
   rm -rf "$work"
 }
 
 install_packages() {
   local program
-  for program in prometheus promtool amtool; do
-    [ -x "$bin/$program" ] || ln -sf "../root/usr/bin/$program" "$bin/$program"
+  for program in $programs; do
+    if [ -x "$bin/$program" ]; then continue; fi
+    if [ "$program" = alertmanager ]; then alertmanager_wrapper; else ln -sf "../root/usr/bin/$program" "$bin/$program"; fi
   done
-  [ -x "$bin/alertmanager" ] || alertmanager_wrapper
 }
 
 # Debian's Alertmanager reads its default template from one fixed place. Where that file is missing, it gets a /usr/share
@@ -160,4 +177,4 @@ main() {
   report
 }
 
-main "$@"
+main

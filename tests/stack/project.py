@@ -1,0 +1,187 @@
+"""Drive one copy of the project through Docker Compose, as its user would."""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+STAND_IN = "device-exporter.stand-in"
+"""Label of an image that stands in for one that no registry could give."""
+SERVICES = ("exporter", "prometheus", "alertmanager", "grafana")
+
+SINK = """
+services:
+  sink:
+    image: ${EXPORTER_IMAGE:-device-exporter}:${EXPORTER_VERSION:-local}
+    pull_policy: never
+    entrypoint: [python, /sink.py]
+    volumes: ["%s:/sink.py:ro"]
+    networks: [egress]
+    healthcheck: {disable: true}
+"""
+
+
+class Stack:
+    """A fresh copy of the project and its containers under a name of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "device-exporter"
+        self.name = f"stacktest{secrets.token_hex(3)}"
+        self.webhook_port, self.grafana_port, self.https_port, self.http_port = free_ports(4)
+        self.debug_ports = free_ports(2)
+        self.seconds_to_healthy = 0.0
+        self.environment = os.environ | {
+            "COMPOSE_PROJECT_NAME": self.name,
+            "COMPOSE_FILE": "docker-compose.yml:sink.yml",
+            "COMPOSE_PROGRESS": "plain",
+            "WEBHOOK_PORT": str(self.webhook_port),
+            "GRAFANA_PORT": str(self.grafana_port),
+            "PUBLIC_BIND": "127.0.0.1",
+            "PUBLIC_HTTP_PORT": str(self.http_port),
+            "PUBLIC_HTTPS_PORT": str(self.https_port),
+            "DEBUG_PROMETHEUS_PORT": str(self.debug_ports[0]),
+            "DEBUG_ALERTMANAGER_PORT": str(self.debug_ports[1]),
+            "EXPORTER_IMAGE": self.name,
+        }
+
+    def prepare(self) -> None:
+        """Copy what a clone would have; switch Slack on by its secret file."""
+        for name in project_files():
+            target = self.directory / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target, follow_symlinks=False)
+        (self.directory / "sink.yml").write_text(SINK % (HERE / "sink.py"))
+        (self.directory / "secrets/slack-webhook-url").write_text("http://sink:9000/slack\n")
+
+    def up(self) -> None:
+        """Bring it up and wait until every service is healthy."""
+        self.compose("build", timeout=900)
+        started = time.monotonic()
+        self.compose("up", "-d", "--wait", "--wait-timeout", "240", timeout=900)
+        self.seconds_to_healthy = time.monotonic() - started
+
+    def tear_down(self) -> None:
+        """Remove containers, networks, volumes and the images built here; never raises."""
+        down = ("down", "-v", "--remove-orphans", "--timeout", "15")
+        self.run("docker", "compose", "--profile", "*", *down, check=False)
+        for tag in self.run("docker", "images", "-q", self.name, check=False).split():
+            self.run("docker", "rmi", "-f", tag, check=False)
+
+    def compose(self, *arguments: str, stdin: str | None = None, timeout: float = 300) -> str:
+        """`docker compose …` in the copy; returns its output, raises AssertionError with both outputs when it fails."""
+        return self.run("docker", "compose", *arguments, stdin=stdin, timeout=timeout)
+
+    def run(self, *command: str, stdin: str | None = None, timeout: float = 300, check: bool = True) -> str:
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=self.directory,
+            env=self.environment,
+            input=stdin,
+            text=True,
+            timeout=timeout,
+            capture_output=True,
+        )
+        if check and done.returncode:
+            state = "" if "ps" in command else self.run("docker", "compose", "ps", "-a", check=False)
+            logs = "" if "logs" in command else self.run("docker", "compose", "logs", "--tail", "30", check=False)
+            raise AssertionError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}\n{state}\n{logs}")
+        return done.stdout
+
+    def container(self, service: str) -> str:
+        return self.compose("ps", "-a", "-q", service).strip()
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        return json.loads(self.run("docker", "inspect", self.container(service)))[0]
+
+    def is_stand_in(self, service: str) -> bool:
+        image = self.inspect(service)["Image"]
+        return STAND_IN in (json.loads(self.run("docker", "image", "inspect", image))[0]["Config"]["Labels"] or {})
+
+    def inside(self, service: str, url: str) -> Any:
+        """GET a JSON document from within a container that has busybox's wget."""
+        return json.loads(self.compose("exec", "-T", service, "wget", "-q", "-O", "-", "-T", "5", url))
+
+    def admin(self, path: str) -> Any:
+        """GET JSON from the exporter's admin listener, from within its own container."""
+        url = f"http://exporter-admin:9877{path}"
+        code = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=5).read().decode())"
+        return json.loads(self.compose("exec", "-T", "exporter", "python", "-c", code))
+
+    def secret(self) -> str:
+        return self.compose("exec", "-T", "exporter", "cat", "/data/webhook-secret").strip()
+
+    def post(self, event: dict[str, Any], *, secret: str, port: int | None = None) -> int:
+        """POST an event to the published port; returns the status, 0 when nothing answered."""
+        return post(f"http://127.0.0.1:{port or self.webhook_port}/webhook", event, secret)
+
+    def prometheus(self, query: str) -> list[dict[str, Any]]:
+        quoted = urllib.request.quote(query)
+        return self.inside("prometheus", f"http://127.0.0.1:9090/api/v1/query?query={quoted}")["data"]["result"]
+
+    def alerts(self) -> list[dict[str, Any]]:
+        return self.inside("alertmanager", "http://127.0.0.1:9093/api/v2/alerts")
+
+    def sink(self) -> list[dict[str, Any]]:
+        lines = self.compose("logs", "--no-log-prefix", "sink").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def post(url: str, event: dict[str, Any], secret: str, method: str = "POST") -> int:
+    """Status of a JSON request; 0 when nothing answered."""
+    request = urllib.request.Request(url, json.dumps(event).encode(), method=method)
+    request.add_header("Content-Type", "application/json")
+    request.add_header("Authorization", secret)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def project_files() -> Iterator[str]:
+    """What git would clone, with the changes not yet committed; the whole tree where there is no git."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    names = [name for name in listed.stdout.split("\0") if name]
+    if listed.returncode or not names:
+        skipped = (".venv", ".tools", ".git", "data", "backups", "__pycache__")
+        names = [str(p.relative_to(ROOT)) for p in ROOT.rglob("*") if not set(p.relative_to(ROOT).parts) & set(skipped)]
+    return (name for name in names if (ROOT / name).is_file())
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def eventually(check: Callable[[], Any], seconds: float = 60) -> Any:
+    """The first true result of `check`; the last failure when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            result = check()
+            if result or time.monotonic() > deadline:
+                assert result, f"not within {seconds} s: {check}"
+                return result
+        except (AssertionError, OSError, json.JSONDecodeError):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)

@@ -1,0 +1,375 @@
+"""The whole stack on a real Docker engine, in the order in which a newcomer meets it."""
+
+import base64
+import json
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.stack.project import SERVICES, Stack, eventually, post
+
+EXAMPLE = {
+    "event": "device.disconnected",
+    "timestamp": 1738056000,
+    "device": {
+        "id": "device_7f3a",
+        "name": "Front desk WhatsApp",
+        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
+        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
+        "user": {"id": "merchant_2", "name": "Ibu Sari"},
+    },
+    "status": "disconnected",
+}
+NO_CAPABILITIES = "0000000000000000"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """One stack for all tests, from a fresh copy of the project, with Slack switched on towards a sink container."""
+    stack = Stack(tmp_path_factory.mktemp("project"))
+    try:
+        stack.prepare()
+        stack.up()
+        yield stack
+    finally:
+        stack.tear_down()
+
+
+def event(device, kind, timestamp):
+    return EXAMPLE | {
+        "event": f"device.{kind}",
+        "status": kind,
+        "timestamp": timestamp,
+        "device": EXAMPLE["device"] | {"id": device, "name": device},
+    }
+
+
+def devices(stack):
+    return {device["device_id"]: device for device in stack.admin("/api/v1/devices")["devices"]}
+
+
+def grafana(stack, path):
+    password = stack.compose("exec", "-T", "grafana", "cat", "/var/lib/grafana/admin-password").strip()
+    request = urllib.request.Request(f"http://127.0.0.1:{stack.grafana_port}{path}")
+    request.add_header("Authorization", "Basic " + base64.b64encode(f"admin:{password}".encode()).decode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_a_fresh_clone_comes_up_healthy(stack):
+    states = {s: stack.inspect(s)["State"]["Health"]["Status"] for s in SERVICES}
+
+    assert set(states.values()) == {"healthy"}
+    for service in SERVICES:
+        if stack.is_stand_in(service):
+            print(f"\nNOTE: {service} is a local stand-in: its image could not be had", end="")  # noqa: T201 - the run says so
+    size = json.loads(stack.run("docker", "image", "inspect", stack.inspect("exporter")["Image"]))[0]["Size"]
+    print(f"\nhealthy {stack.seconds_to_healthy:.1f} s after `up`; exporter image {size / 1e6:.0f} MB", end=" ")  # noqa: T201 - figures to quote
+
+
+def test_only_the_webhook_and_grafana_are_published_and_on_loopback(stack):
+    published = {
+        (service, binding["HostIp"], port)
+        for service in SERVICES
+        for port, bindings in stack.inspect(service)["NetworkSettings"]["Ports"].items()
+        for binding in bindings or []
+    }
+
+    assert published == {("exporter", "127.0.0.1", "8080/tcp"), ("grafana", "127.0.0.1", "3000/tcp")}
+
+
+def test_the_example_payload_is_accepted_through_the_published_port(stack):
+    assert stack.post(EXAMPLE, secret="wrong") == 401
+    assert stack.post(EXAMPLE, secret=stack.secret()) == 200
+    assert devices(stack)["device_7f3a"]["state"] == "down"
+
+
+def test_the_alert_reaches_alertmanager_and_its_notification_the_sink(stack):
+    def direct():
+        return [
+            a
+            for a in stack.alerts()
+            if a["labels"].get("device_id") == "device_7f3a" and a["labels"].get("source") == "exporter"
+        ]
+
+    labels = eventually(direct)[0]["labels"]
+
+    assert (labels["alertname"], labels["severity"]) == ("DeviceDown", "critical")
+    received = eventually(lambda: [m for m in stack.sink() if "Front desk WhatsApp" in json.dumps(m)])
+    assert received[0]["path"] == "/slack"
+
+
+def test_integrations_without_a_secret_file_are_off(stack):
+    said = stack.compose("logs", "--no-log-prefix", "alertmanager-config")
+    config = stack.compose("exec", "-T", "alertmanager", "cat", "/rendered/alertmanager.yml")
+
+    assert "email is off without" in said
+    assert "slack_configs" in config
+    assert "email_configs" not in config
+
+
+def test_every_prometheus_target_is_up(stack):
+    def all_up():
+        targets = stack.inside("prometheus", "http://127.0.0.1:9090/api/v1/targets")["data"]["activeTargets"]
+        health = {target["labels"]["job"]: target["health"] for target in targets}
+        if stack.is_stand_in("grafana"):
+            health.pop("grafana")
+        return set(health) >= {"device-exporter", "prometheus", "alertmanager"} and set(health.values()) == {"up"}
+
+    eventually(all_up)
+
+
+def test_every_rule_is_loaded_and_evaluates_without_error(stack):
+    def rules():
+        groups = stack.inside("prometheus", "http://127.0.0.1:9090/api/v1/rules")["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+    eventually(lambda: all(rule["health"] != "unknown" for rule in rules()), 90)
+
+    assert [rule for rule in rules() if rule["health"] != "ok"] == []
+    assert {"DeviceDown", "Watchdog"} <= {rule["name"] for rule in rules()}
+
+
+def test_prometheus_sees_the_outage(stack):
+    series = eventually(lambda: stack.prometheus('device_up{device_id="device_7f3a"} == 0'))
+
+    assert series[0]["metric"]["engine"] == "wa"
+
+
+def test_grafana_has_its_data_sources_dashboards_and_home(stack):
+    assert grafana(stack, "/api/health")["database"] == "ok"
+    assert {source["uid"] for source in grafana(stack, "/api/datasources")} == {"prometheus", "alertmanager"}
+    committed = {json.loads(f.read_text())["uid"] for f in (stack.directory / "grafana/dashboards").glob("*.json")}
+    assert {board["uid"] for board in grafana(stack, "/api/search?type=dash-db")} == committed
+    assert grafana(stack, "/api/dashboards/home")
+
+
+def test_grafana_lets_nobody_in_without_the_password_made_at_the_first_start(stack):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{stack.grafana_port}/api/search", timeout=10)
+
+    assert refused.value.code == 401
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_cannot_write_to_its_root_and_has_no_privileges(stack, service):
+    status = stack.compose("exec", "-T", service, "cat", "/proc/1/status")
+    fields = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
+
+    assert fields["Uid"].split()[0] != "0"
+    assert {fields[name] for name in ("CapEff", "CapPrm", "CapBnd")} == {NO_CAPABILITIES}
+    assert fields["NoNewPrivs"] == "1"
+    with pytest.raises(AssertionError, match="Read-only file system"):
+        stack.compose("exec", "-T", service, "sh", "-c", "echo x >/etc/intruder")
+    with pytest.raises(AssertionError, match=r"(?i)read-only|not permitted|denied"):
+        stack.compose("exec", "-T", "-u", "0", service, "sh", "-c", "echo x >/usr/intruder")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_bounded_in_memory_processes_and_logs(stack, service):
+    host = stack.inspect(service)["HostConfig"]
+
+    assert 0 < host["Memory"] <= 2 * 1024**3
+    assert 0 < host["PidsLimit"] <= 256
+    assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}
+
+
+def reaches(stack, network, target):
+    """Whether a container on that network alone gets a TCP connection to host:port."""
+    host, port = target.split(":")
+    script = f"import socket; socket.create_connection(({host!r}, {port}), 3)"
+    image = stack.inspect("exporter")["Config"]["Image"]
+    options = ["--rm", "--network", f"{stack.name}_{network}", "--entrypoint", "python"]
+    done = subprocess.run(
+        ["docker", "run", *options, image, "-c", script],
+        check=False,
+        capture_output=True,
+        env=stack.environment,
+        timeout=60,
+    )
+    return done.returncode == 0
+
+
+def test_from_the_public_network_only_the_webhook_listener_can_be_reached(stack):
+    addresses = {
+        (service, name.removeprefix(f"{stack.name}_")): settings["IPAddress"]
+        for service in SERVICES
+        for name, settings in stack.inspect(service)["NetworkSettings"]["Networks"].items()
+    }
+
+    assert reaches(stack, "edge", "exporter:8080")
+    for target in (
+        "exporter:9877",
+        "exporter-admin:9877",
+        f"{addresses['exporter', 'edge']}:9877",
+        f"{addresses['exporter', 'inside']}:9877",
+        "prometheus:9090",
+        f"{addresses['prometheus', 'inside']}:9090",
+        "alertmanager:9093",
+        f"{addresses['alertmanager', 'egress']}:9093",
+        f"{addresses['grafana', 'ui']}:3000",
+    ):
+        assert not reaches(stack, "edge", target), target
+
+
+def test_the_admin_listener_serves_the_inside_network_and_the_public_one_serves_only_the_webhook(stack):
+    assert reaches(stack, "inside", "exporter-admin:9877")
+    for path in ("/metrics", "/api/v1/devices", "/-/ready", "/"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{stack.webhook_port}{path}", timeout=10)
+        assert refused.value.code == 404
+
+
+def test_prometheus_has_no_way_out(stack):
+    networks = [
+        json.loads(stack.run("docker", "network", "inspect", name))[0]["Internal"]
+        for name in stack.inspect("prometheus")["NetworkSettings"]["Networks"]
+    ]
+
+    assert networks == [True]
+
+
+def test_the_webhook_secret_is_readable_by_its_owner_only(stack):
+    shown = stack.compose("exec", "-T", "exporter", "stat", "-c", "%a %u", "/data/webhook-secret")
+
+    assert shown.split() == ["600", "10001"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_restarted_service_comes_back_and_nothing_is_lost(stack, service):
+    before = devices(stack)
+    stack.post(event(f"before-{service}", "disconnected", int(time.time())), secret=stack.secret())
+
+    stack.compose("restart", service)
+    stack.compose("up", "-d", "--wait", "--wait-timeout", "120")
+
+    after = devices(stack)
+    assert set(before) | {f"before-{service}"} == set(after)
+    assert after["device_7f3a"]["disconnects"] == 1
+    eventually(lambda: any(a["labels"].get("device_id") == "device_7f3a" for a in stack.alerts()))
+    eventually(lambda: stack.prometheus('device_up{device_id="device_7f3a"} == 0'), 90)
+
+
+def test_the_exporter_killed_in_a_burst_loses_no_acknowledged_event(stack):
+    secret, acknowledged = stack.secret(), []
+
+    def burst(worker):
+        for number in range(200):
+            device = f"burst-{worker}-{number}"
+            if stack.post(event(device, "connected", int(time.time())), secret=secret) != 200:
+                return
+            acknowledged.append(device)
+
+    workers = [threading.Thread(target=burst, args=(n,)) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    eventually(lambda: len(acknowledged) > 50)
+    stack.compose("kill", "-s", "KILL", "exporter")
+    for worker in workers:
+        worker.join()
+    stack.compose("up", "-d", "--wait", "--wait-timeout", "120")
+
+    known = all_devices(stack)
+    assert len(acknowledged) > 50
+    assert set(acknowledged) <= known
+
+
+def all_devices(stack):
+    known, cursor = set(), ""
+    while cursor is not None:
+        page = stack.admin(f"/api/v1/devices{f'?cursor={cursor}' if cursor else ''}")
+        known |= {device["device_id"] for device in page["devices"]}
+        cursor = page["next"]
+    return known
+
+
+def test_a_backup_taken_under_load_brings_back_every_event_acknowledged_before_it(stack):
+    secret, acknowledged, stop = stack.secret(), [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            device = f"load-{len(acknowledged)}"
+            if stack.post(event(device, "connected", int(time.time())), secret=secret) == 200:
+                acknowledged.append(device)
+
+    worker = threading.Thread(target=load)
+    worker.start()
+    eventually(lambda: len(acknowledged) > 50)
+    before_backup = set(acknowledged)
+    backup = stack.run("make", "-s", "backup").split()[-1]
+    stop.set()
+    worker.join()
+    stack.post(event("after-backup", "connected", int(time.time())), secret=secret)
+
+    stack.run("make", "-s", "restore", f"FILE={backup}")
+
+    known = all_devices(stack)
+    assert before_backup <= known
+    assert "after-backup" not in known
+    assert devices(stack)["device_7f3a"]["state"] == "down"
+    assert stack.secret() == secret
+
+
+def test_an_upgrade_and_its_rollback_lose_nothing(stack):
+    before, image = all_devices(stack), stack.inspect("exporter")["Image"]
+    source = stack.directory / "exporter/__init__.py"
+    source.write_text(source.read_text() + "\n# a newer version\n")
+
+    stack.run("make", "-s", "upgrade", timeout=900)
+    upgraded = stack.inspect("exporter")["Image"]
+    stack.post(event("while-upgraded", "connected", int(time.time())), secret=stack.secret())
+    stack.run("make", "-s", "rollback", timeout=600)
+
+    assert upgraded != image
+    assert stack.inspect("exporter")["Image"] == image
+    assert before | {"while-upgraded"} <= all_devices(stack)
+
+
+def test_the_front_door_forwards_exactly_post_webhook_over_https(stack):
+    stack.compose("--profile", "public", "up", "-d", "--wait", "--wait-timeout", "120")
+    payload = event("through-caddy", "connected", int(time.time()))
+
+    def status(method, path, secret=""):
+        address = f"https://localhost:{stack.https_port}{path}"
+        command = ["curl", "-sk", "--max-time", "10", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, address]
+        body = ["-H", f"Authorization: {secret}", "-H", "Content-Type: application/json", "-d", json.dumps(payload)]
+        command += body if method == "POST" else []
+        return int(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
+
+    eventually(lambda: status("POST", "/webhook", stack.secret()) == 200)
+    assert "through-caddy" in all_devices(stack)
+    assert status("POST", "/webhook", "wrong") == 401
+    forbidden = [("GET", "/webhook"), ("POST", "/webhook/"), ("POST", "/webhook/x"), ("GET", "/metrics"), ("GET", "/")]
+    forbidden += [("POST", "/-/reload"), ("GET", "/-/healthy"), ("PUT", "/webhook")]
+    assert {pair: status(*pair) for pair in forbidden} == dict.fromkeys(forbidden, 404)
+    plain = post(f"http://127.0.0.1:{stack.http_port}/webhook", payload, stack.secret())
+    assert plain != 200
+    stack.compose("--profile", "public", "stop", "caddy")
+
+
+def test_the_debug_profile_publishes_prometheus_and_alertmanager_on_loopback(stack):
+    stack.compose("--profile", "debug", "up", "-d", "--wait", "--wait-timeout", "120")
+
+    for port in stack.debug_ports:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=10) as answer:
+            assert answer.status == 200
+    bindings = stack.inspect("debug")["NetworkSettings"]["Ports"].values()
+    assert {binding["HostIp"] for group in bindings for binding in group or []} == {"127.0.0.1"}
+
+
+def test_the_whole_stack_down_and_up_again_keeps_everything(stack):
+    before, secret = all_devices(stack), stack.secret()
+    samples = stack.prometheus('count_over_time(device_up{device_id="device_7f3a"}[1h])')[0]["value"][1]
+
+    stack.compose("--profile", "*", "down", "--timeout", "30")
+    stack.compose("up", "-d", "--wait", "--wait-timeout", "240")
+
+    assert all_devices(stack) == before
+    assert stack.secret() == secret
+    assert devices(stack)["device_7f3a"]["disconnects"] == 1
+    kept = eventually(lambda: stack.prometheus('count_over_time(device_up{device_id="device_7f3a"}[1h])'), 90)
+    assert int(kept[0]["value"][1]) >= int(samples)
