@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import warnings
 from contextlib import suppress
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,12 +22,14 @@ from exporter.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 log = logging.getLogger(__name__)
 
 LARGEST_URLS_FILE: Final = 64 * 1024
 MOST_URLS: Final = 50
 
+_loading = threading.Lock()
 _TALKATIVE: Final = ("apprise", "requests", "urllib3", "requests_oauthlib", "oauthlib", "charset_normalizer")
 
 
@@ -91,10 +95,20 @@ def send_now(url: str, text: str, *, resolved: bool) -> Result:
         return Result.FAILED
 
 
-def _send(url: str, text: str, *, resolved: bool) -> Result:
-    import apprise  # noqa: PLC0415 - 0.3 s and 25 MiB that only installations with targets pay
+@cache
+def load_apprise() -> ModuleType:
+    """Return the library with its services loaded; the first call takes about 0.3 s and 25 MiB."""
+    with _loading, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of 170 services some always use what is deprecated
+        import apprise  # noqa: PLC0415 - only installations with targets pay for it
 
-    shut_loggers()
+        apprise.Apprise.instantiate("json://localhost")
+        shut_loggers()
+        return apprise
+
+
+def _send(url: str, text: str, *, resolved: bool) -> Result:
+    apprise = load_apprise()
     asset = apprise.AppriseAsset(
         app_id="device-exporter",
         app_desc="device-exporter",

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED, ALERT_ENGINE_OUTAGE
+from exporter.conventions import (
+    AFFECTED_ANNOTATION,
+    ALERT_DEVICE_DOWN,
+    ALERT_DEVICE_DOWN_ESCALATED,
+    ALERT_ENGINE_OUTAGE,
+    SUMMARY_ANNOTATION,
+    WAITING_ANNOTATION,
+)
 from exporter.notify.sms import Line, Name, fit, plain
 from exporter.notify.wording import ENGINE_NAMES, WORDS, Language, Words, clock_range, clock_time, duration
 
@@ -19,10 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exporter.notify.webhook import Alert, Notification
-
-AFFECTED_ANNOTATION: Final = "affected_conversations"
-WAITING_ANNOTATION: Final = "waiting_conversations"
-SUMMARY_ANNOTATION: Final = "summary"
 
 _DOWN_ALERTS: Final = frozenset({ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED})
 _MOST_NAMES: Final = 12
@@ -64,7 +67,7 @@ class _Rendering:
         firing = [alert for alert in alerts if alert.firing]
         resolved = [alert for alert in alerts if not alert.firing]
         shown = firing or resolved
-        devices = all(alert.labels.get("alertname") in _DOWN_ALERTS for alert in shown)
+        devices = all(_alertname(alert) in _DOWN_ALERTS for alert in shown)
         if len(shown) == 1 and not notification.truncated:
             variants = self._device(shown[0]) if devices else self._other(shown[0])
         else:
@@ -105,11 +108,12 @@ class _Rendering:
 
     def _group(self, alerts: Sequence[Alert], total: int, *, devices: bool) -> list[Line]:
         """Return the variants: with all names, then with fewer and fewer, at last with the count alone."""
-        kinds = list(dict.fromkeys(self._alert_name(alert) for alert in alerts))
+        first = alerts[:_MOST_NAMES]
+        kinds = list(map(self._kind, dict.fromkeys(map(_alertname, alerts))))
         if devices:
-            head, names, hidden = self._devices_headline(alerts, total), list(map(_device_name, alerts)), total
+            head, names, hidden = self._devices_headline(alerts, total), list(map(_device_name, first)), total
         elif len(kinds) == 1:
-            head, names, hidden = f"{kinds[0]} ({total})", [_subject(alert) or "?" for alert in alerts], total
+            head, names, hidden = f"{kinds[0]} ({total})", [_subject(alert) or "?" for alert in first], total
         else:
             head, names, hidden = self.words.alerts.format(total), kinds, len(kinds)
         if not devices and not alerts[0].firing:
@@ -122,8 +126,8 @@ class _Rendering:
     def _devices_headline(self, alerts: Sequence[Alert], total: int) -> str:
         words = self.words
         head = (words.devices_down if alerts[0].firing else words.devices_up).format(total)
-        engines = {_engine(alert) for alert in alerts}
-        engine = f" ({engines.pop()})" if len(engines) == 1 and engines != {""} else ""
+        engines = {alert.labels.get("engine", "") for alert in alerts}
+        engine = f" ({_engine(alerts[0])})" if len(engines) == 1 and _engine(alerts[0]) else ""
         escalated = f"{words.escalated}: " if alerts[0].firing and all(map(_escalated, alerts)) else ""
         return f"{escalated}{head}{engine}"
 
@@ -147,7 +151,7 @@ class _Rendering:
 
     def _other(self, alert: Alert) -> list[Line]:
         subject = _subject(alert)
-        head: Line = [Name(self._alert_name(alert))]
+        head: Line = [Name(self._kind(_alertname(alert)))]
         with_subject: Line = [*head, " ", Name(subject)] if subject else head
         if not alert.firing:
             return [[f"{self.words.up}: ", *with_subject, ". ", self.words.took.format(self._lasted(alert))]]
@@ -157,9 +161,8 @@ class _Rendering:
             return [[*with_subject, *since]]
         return [[*(head if subject in summary else with_subject), ": ", Name(summary), *since]]
 
-    def _alert_name(self, alert: Alert) -> str:
-        name = alert.labels.get("alertname", "")
-        return self.words.alert_names.get(name) or plain(name) or "?"
+    def _kind(self, alertname: str) -> str:
+        return self.words.alert_names.get(alertname) or plain(alertname) or "?"
 
     # Facts ---------------------------------------------------------------------------------------------------
 
@@ -198,7 +201,7 @@ def _one_per_device(alerts: Iterable[Alert]) -> list[Alert]:
     """Keep one alert of each device and status: the escalated one, as it says more; order is kept."""
     found: dict[tuple[str, str], Alert] = {}
     for alert in alerts:
-        is_down = alert.labels.get("alertname") in _DOWN_ALERTS
+        is_down = _alertname(alert) in _DOWN_ALERTS
         device = alert.labels.get("device_id") if is_down else None
         key = (alert.status, f"device {device}" if device else alert.fingerprint)
         if key not in found or _escalated(alert):
@@ -206,8 +209,12 @@ def _one_per_device(alerts: Iterable[Alert]) -> list[Alert]:
     return list(found.values())
 
 
+def _alertname(alert: Alert) -> str:
+    return alert.labels.get("alertname", "")
+
+
 def _escalated(alert: Alert) -> bool:
-    return bool(alert.labels.get("escalation")) or alert.labels.get("alertname") == ALERT_DEVICE_DOWN_ESCALATED
+    return bool(alert.labels.get("escalation")) or _alertname(alert) == ALERT_DEVICE_DOWN_ESCALATED
 
 
 def _device_name(alert: Alert) -> str:
@@ -215,7 +222,7 @@ def _device_name(alert: Alert) -> str:
 
 
 def _subject(alert: Alert) -> str:
-    if alert.labels.get("alertname") == ALERT_ENGINE_OUTAGE:
+    if _alertname(alert) == ALERT_ENGINE_OUTAGE:
         return _engine(alert)
     return _first_of(alert, ("device_name", "device_id", "business_name", "business_id")) or _engine(alert)
 
