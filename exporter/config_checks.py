@@ -39,6 +39,8 @@ class Checks:
         for engine, policy in config.policies.by_engine.items():
             self._policy(policy, ("policies", engine))
         self._at_least(config.impact.window, 1, ("impact", "window"))
+        if config.impact.max_conversations < 1:
+            raise self._origins.error(("impact", "max_conversations"), "must be at least 1")
         self._failover(config.failover)
         self._zone(config.alerts.timezone, ("alerts", "timezone"))
         for key in ("dashboard_url", "runbook_url"):
@@ -128,6 +130,7 @@ class Checks:
 
     def _targets(self, config: Config) -> dict[str, Target]:
         path = ("notify", "targets")
+        self._at_least(config.notify.timeout, 1, ("notify", "timeout"))
         if config.notify.targets and not config.notify.token:
             raise self._origins.error(("notify", "token_file"), "is required where there are targets")
         for name, target in config.notify.targets.items():
@@ -135,6 +138,8 @@ class Checks:
                 raise self._origins.error((*path, name), "a target's name has 1 to 64 letters, digits, - or _")
             if not target.urls:
                 raise self._origins.error((*path, name), "needs `urls_file` or `urls`")
+            if not 1 <= target.sms_parts <= 10:
+                raise self._origins.error((*path, name, "sms_parts"), "must be from 1 to 10")
         return {
             name: msgspec.structs.replace(target, language=target.language or config.alerts.language)
             for name, target in config.notify.targets.items()
