@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.conventions import ACCEPTED, LATE, REDUNDANT
 from exporter.fleet import Change
+from exporter.logs import fields
 from exporter.timeline import Kind, advance, fold, outages
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Applier:
             try:
                 listener(change)
             except Exception:  # the journal and the fleet go on whatever a listener does
-                log.exception("a listener failed", extra={"device_id": change.device.identity.device_id})
+                log.exception("a listener failed", extra=fields(device_id=change.device.identity.device_id))
 
 
 def _finished(events: list[Event], base: Timeline | None) -> list[int]:

@@ -25,6 +25,7 @@ from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.fleet import Fleet
 from exporter.journal.records import Append, Record
 from exporter.journal.writer import Writer
+from exporter.logs import fields
 from exporter.timeline import Kind
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Engine:
         try:
             await self.save_checkpoint()
         except JournalUnavailable as error:
-            log.warning("no checkpoint at stop; the next start replays the journal", extra={"error": str(error)})
+            log.warning("no checkpoint at stop; the next start replays the journal", extra=fields(error=str(error)))
         await self.writer.stop()
 
     @property
@@ -116,6 +117,11 @@ class Engine:
     def healthy(self) -> bool:
         """Whether events can be journalled at all: red when the writer thread is dead."""
         return self._writer is not None and self._writer.alive
+
+    @property
+    def queue_depth(self) -> int:
+        """How many events wait for the journal."""
+        return len(self._waiting)
 
     def subscribe(self, callback: Callable[[Change], None]) -> None:
         """Call `callback` with every change of a device, in order, after it is durable."""
@@ -230,7 +236,7 @@ class Engine:
             try:
                 await self.heartbeat()
             except JournalUnavailable as error:
-                log.warning("the exposition's lease was not written", extra={"error": str(error)})
+                log.warning("the exposition's lease was not written", extra=fields(error=str(error)))
         return now
 
     async def heartbeat(self) -> None:
@@ -242,7 +248,7 @@ class Engine:
         self._lease_ms = lease_ms
         if blind is not None:
             self._metrics.blind.inc(blind.end - blind.start)
-            log.warning("could not hear events", extra={"start": blind.start, "end": blind.end})
+            log.warning("could not hear events", extra=fields(start=blind.start, end=blind.end))
 
     async def save_checkpoint(self) -> None:
         """Write what changed since the last checkpoint."""
@@ -261,7 +267,7 @@ class Engine:
                 "quarantine", lambda journal: journal.quarantine(now_ms, code, message, payload, digest)
             )
         except JournalUnavailable as error:
-            log.warning("a rejected body was not quarantined", extra={"error": str(error)})
+            log.warning("a rejected body was not quarantined", extra=fields(error=str(error)))
         else:
             self._metrics.quarantined.set(kept)
 

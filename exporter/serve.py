@@ -1,0 +1,266 @@
+"""The running exporter: puts the parts together, starts them in order and stops them in reverse.
+
+Order at start: listeners first (they answer 503 until the journal is loaded), then the journal, then the background
+rounds. Order at a stop: the public listener stops accepting and drains, then the rest, then a last checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from exporter import __version__
+from exporter.clock import Clock
+from exporter.config import Config, Secret, ensure_webhook_secret
+from exporter.engine import Engine
+from exporter.errors import ConfigError
+from exporter.exposition import Exposition
+from exporter.housekeeping import Housekeeping
+from exporter.journal.reader import open_reader
+from exporter.journal.sqlite import SqliteJournal, storage_path
+from exporter.logs import RateLimited, fields, log_loop_errors
+from exporter.notify.deliveries import MemoryDeliveries
+from exporter.notify.http import routes as notify_routes
+from exporter.notify.relay import Relay
+from exporter.notify.sending import ThreadedSender
+from exporter.policy_metrics import PolicyCollector
+from exporter.report.availability import Row, availability
+from exporter.selfmetrics import SelfMetrics
+from exporter.web.address import parse_address
+from exporter.web.admin import admin_app
+from exporter.web.instruments import WebInstruments
+from exporter.web.listeners import Listener, Listeners, Listening
+from exporter.web.public import public_app
+from exporter.web.webconfig import WebConfigFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.config_schema import Webhook
+    from exporter.fleet import Change
+
+log = logging.getLogger(__name__)
+
+DRAIN = 5.0  # seconds for requests under way at a stop
+
+
+class Exporter:
+    """All parts of one process. `start`, `run_until_stopped`, `stop`."""
+
+    def __init__(self, load: Callable[[], Config]) -> None:
+        self._load = load
+        self.config = load()
+        self._clock = Clock()
+        self._database = Path(storage_path(self.config.storage.url))
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.metrics = SelfMetrics(self.registry)
+        self.engine = Engine(
+            SqliteJournal(self._database),
+            lambda: open_reader(self.config.storage.url),
+            clock=self._clock,
+            metrics=self.metrics,
+            retry_span=self.config.storage.retry_span,
+        )
+        self.secret, self.secret_path = ensure_webhook_secret(self.config, self._database.parent)
+        self._webhook = self._webhook_settings()
+        self._observe()
+        self.relay = Relay(
+            self.config.notify,
+            self.config.alerts,
+            sender=ThreadedSender(),
+            deliveries=MemoryDeliveries(),
+            registry=self.registry,
+            clock=self._clock,
+        )
+        self._housekeeping = Housekeeping(self.engine, self.metrics, lambda: self.config)
+        self._warn = RateLimited(logging.getLogger("exporter.web"))
+        self._web_config = WebConfigFile(self.config.web.config_file) if self.config.web.config_file else None
+        if self._web_config is not None:
+            self._web_config.load()
+        self.public, self.admin = self._listeners()
+        self._listening = Listeners([self.public, self.admin], drain=DRAIN)
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen, load the journal, begin. OSError, ConfigError or JournalUnavailable say why it cannot."""
+        loop = asyncio.get_running_loop()
+        log_loop_errors(loop, self.metrics.task_failures.labels("loop").inc)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._housekeeping.once("reload", self.reload))
+        self._loaded()
+        await self._listening.start()
+        await self.engine.start()
+        await self.engine.heartbeat()
+        _settle_memory()
+        self._housekeeping.start()
+        self._housekeeping.every("log_summaries", 60.0, self._flush_warnings)
+        log.info("ready", extra=fields(version=__version__, devices=len(self.engine.fleet.devices)))
+
+    async def run_until_stopped(self) -> None:
+        """Wait for SIGTERM or SIGINT."""
+        await self._stopping.wait()
+
+    async def stop(self) -> None:
+        """Drain and stop everything; what was acknowledged is on disk in any case."""
+        await self._listening.stop()
+        await self._housekeeping.stop()
+        await self.relay.close(DRAIN)
+        if self.engine.ready:
+            await self.engine.heartbeat()
+        await self.engine.stop()
+        self._warn.flush(everything=True)
+        log.info("stopped")
+
+    async def reload(self) -> None:
+        """Read the configuration anew; a bad one raises ConfigError and changes nothing."""
+        try:
+            config = await asyncio.to_thread(self._load)
+            await self.admin.reload()
+        except ConfigError as error:
+            self.metrics.reload_ok.set(0)
+            log.error("the configuration was not reloaded", extra=fields(error=str(error)))  # noqa: TRY400 - a user's error
+            raise
+        for name in ("storage.url", "webhook.listen_address", "web.listen_address", "web.config_file"):
+            section, key = name.split(".")
+            if getattr(getattr(config, section), key) != getattr(getattr(self.config, section), key):
+                log.warning("a changed setting takes effect at the next start", extra={"setting": name})
+        self.config = config
+        self._webhook = self._webhook_settings()
+        self.relay.reconfigure(config.notify, config.alerts)
+        self._loaded()
+
+    def _loaded(self) -> None:
+        self.metrics.reload_ok.set(1)
+        self.metrics.reload_time.set(self._clock())
+
+    def _webhook_settings(self) -> Webhook:
+        """Return the configured settings, with the generated secret where none is configured."""
+        settings = self.config.webhook
+        if settings.secret:
+            return settings
+        return msgspec.structs.replace(settings, secret=Secret(self.secret))
+
+    def _observe(self) -> None:
+        fleet = self.engine.fleet
+        self.registry.register(PolicyCollector(lambda: self.config.policies, lambda: list(fleet.histograms)))
+        self.metrics.devices.set_function(lambda: len(fleet.devices))
+        self.metrics.queue.set_function(lambda: self.engine.queue_depth)
+        self.engine.subscribe(_log_change)
+
+    def _listeners(self) -> tuple[Listener, Listener]:
+        instruments = WebInstruments(self.metrics)
+        web_config = self._web_config
+        exposition = Exposition(self.engine.fleet, self.registry)
+        public = public_app(self.engine, lambda: self._webhook, instruments, self._warn)
+        admin = admin_app(
+            self.engine,
+            exposition,
+            instruments,
+            reload=self.reload,
+            account=self.account,
+            external_url=self.config.web.external_url,
+            web_config=web_config,
+            routes=notify_routes(self.relay),
+        )
+        webhook_address = parse_address(self.config.webhook.listen_address)
+        admin_address = parse_address(self.config.web.listen_address)
+        return (
+            Listener(Listening("public", webhook_address, public), instruments, self._warn),
+            Listener(Listening("admin", admin_address, admin, web_config=web_config), instruments, self._warn),
+        )
+
+    async def account(self, by: str, start: float, end: float) -> list[Row]:
+        """Compute availability from the journal, in a thread: it reads every event of every device."""
+
+        def compute() -> list[Row]:
+            with open_reader(self.config.storage.url) as reader:
+                blind = reader.blind_intervals()
+                return availability(
+                    reader.histories(),
+                    blind=blind,
+                    start=start,
+                    end=end,
+                    by=by,
+                    objective=lambda engine: self.config.policies.for_engine(engine).objective_ratio,
+                )
+
+        return await asyncio.to_thread(compute)
+
+    async def _flush_warnings(self) -> None:
+        self._warn.flush()
+
+
+def serve(load: Callable[[], Config]) -> int:
+    """Run until a signal; return the exit status. ConfigError says why it cannot start."""
+    import uvloop  # noqa: PLC0415 - commands that do not serve start faster without it
+
+    sys.setswitchinterval(0.001)  # a thread that computes may hold the loop up for this long at a time
+    return uvloop.run(_serve(load))
+
+
+async def _serve(load: Callable[[], Config]) -> int:
+    exporter = Exporter(load)
+    try:
+        await exporter.start()
+    except OSError as error:
+        raise ConfigError(str(error)) from error
+    _announce(exporter)
+    await exporter.run_until_stopped()
+    await exporter.stop()
+    return 0
+
+
+def _announce(exporter: Exporter) -> None:
+    """Tell a person at a terminal what to do next."""
+    if not sys.stderr.isatty():
+        return
+    secret = exporter.secret_path or exporter.config.webhook.secret_file or "the configuration"
+    url = f"{exporter.public.url}/webhook"
+    value = f"$(cat {secret})" if exporter.secret_path else "SECRET"
+    body = (
+        '{"event":"device.disconnected","timestamp":\'$(date +%s)\',"status":"disconnected","device":{"id":"device_1",'
+        '"name":"Front desk WhatsApp","channel":{"id":"channel_1","name":"WhatsApp Business","engine":"wa"},'
+        '"bisnis":{"id":"biz_1","name":"Toko Makmur"},"user":{"id":"merchant_1","name":"Ibu Sari"}}}'
+    )
+    print(  # noqa: T201 - for the person who ran it
+        f"\n  webhook   {url}\n  secret    {secret}\n  metrics   {exporter.admin.url}/metrics\n\n"
+        f'  curl -H "Authorization: {value}" -H "Content-Type: application/json" \\\n'
+        f"    -d '{body}' {url}\n  curl {exporter.admin.url}/api/v1/devices\n",
+        file=sys.stderr,
+    )
+
+
+def _settle_memory() -> None:
+    """Take the loaded fleet out of the garbage collector's sight: it lives on, and walking it would stall the loop."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
+def _log_change(change: Change) -> None:
+    """Write one line a change of state; ids only, no names."""
+    if not change.live or (change.before and change.after and change.before.up == change.after.up):
+        return
+    identity, after = change.device.identity, change.after
+    state = "forgotten" if after is None else "up" if after.up else "down"
+    log.info(
+        f"device {state}",
+        extra=fields(
+            device_id=identity.device_id,
+            engine=identity.engine,
+            channel_id=identity.channel_id,
+            business_id=identity.business_id,
+            since=after.since if after is not None else None,
+        ),
+    )
