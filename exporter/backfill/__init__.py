@@ -1,0 +1,1 @@
+"""History as OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics`."""
