@@ -526,20 +526,54 @@ def test_deep_nesting_is_bad_yaml():
 
 
 # Documentation ------------------------------------------------------------------------------------------------
-def documented(file: Path) -> set[str]:
-    """Return the keys in the first column of the tables, written like `policies.<engine>.alert_after`."""
-    rows = [line.split("|")[1].strip() for line in file.read_text().splitlines() if line.startswith("| `")]
-    return {row.strip("`") for row in rows if "." in row}
+PAGES = pytest.mark.parametrize("name", ["configuration.md", "configuration.id.md"])
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "configuration.id.md"])
+def documented(name: str) -> dict[str, str]:
+    """Return the default of each key in a page's tables; keys are written like `policies.<engine>.alert_after`."""
+    lines = (ROOT / "docs" / name).read_text().splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| `")]
+    return {row[0].strip("| `"): row[1].strip("`") for row in rows}
+
+
+@PAGES
 def test_every_key_is_documented_and_every_documented_key_exists(name):
     chosen = {"policies": "<engine>", "notify": "<name>"}
-    expected = {
-        ".".join(part.replace(ANY, chosen.get(path[0], "")) for part in path).replace(".[]", "[]") for path in keys()
+    expected = {".".join(chosen[path[0]] if part == ANY else part for part in path) for path in keys()}
+
+    assert documented(name).keys() == {path.replace(".[]", "[]") for path in expected}
+
+
+@PAGES
+def test_the_documented_defaults_are_the_defaults(name):
+    tree = shown(Config())
+    tree["policies"]["<engine>"] = tree["policies"]["default"]
+    for path, default in documented(name).items():
+        if "[]" in path or "<name>" in path or "basic_auth" in path or "tls" in path:
+            continue
+        value = at(tree, path)
+        assert (value or None if default == "-" else value) == (None if default == "-" else parse_yaml(default)), path
+
+
+@PAGES
+def test_the_built_in_policies_are_documented(name):
+    rows = [line.strip("| ").split(" | ") for line in (ROOT / "docs" / name).read_text().splitlines()]
+    tree = shown(Config())["policies"]
+
+    for engine, policy in tree.items():
+        values = [policy[key] for key in ("alert_after", "severity", "escalate_after", "objective")]
+        assert [engine, *("null" if value is None else str(value) for value in values)] in rows
+
+
+@PAGES
+def test_every_refusal_of_an_event_is_documented(name):
+    codes = set(re.findall(r"^\| ([a-z]+_[a-z0-9_]+) \|", (ROOT / "docs" / name).read_text(), re.MULTILINE))
+    sources = [*(ROOT / "exporter").glob("event*.py")]
+    raised = {
+        code for file in sources for code in re.findall(r'(?:InvalidEvent\(|code = )"([a-z_0-9]+)"', file.read_text())
     }
 
-    assert documented(ROOT / "docs" / name) == expected
+    assert codes == raised | {"invalid_id", "invalid_name"}
 
 
 def test_a_secret_compares_as_its_text():
