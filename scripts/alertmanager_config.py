@@ -92,8 +92,14 @@ def _secret_files(node: Any) -> Iterator[str]:  # noqa: ANN401 - any part of a Y
 
 
 def _is_missing(path: str) -> bool:
-    file = Path(path)
-    return not file.is_file() or file.stat().st_size == 0
+    try:
+        return not Path(path).read_bytes().strip()
+    except PermissionError:
+        # Alertmanager, another user still, could not read it either
+        print(f"{path} cannot be read in the container: chmod 755 secrets; chmod 644 secrets/*")
+        return True
+    except OSError:
+        return True
 
 
 def _write(config: Node, source: Path, target: Path) -> None:

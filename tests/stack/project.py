@@ -61,7 +61,7 @@ class Stack:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target, follow_symlinks=False)
         (self.directory / "sink.yml").write_text(SINK % (HERE / "sink.py"))
-        (self.directory / "secrets/slack-webhook-url").write_text("http://sink:9000/slack\n")
+        (self.directory / "secrets/slack_url").write_text("http://sink:9000/slack\n")
 
     def up(self) -> None:
         """Bring it up and wait until every service is healthy."""
