@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from exporter.backfill.steps import Steps
 from exporter.backfill.writer import FAMILY_NAMES, Backfill
 from exporter.durations import parse_duration
-from exporter.errors import ExporterError
+from exporter.errors import ConfigError, ExporterError
 from exporter.journal.reader import open_reader
 from exporter.report.journal import add_journal_flags, config_of
 from exporter.report.progress import progress_bar
@@ -47,18 +47,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file; return 0, 1 if the journal or the file cannot be used, 2 for wrong options."""
+    """Write the file; return 0. Raises ConfigError, JournalUnavailable, ExporterError."""
     try:
         steps, only = _steps(args), _only(args.only)
     except ValueError as error:
-        print(f"backfill: {error}", file=sys.stderr)  # noqa: T201
-        return 2
+        raise ConfigError(f"backfill: {error}") from error
     try:
         samples = _write(args, steps, only)
-    except (ExporterError, OSError) as error:
-        print(f"backfill: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    print(f"backfill: {samples} samples at {steps.count} times", file=sys.stderr)  # noqa: T201
+    except OSError as error:
+        raise ExporterError(f"backfill: {error}") from error
+    print(f"backfill: {samples} samples at {steps.count} times", file=sys.stderr)  # noqa: T201 - a command's answer
     return 0
 
 
