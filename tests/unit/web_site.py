@@ -1,0 +1,259 @@
+"""A whole site on loopback for the web tests: real listeners, real sockets, a fake engine behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from exporter.errors import JournalUnavailable
+from exporter.exposition import Exposition
+from exporter.fleet import Fleet
+from exporter.identity import Identity
+from exporter.logs import RateLimited
+from exporter.selfmetrics import SelfMetrics
+from exporter.timeline import Outage, Timeline, advance
+from exporter.web.address import Address
+from exporter.web.admin import admin_app
+from exporter.web.connections import Limits
+from exporter.web.instruments import WebInstruments
+from exporter.web.listeners import Listener, Listeners, Listening
+from exporter.web.public import public_app
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from exporter.events import DeviceEvent, MessageEvent
+
+ANY_PORT = Address("127.0.0.1", 0)
+SECRET = "Rahasia-42"
+NOW = 1_738_060_000.0
+EVENT: dict[str, Any] = {
+    "event": "device.disconnected",
+    "timestamp": 1738056000,
+    "device": {
+        "id": "device_7f3a",
+        "name": "Front desk WhatsApp",
+        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
+        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
+        "user": {"id": "merchant_2", "name": "Ibu Sari"},
+    },
+    "status": "disconnected",
+}
+MESSAGE: dict[str, Any] = {
+    "event": "channel.message_in",
+    "timestamp": 1738056000,
+    "conversation_id": "conversation_5",
+    "conversation_label": "Pelanggan Budi",
+    "need_human": 1,
+    "message": {
+        "id": "message_1",
+        "sender_name": "Pelanggan Budi",
+        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
+        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
+        "user": {"id": "merchant_2", "name": "Ibu Sari"},
+        "content": {"type": "text", "text": "nomor kartu saya 4111"},
+    },
+}
+
+
+class FakeEngine:
+    """Answers as it is told and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self.ready = True
+        self.healthy = True
+        self.outcome = "accepted"
+        self.failure: Exception | None = None
+        self.submitted: list[DeviceEvent] = []
+        self.quarantined: list[tuple[str, str, bytes | None, str]] = []
+        self.known_outages: dict[str, list[Outage]] = {}
+        self.hold: asyncio.Event | None = None
+
+    def clock(self) -> float:
+        return NOW
+
+    async def submit(self, event: DeviceEvent) -> str:
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.submitted.append(event)
+        return self.outcome
+
+    async def forget(self, device_id: str) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        device = self.fleet.devices.get(device_id)
+        if device is None:
+            return False
+        self.fleet.forget(device, received_at=NOW, exposed_at=0)
+        return True
+
+    async def quarantine(self, code: str, message: str, payload: bytes | None, digest: str) -> None:
+        if isinstance(self.failure, JournalUnavailable):
+            raise self.failure
+        self.quarantined.append((code, message, payload, digest))
+
+    async def before_scrape(self) -> float:
+        return NOW
+
+    async def outages(self, device_id: str) -> list[Outage] | None:
+        return self.known_outages.get(device_id)
+
+    def put(self, device_id: str, *events: tuple[int, bool], engine: str = "wa", business: str = "biz_9") -> None:
+        """Add a device with events (timestamp, up) in order."""
+        timeline: Timeline | None = None
+        for timestamp, up in events:
+            timeline = advance(timeline, timestamp, up=up)
+        assert timeline is not None
+        identity = Identity(device_id, f"name of {device_id}", engine, f"channel_{engine}", "", business, "", "", "")
+        self.fleet.put(identity, timeline.newest, timeline, received_at=NOW, exposed_at=0)
+
+
+@dataclass
+class Settings:
+    secret: str = SECRET
+    max_body: int = 64 * 1024
+    max_future_skew: float = 300.0
+
+
+@dataclass
+class Site:
+    """What a test can reach."""
+
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    settings: Settings = field(default_factory=Settings)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    messages: list[tuple[MessageEvent, float]] = field(default_factory=list)
+    public: Address = ANY_PORT
+    admin: Address = ANY_PORT
+    listeners: Listeners | None = None
+
+    def counted(self, outcome: str, event: str = "other") -> float:
+        value = self.registry.get_sample_value("device_exporter_events_total", {"event": event, "outcome": outcome})
+        assert value is not None
+        return value
+
+    def closed(self, reason: str) -> float:
+        labels = {"listener": "public", "reason": reason}
+        value = self.registry.get_sample_value("device_exporter_connections_closed_total", labels)
+        assert value is not None
+        return value
+
+    def all_counted(self) -> dict[tuple[str, str], float]:
+        """Return every count of an event that is not 0."""
+        samples = [sample for metric in self.registry.collect() for sample in metric.samples]
+        return {
+            (sample.labels["event"], sample.labels["outcome"]): sample.value
+            for sample in samples
+            if sample.name == "device_exporter_events_total" and sample.value
+        }
+
+
+@asynccontextmanager
+async def running(
+    *, limits: Limits | None = None, body_timeout: float = 10.0, admin: dict[str, Any] | None = None, drain: float = 2.0
+) -> AsyncIterator[Site]:
+    """Start both listeners on loopback; `admin` are further arguments of `admin_app`."""
+    site = Site()
+    instruments = WebInstruments(SelfMetrics(site.registry))
+    warn = RateLimited(logging.getLogger("exporter.web"), per_minute=1000)
+    public = public_app(
+        site.engine,
+        lambda: site.settings,
+        instruments,
+        warn,
+        on_message=lambda event, now: site.messages.append((event, now)),
+        body_timeout=body_timeout,
+    )
+    arguments: dict[str, Any] = {"reload": _nothing, "account": _no_rows, **(admin or {})}
+    app = admin_app(site.engine, Exposition(site.engine.fleet, site.registry), instruments, **arguments)
+    bounds = limits or Limits()
+    site.listeners = Listeners(
+        [
+            Listener(Listening("public", ANY_PORT, public, bounds), instruments, warn),
+            Listener(Listening("admin", ANY_PORT, app, bounds, arguments.get("web_config")), instruments, warn),
+        ],
+        drain=drain,
+    )
+    site.public, site.admin = await site.listeners.start()
+    try:
+        yield site
+    finally:
+        await site.listeners.stop()
+
+
+async def _nothing() -> None:
+    """Reload nothing."""
+
+
+async def _no_rows(_by: str, _start: float, _end: float) -> list[Any]:
+    return []
+
+
+@dataclass
+class Answer:
+    """A parsed HTTP answer; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str:
+        """The code of an error; checks its shape."""
+        decoded = json.loads(self.body)
+        assert sorted(decoded) == ["code", "error"], decoded
+        assert self.headers["content-type"].startswith("application/json")
+        return str(decoded["code"])
+
+
+def post(
+    body: bytes, *, secret: str | bytes | None = SECRET, content_type: str | None = "application/json", **headers: str
+) -> bytes:
+    """Return the bytes of a POST to /webhook; keywords are further headers, `_` written for `-`."""
+    lines = [b"POST /webhook HTTP/1.1", b"Host: exporter"]
+    if secret is not None:
+        lines.append(b"Authorization: " + (secret.encode() if isinstance(secret, str) else secret))
+    if content_type is not None:
+        lines.append(f"Content-Type: {content_type}".encode())
+    headers.setdefault("Content_Length", str(len(body)))
+    lines += [f"{name.replace('_', '-')}: {value}".encode() for name, value in headers.items() if value]
+    return b"\r\n".join([*lines, b"", body])
+
+
+async def read_answer(reader: asyncio.StreamReader, method: str = "POST") -> Answer:
+    """Read one answer to a request of this method."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")[:-2]
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    body = await reader.readexactly(0 if method == "HEAD" else int(headers.get("content-length", "0")))
+    return Answer(int(first.split(" ")[1]), headers, body)
+
+
+@asynccontextmanager
+async def connected(address: Address) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a connection for a test."""
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def exchange(address: Address, *pieces: bytes, method: str = "POST") -> Answer:
+    """Send pieces and return the one answer."""
+    async with connected(address) as (reader, writer):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        return await asyncio.wait_for(read_answer(reader, method), 10)
