@@ -113,6 +113,7 @@ class Builder:
                 if secret in tree:
                     raise self._error((*path, name), f"give `{secret}` or `{name}`, not both")
                 result[secret] = self._secret(types[secret], located, (*path, name))
+                self._origins.record((*path, secret), str(located))
         return result
 
     def _located(self, file: str, path: Path) -> FilePath:

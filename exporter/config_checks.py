@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from exporter.config_schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
 from exporter.durations import format_duration
@@ -152,8 +152,8 @@ class Checks:
         single = (window.start is not None, window.end is not None)
         if (recurring, single) not in (((True, True), (False, False)), ((False, False), (True, True))):
             raise self._origins.error(path, "needs either `cron` and `duration`, or `start` and `end`")
-        if window.cron is not None and (len(window.cron.split()) != 5 or not croniter.is_valid(window.cron)):
-            raise self._origins.error((*path, "cron"), "expected five fields, such as `0 2 * * 0`")
+        if window.cron is not None and not _comes_round(window.cron):
+            raise self._origins.error((*path, "cron"), "expected five fields that match some day, such as `0 2 * * 0`")
         if window.duration is not None:
             self._at_least(window.duration, 1, (*path, "duration"))
         start = self._time(window.start, zone, (*path, "start"))
@@ -205,3 +205,14 @@ class Checks:
     def _at_least(self, value: float, least: float, path: Path) -> None:
         if value < least:
             raise self._origins.error(path, f"must be at least {format_duration(least)}, got {format_duration(value)}")
+
+
+def _comes_round(cron: str) -> bool:
+    """Tell whether a cron expression has five fields and ever matches: 30 February never does."""
+    if len(cron.split()) != 5:
+        return False
+    try:
+        croniter(cron, datetime(2024, 1, 1, tzinfo=UTC)).get_next()
+    except (CroniterError, ValueError):
+        return False
+    return True

@@ -32,8 +32,8 @@ def ensure_webhook_secret(config: Config, data_dir: Path) -> tuple[str, Path | N
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise ConfigError(f"webhook.secret: none is configured, and {path} cannot be used: {reason}") from None
-    if not secret:
-        raise ConfigError(f"webhook.secret: {path} is empty; remove it, or write a secret into it")
+    if not secret or not secret.isprintable():
+        raise ConfigError(f"webhook.secret: {path} must hold one line; remove it, or write a secret into it")
     return secret, path
 
 

@@ -367,6 +367,14 @@ def test_a_secret_file_without_a_secret_is_an_error(tmp_path, content, expected)
     assert message(file=file) == f"{file}: webhook.secret_file: {tmp_path / 'secret'} {expected}"
 
 
+def test_a_bad_secret_in_a_file_is_blamed_on_that_file(tmp_path):
+    (tmp_path / "secret").write_text("one\ntwo")
+
+    text = message({"DEVICE_EXPORTER_WEBHOOK_SECRET_FILE": str(tmp_path / "secret")}, file=written(tmp_path, ""))
+
+    assert text.startswith(f"{tmp_path / 'secret'}: webhook.secret: must be one line")
+
+
 def test_a_file_of_urls_has_one_a_line(tmp_path):
     (tmp_path / "urls").write_text("# SMS\njson://a?x=1,2#y\n\n  json://b  \n")
     file = written(tmp_path, "notify: {token: t, targets: {sms: {urls_file: urls}}}")
@@ -470,7 +478,10 @@ def test_a_file_system_without_hard_links_gets_a_secret_too(tmp_path, monkeypatc
     assert path.read_text().strip() == secret
 
 
-@pytest.mark.parametrize(("content", "expected"), [(b"\n", "is empty; remove it"), (b"\xff", "cannot be used")])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"\n", "must hold one line"), (b"a\nb", "must hold one line"), (b"\xff", "cannot be used")],
+)
 def test_a_damaged_secret_file_is_an_error(tmp_path, content, expected):
     (tmp_path / "webhook-secret").write_bytes(content)
 
