@@ -293,6 +293,15 @@ class Engine:
                 for history in chunk:
                     yield history
 
+    async def disconnects_since(self, start: int) -> list[tuple[str, int]]:
+        """Return (device id, event time) of every disconnect since `start`, Unix seconds, in order of time."""
+
+        def read() -> list[tuple[str, int]]:
+            with self._reader() as reader:
+                return reader.disconnects_since(start)
+
+        return await asyncio.to_thread(read)
+
     async def blind_intervals(self) -> list[Blind]:
         """Return all blind intervals."""
         return await self._run("read", lambda journal: journal.blind_intervals())

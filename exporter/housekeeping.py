@@ -66,6 +66,21 @@ class Housekeeping:
 
         self._tasks.append(asyncio.create_task(rounds(), name=name))
 
+    def keep(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+        """Run `action`, and again a second after each failure, until it returns."""
+        failures = self._metrics.task_failures.labels(name)
+
+        async def rounds() -> None:
+            while True:
+                try:
+                    return await action()
+                except Exception:
+                    failures.inc()
+                    log.exception("a background task failed", extra=fields(task=name))
+                    await asyncio.sleep(1)
+
+        self._tasks.append(asyncio.create_task(rounds(), name=name))
+
     def once(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
         """Run `action` once in the background; what it raises is logged and counted."""
 

@@ -18,8 +18,10 @@ import msgspec
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from exporter import __version__
+from exporter.alerting.direct import DirectAlerts
 from exporter.clock import Clock
 from exporter.config import Config, Secret, ensure_webhook_secret
+from exporter.conventions import DEVICE_ALERT_DELIVERED, HELP
 from exporter.engine import Engine
 from exporter.errors import ConfigError
 from exporter.exposition import Exposition
@@ -82,6 +84,7 @@ class Exporter:
             registry=self.registry,
             clock=self._clock,
         )
+        self.alerts = DirectAlerts(self.engine, lambda: self.config, self.metrics)
         self._housekeeping = Housekeeping(self.engine, self.metrics, lambda: self.config)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
         self._web_config = WebConfigFile(self.config.web.config_file) if self.config.web.config_file else None
@@ -104,6 +107,7 @@ class Exporter:
         await self.engine.heartbeat()
         _settle_memory()
         self._housekeeping.start()
+        self._housekeeping.keep("alerts", self.alerts.run)
         self._housekeeping.every("log_summaries", 60.0, self._flush_warnings)
         log.info("ready", extra=fields(version=__version__, devices=len(self.engine.fleet.devices)))
 
@@ -137,6 +141,7 @@ class Exporter:
                 log.warning("a changed setting takes effect at the next start", extra={"setting": name})
         self.config = config
         self._webhook = self._webhook_settings()
+        self.alerts.reconsider()
         self.relay.reconfigure(config.notify, config.alerts)
         self._loaded()
 
@@ -162,6 +167,7 @@ class Exporter:
         instruments = WebInstruments(self.metrics)
         web_config = self._web_config
         exposition = Exposition(self.engine.fleet, self.registry)
+        exposition.add_device_gauge(DEVICE_ALERT_DELIVERED, HELP[DEVICE_ALERT_DELIVERED], self.alerts.delivered)
         public = public_app(self.engine, lambda: self._webhook, instruments, self._warn)
         admin = admin_app(
             self.engine,

@@ -74,6 +74,14 @@ class Reader:
         events = self._connection.execute("SELECT timestamp, kind FROM event WHERE device = ?", (row[0],))
         return _history(row, [(timestamp, Kind(kind)) for timestamp, kind in events])
 
+    def disconnects_since(self, start: int) -> list[tuple[str, int]]:
+        """Return (device id, event time) of every disconnect since `start`, Unix seconds, in order of time."""
+        query = (
+            "SELECT d.device_id, e.timestamp FROM event e JOIN device d ON d.id = e.device "
+            "WHERE e.timestamp >= ? AND e.kind = ? ORDER BY e.timestamp"
+        )
+        return self._connection.execute(query, (start, Kind.DISCONNECTED)).fetchall()
+
     def blind_intervals(self) -> list[Blind]:
         """Return all blind intervals in order, Unix seconds."""
         rows = self._connection.execute("SELECT start_ms, end_ms FROM blind ORDER BY start_ms")
