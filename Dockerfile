@@ -32,12 +32,13 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     DEVICE_EXPORTER_STORAGE_URL=sqlite:////data/exporter.db \
-    HEALTH_URL=http://127.0.0.1:8080/-/healthy
+    HEALTH="127.0.0.1 8080 /-/healthy"
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080 9877
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["python", "-ISc", "import os, urllib.request as r; r.urlopen(os.environ['HEALTH_URL'], timeout=4)"]
+# a socket is all it takes, and importing urllib would cost ten times the processor time
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+  CMD ["python", "-ISc", "import os, socket; host, port, path = os.environ['HEALTH'].split(); s = socket.create_connection((host, port), 4); s.sendall(b'GET %s HTTP/1.0\\r\\n\\r\\n' % path.encode()); raise SystemExit(b' 200 ' not in s.recv(64))"]
 ENTRYPOINT ["device-exporter"]
 CMD ["serve", "--webhook.listen-address=:8080"]

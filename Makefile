@@ -34,6 +34,11 @@ down: ## stop the stack; the volumes stay
 secret: ## print the webhook secret of the running stack
 	@$(COMPOSE) exec -T exporter cat /data/webhook-secret; echo
 
+.PHONY: reload
+reload: ## take changed configuration, rules and secrets into use, without a gap
+	$(COMPOSE) run --rm --no-deps -T alertmanager-config
+	$(COMPOSE) kill -s HUP exporter alertmanager prometheus
+
 .PHONY: backup
 backup: ## write backups/TIME.tar from the running stack, without stopping it
 	@scripts/backup.sh backup
