@@ -458,7 +458,8 @@ def test_a_secret_that_another_process_made_meanwhile_is_taken(tmp_path, monkeyp
     original = os.fsync
 
     def fsync_while_another_wins(descriptor):
-        (tmp_path / "webhook-secret").write_text("the other's\n")
+        if not (tmp_path / "webhook-secret").exists():
+            (tmp_path / "webhook-secret").write_text("the other's\n")
         original(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync_while_another_wins)
