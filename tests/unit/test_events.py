@@ -374,9 +374,7 @@ def test_a_bad_field_of_a_message_event_is_refused_by_its_path(path, value, code
         pytest.param(b'"test"', "invalid_type", id="a string"),
         pytest.param(b'{"event": "\xff"}', "invalid_utf8", id="a byte that UTF-8 has not"),
         pytest.param(b'{"event": "x", "extra": "\xff"}', "invalid_utf8", id="the same in a field that is ignored"),
-        pytest.param(
-            b'{"event": "test", "timestamp": 1, "extra": "\xff"}', "invalid_utf8", id="the same in a test"
-        ),
+        pytest.param(b'{"event": "test", "timestamp": 1, "extra": "\xff"}', "invalid_utf8", id="the same in a test"),
         pytest.param(b'{"event": "\xed\xa0\x80"}', "invalid_utf8", id="an encoded surrogate"),
         pytest.param("{}".encode("utf-16"), "invalid_utf8", id="UTF-16"),
         pytest.param(b'{"event": "test", "x": ' + b"[" * 30_000, "too_deep", id="bottomless lists"),
