@@ -1,0 +1,146 @@
+"""The shipped Alertmanager configuration: accepted by amtool, and its routes as a table of labels and receivers."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter import conventions
+from tests.tools import ROOT, require
+
+FOLDER = ROOT / "alertmanager"
+CONFIG = FOLDER / "alertmanager.yml"
+TEMPLATES = FOLDER / "templates"
+SECRET = re.compile(r"(api_url|password|token|secret|credentials|service_key|routing_key)$")
+
+
+def amtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([require("amtool"), *arguments], capture_output=True, text=True, check=False)
+
+
+def receivers(**labels: str) -> list[str]:
+    pairs = [f"{name}={value}" for name, value in labels.items()]
+    done = amtool("config", "routes", "test", f"--config.file={CONFIG}", *pairs)
+    assert done.returncode == 0, done.stderr
+    return [name.strip() for name in done.stdout.strip().split(",")]
+
+
+def shipped() -> dict:
+    return yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+
+
+@pytest.mark.binaries
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_amtool_accepts_the_shipped_configuration_in_each_language(language: str, tmp_path: Path):
+    config = CONFIG.read_text(encoding="utf-8").replace("id.tmpl", f"{language}.tmpl")
+    (tmp_path / "alertmanager.yml").write_text(config.replace("templates/", f"{TEMPLATES}/"), encoding="utf-8")
+
+    done = amtool("check-config", str(tmp_path / "alertmanager.yml"))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 templates" in done.stdout
+
+
+DEVICE = {"device_id": "device_7f3a", "business_id": "biz_9"}
+PEOPLE = ["sms", "email", "slack"]
+
+ROUTES = [
+    pytest.param({"alertname": "DeviceDown", "engine": "wa", "severity": "critical", "source": "exporter", **DEVICE},
+                 ["automation", *PEOPLE], id="a critical device goes to Slack, e-mail and SMS at once"),
+    pytest.param({"alertname": "DeviceDown", "engine": "wa", "severity": "critical", "source": "prometheus", **DEVICE},
+                 ["automation", *PEOPLE], id="and the same from the safety net"),
+    pytest.param({"alertname": "DeviceDown", "engine": "slack", "severity": "warning", "source": "exporter", **DEVICE},
+                 ["automation", "email", "slack"], id="a warning wakes nobody by SMS"),
+    pytest.param({"alertname": "DeviceDown", "engine": "intercom", "severity": "info", "source": "exporter", **DEVICE},
+                 ["automation", "email", "slack"], id="what the policy calls info goes with the warnings"),
+    pytest.param({"alertname": "DeviceDownEscalated", "engine": "wa", "severity": "critical", "source": "exporter",
+                  "escalation": "management", **DEVICE}, ["management"], id="an escalation goes to management alone"),
+    pytest.param({"alertname": "DeviceDownEscalated", "engine": "wa", "severity": "critical", "source": "prometheus",
+                  "escalation": "management", **DEVICE}, ["management"], id="and from the safety net"),
+    pytest.param({"alertname": "EngineOutage", "engine": "wa", "severity": "critical", "source": "exporter"},
+                 ["automation", "management", *PEOPLE], id="a mass outage goes to everybody"),
+    pytest.param({"alertname": "DeviceFlapping", "engine": "wa", "severity": "critical", **DEVICE},
+                 ["automation", *PEOPLE], id="a critical device that flaps"),
+    pytest.param({"alertname": "ExporterDown", "severity": "critical"}, PEOPLE, id="the pipeline's critical alerts"),
+    pytest.param({"alertname": "RelayFailing", "severity": "critical", "target": "sms"}, ["email", "slack"],
+                 id="failing SMS are not told by SMS"),
+    pytest.param({"alertname": "AlertPushFailing", "severity": "warning"}, ["email", "slack"],
+                 id="the pipeline's warnings"),
+    pytest.param({"alertname": "ErrorBudgetBurnFast", "severity": "critical", "engine": "wa", "business_id": "biz_9"},
+                 PEOPLE, id="an error budget that burns fast"),
+    pytest.param({"alertname": "Watchdog", "severity": "none"}, ["deadman"], id="the watchdog has a receiver of its own"),
+    pytest.param({"alertname": "SomethingNew"}, ["slack"], id="what nobody thought of is told all the same"),
+]  # fmt: skip
+
+
+@pytest.mark.binaries
+@pytest.mark.parametrize(("labels", "expected"), ROUTES)
+def test_an_alert_with_these_labels_goes_to_these_receivers(labels: dict[str, str], expected: list[str]):
+    assert receivers(**labels) == expected
+
+
+def test_every_receiver_is_reached_by_some_row():
+    reached = {name for row in ROUTES for name in row.values[1]}
+
+    assert reached == {receiver["name"] for receiver in shipped()["receivers"]}
+
+
+def test_secrets_come_from_files_only():
+    def keys(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield key, value
+                yield from keys(value)
+        elif isinstance(node, list):
+            for item in node:
+                yield from keys(item)
+
+    assert [key for key, _ in keys(shipped()) if SECRET.search(str(key))] == []
+    assert all(str(v).startswith("/run/secrets/") for key, v in keys(shipped()) if str(key).endswith("_file"))
+
+
+def test_every_integration_tells_the_end_too_except_the_dead_mans_switch():
+    for receiver in shipped()["receivers"]:
+        for kind in [key for key in receiver if key.endswith("_configs")]:
+            for entry in receiver[kind]:
+                assert entry["send_resolved"] is (receiver["name"] != "deadman"), receiver["name"]
+
+
+def test_warnings_rest_at_night_in_jakarta_and_nothing_critical_does():
+    [interval] = shipped()["time_intervals"]
+    [night] = interval["time_intervals"]
+
+    assert night["location"] == "Asia/Jakarta"
+    assert [(t["start_time"], t["end_time"]) for t in night["times"]] == [("22:00", "24:00"), ("00:00", "06:00")]
+    for route in shipped()["route"]["routes"]:
+        for each in [route, *route.get("routes", [])]:
+            warnings = "warning" in str(route["matchers"])
+            assert ("quiet-hours" in each.get("mute_time_intervals", [])) is warnings, each
+
+
+def test_critical_alerts_wait_for_nothing_and_group_by_device():
+    [critical] = [route for route in shipped()["route"]["routes"] if route["matchers"] == ["severity = critical"]]
+
+    assert critical["group_wait"] == "0s"
+    assert "device_id" in critical["group_by"]
+
+
+def test_both_languages_define_the_same_names_and_every_used_name_is_defined():
+    def names(file: str, word: str) -> set[str]:
+        return set(re.findall(rf'{word} "([^"]+)"', (TEMPLATES / file).read_text(encoding="utf-8")))
+
+    assert names("id.tmpl", "define") == names("en.tmpl", "define")
+    for language in ("id.tmpl", "en.tmpl"):
+        files = (language, "messages.tmpl", "settings.tmpl")
+        used = set().union(*(names(file, "template") for file in files))
+        assert used <= set().union(*(names(file, "define") for file in files))
+
+
+def test_inhibition_knows_every_direct_alert():
+    text = CONFIG.read_text(encoding="utf-8")
+
+    for name in (conventions.ALERT_DEVICE_DOWN, conventions.ALERT_DEVICE_DOWN_ESCALATED,
+                 conventions.ALERT_ENGINE_OUTAGE, conventions.ALERT_DEVICE_FLAPPING):  # fmt: skip
+        assert name in text
