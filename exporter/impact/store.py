@@ -1,0 +1,75 @@
+"""The table of conversations in SQLite. Runs in the journal's writer thread, on its connection.
+
+One row a conversation: channel, engine, business, keyed hash, three event times and whether it waits for a human. No
+conversation id, content or name. `save` is one statement over a JSON array, so that the interpreter lock is free while
+SQLite works; callers keep batches small (see `snapshots`), so that appends of device events need not wait long.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from exporter.impact.book import Row
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+MIGRATION: Final = """
+    CREATE TABLE conversation (
+        channel_id TEXT NOT NULL, conversation INTEGER NOT NULL, engine TEXT NOT NULL, business_id TEXT NOT NULL,
+        previous INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, need_human INTEGER NOT NULL,
+        PRIMARY KEY (channel_id, conversation)) WITHOUT ROWID;
+    CREATE INDEX conversation_last ON conversation (last);
+"""
+
+_SAVE: Final = """
+INSERT OR REPLACE INTO conversation
+    (channel_id, engine, business_id, conversation, previous, first, last, need_human)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+       json_extract(value, '$[6]'), json_extract(value, '$[7]')
+FROM json_each(?)
+"""
+_LOAD: Final = """
+SELECT channel_id, engine, business_id, conversation, previous, first, last, need_human
+FROM conversation ORDER BY last
+"""
+
+
+class Store(Protocol):
+    """Where rows are kept. Any method may raise sqlite3.Error or JournalUnavailable."""
+
+    def load(self) -> list[Row]:
+        """Return all rows, those with the oldest last message first."""
+
+    def save(self, rows: Sequence[Row]) -> None:
+        """Insert or replace rows, in one transaction."""
+
+    def prune(self, before: int, keep: int) -> None:
+        """Delete rows whose last message is before a time, and the oldest beyond `keep` rows."""
+
+
+class SqliteStore:
+    """`Store` on a connection in autocommit mode whose schema has MIGRATION."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def load(self) -> list[Row]:
+        """Return all rows (see `Store`)."""
+        return [Row._make((*row[:7], bool(row[7]))) for row in self._connection.execute(_LOAD)]
+
+    def save(self, rows: Sequence[Row]) -> None:
+        """Insert or replace rows (see `Store`)."""
+        self._connection.execute(_SAVE, (msgspec.json.encode(rows).decode(),))
+
+    def prune(self, before: int, keep: int) -> None:
+        """Delete what is not needed any more (see `Store`)."""
+        self._connection.execute("DELETE FROM conversation WHERE last < ?", (before,))
+        self._connection.execute(
+            "DELETE FROM conversation WHERE last < (SELECT last FROM conversation ORDER BY last DESC LIMIT 1 OFFSET ?)",
+            (max(0, keep - 1),),
+        )
