@@ -161,7 +161,7 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-# Sending --------------------------------------------------------------------------------------------------------------
+# Sending ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["json", "form"])
@@ -225,7 +225,7 @@ async def test_a_hostile_name_arrives_as_plain_text(bench, gateway, name):
     assert "\u202e" not in first
 
 
-# Failure, retry, duplicates -------------------------------------------------------------------------------------------
+# Failure, retry, duplicates ----------------------------------------------------------------------------------------
 
 
 async def test_a_refused_text_answers_502_and_is_sent_at_the_retry(bench, gateway):
@@ -404,7 +404,7 @@ async def test_an_alert_is_sent_while_the_memory_of_sends_is_broken(bench, gatew
     assert gateway.texts == [TEXT]
 
 
-# Refusals -------------------------------------------------------------------------------------------------------------
+# Refusals ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -515,7 +515,7 @@ async def test_a_line_that_is_no_url_answers_502_and_the_others_are_sent(bench, 
     assert gateway.texts == [TEXT]
 
 
-# Privacy --------------------------------------------------------------------------------------------------------------
+# Privacy ----------------------------------------------------------------------------------------
 
 
 async def test_neither_urls_nor_tokens_nor_names_reach_a_log_or_a_metric(bench, gateway, caplog, capfd):
@@ -554,7 +554,7 @@ async def test_the_series_of_every_target_exist_from_the_start(bench):
         assert [bench.count(result, "other") for result in Result] == [0] * len(Result)
 
 
-# What was sent before -------------------------------------------------------------------------------------------------
+# What was sent before ----------------------------------------------------------------------------------------
 
 
 async def test_the_memory_of_sends_is_bounded_and_forgets_the_oldest():
