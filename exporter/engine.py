@@ -29,6 +29,7 @@ from exporter.logs import fields
 from exporter.timeline import Kind
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from exporter.events import DeviceEvent
@@ -249,6 +250,10 @@ class Engine:
         if blind is not None:
             self._metrics.blind.inc(blind.end - blind.start)
             log.warning("could not hear events", extra=fields(start=blind.start, end=blind.end))
+
+    async def transact(self, operation: str, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run `job` in one transaction of the journal's file; JournalUnavailable is counted under `operation`."""
+        return await self._run(operation, lambda journal: journal.transact(job))
 
     async def save_checkpoint(self) -> None:
         """Write what changed since the last checkpoint."""

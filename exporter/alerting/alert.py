@@ -92,7 +92,7 @@ def _texts(alert: Alert, now: float) -> dict[str, str]:
     engine = labels["engine"]
     who = labels.get("device_name") or labels.get("device_id", engine)
     business = labels.get("business_name") or labels.get("business_id", "")
-    lasted = format_duration(max(0.0, (now if alert.ends_at is None else alert.ends_at) - alert.starts_at))
+    lasted = format_duration(int(max(0.0, (now if alert.ends_at is None else alert.ends_at) - alert.starts_at)))
     if alert.name == ALERT_ENGINE_OUTAGE:
         facts = alert.facts or {}
         down, total = facts.get("devices_down", 0), facts.get("devices", 0)

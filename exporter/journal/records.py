@@ -7,7 +7,7 @@ replay after a crash ends in exactly the same state. A checkpoint is a shortcut 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -15,9 +15,12 @@ from exporter.identity import Identity
 from exporter.timeline import Outage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import sqlite3
+    from collections.abc import Callable, Iterator, Sequence
 
     from exporter.timeline import Event, Kind, Timeline
+
+_Result = TypeVar("_Result")
 
 
 class Record(NamedTuple):
@@ -177,6 +180,9 @@ class Journal(Protocol):
 
     def pruned_before(self) -> int:
         """Return the event time before which events are no longer accepted, 0 if nothing was pruned."""
+
+    def transact(self, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run `job` in one transaction, durable when this returns: for what features keep beside the events."""
 
     def close(self) -> None:
         """Release the storage."""

@@ -30,7 +30,7 @@ from exporter.journal.schema import migrate
 from exporter.timeline import Kind, Timeline, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
     from pathlib import Path
 
     from exporter.journal.records import Append
@@ -53,6 +53,7 @@ FROM event e JOIN identity i ON i.id = e.identity WHERE e.seq > ? ORDER BY e.seq
 _IDENTITY = "device_id, device_name, engine, channel_id, channel_name, business_id, business_name, user_id, user_name"
 
 _encode = msgspec.json.encode
+_Result = TypeVar("_Result")
 _State = TypeVar("_State", SavedDevice, SavedGroup, SavedHistogram)
 
 
@@ -227,6 +228,11 @@ class SqliteJournal:
         """Return the horizon of retention (see `Journal`)."""
         with self._guard() as connection:
             return _meta(connection, "pruned_before") or 0
+
+    def transact(self, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run `job` in one transaction, durable when this returns: for what features keep beside the events."""
+        with self._transaction() as connection:
+            return job(connection)
 
     def close(self) -> None:
         """Close the file and release its lock."""

@@ -1,0 +1,280 @@
+"""The engine on a real journal: outcomes, restarts, failures of the disk, exposed counters."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.conventions import ACCEPTED, DUPLICATE, LATE, REDUNDANT
+from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
+from tests.unit.journal_site import NOW, Site, event, picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from exporter.fleet import Change
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+async def test_each_event_gets_its_outcome(site: Site) -> None:
+    engine = await site.start()
+    sent = [(100, True), (110, False), (110, False), (120, False), (115, True), (130, True)]
+    outcomes = [await engine.submit(event(NOW + at, up=up)) for at, up in sent]
+    assert outcomes == [ACCEPTED, ACCEPTED, DUPLICATE, REDUNDANT, LATE, ACCEPTED]
+    timeline = engine.fleet.devices["d1"].timeline
+    assert (timeline.outages, timeline.closed_downtime) == (2, 15)
+    await engine.stop()
+
+
+async def test_a_burst_for_one_device_in_one_commit_is_applied_in_its_order(site: Site) -> None:
+    engine = await site.start()
+    outcomes = await asyncio.gather(*(engine.submit(event(NOW + at, up=bool(at % 2))) for at in (1, 4, 3, 2, 3)))
+    assert outcomes == [ACCEPTED, ACCEPTED, LATE, LATE, DUPLICATE]
+    assert site.sample("journal_batch_size_count") == 1
+    assert engine.fleet.devices["d1"].timeline.outages == 2
+    await engine.stop()
+
+
+async def _a_day(site: Site) -> None:
+    """Everything that can happen to a fleet, with scrapes in between."""
+    engine = site.engine
+    for number in range(5):
+        await engine.submit(event(NOW + number, up=True, device_id=f"d{number}"))
+    site.clock.now = NOW + 100
+    await engine.submit(event(NOW + 50, up=False))
+    await engine.before_scrape()
+    await engine.submit(event(NOW + 60, up=True))  # late in the day: the exposed counter must stand still
+    await engine.submit(event(NOW + 40, up=False, device_id="d2"))
+    await engine.submit(event(NOW + 30, up=False, device_id="d2"))
+    await engine.submit(event(NOW + 80, up=False, device_id="d3", business="b2"))
+    site.clock.now = NOW + 200
+    await engine.before_scrape()
+    await engine.forget("d4")
+    await engine.submit(event(NOW + 400, up=True, device_id="d0", name="ahead of our clock"))
+
+
+@pytest.mark.parametrize("checkpoint", [False, True], ids=["without a checkpoint", "with a checkpoint in between"])
+async def test_a_killed_engine_comes_back_as_it_was(site: Site, checkpoint: bool) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW - 10, up=True, device_id="d9"))
+    if checkpoint:
+        await engine.save_checkpoint()
+    await _a_day(site)
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
+
+
+async def test_a_stopped_engine_comes_back_from_its_checkpoint_alone(site: Site) -> None:
+    engine = await site.start()
+    await _a_day(site)
+    before = picture(engine)
+    await engine.stop()
+    with closing(sqlite3.connect(site.path)) as connection:
+        assert connection.execute("SELECT count(*) FROM event WHERE seq > (SELECT value FROM meta WHERE key = 'checkpoint_seq')").fetchone() == (0,)  # fmt: skip # noqa: E501
+    again = await site.start()
+    assert picture(again) == before
+    await again.stop()
+
+
+async def test_an_exposed_counter_never_decreases_over_corrections_and_a_crash(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    await engine.submit(event(NOW + 10, up=False))
+    site.clock.now = NOW + 1010
+    now = await engine.before_scrape()
+    exposed = engine.fleet.devices["d1"].exposed_downtime(now)
+    assert exposed == 1000
+    await site.kill()
+    engine = await site.start()
+    await engine.submit(event(NOW + 20, up=True))
+    device = engine.fleet.devices["d1"]
+    assert device.timeline.downtime(now) == 10
+    assert device.exposed_downtime(now) >= exposed
+    await engine.submit(event(NOW + 1010, up=False))
+    site.clock.now = NOW + 5000
+    assert device.exposed_downtime(site.clock.now) == device.timeline.downtime(site.clock.now) == 4000
+    await engine.stop()
+
+
+async def test_events_far_apart_that_no_scrape_saw_leave_no_floor_behind(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW - 86_400 * 30, up=False))
+    await engine.submit(event(NOW - 86_400 * 30 + 60, up=True))
+    assert engine.fleet.devices["d1"].exposed_downtime(NOW) == 60
+    assert engine.fleet.groups["wa", "b1"].downtime(NOW) == 60
+    await engine.stop()
+
+
+async def test_a_forgotten_device_leaves_its_sums_and_comes_back_as_a_new_one(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW - 100, up=False))
+    await engine.submit(event(NOW - 40, up=True))
+    assert await engine.forget("d1")
+    assert not await engine.forget("d1")
+    assert "d1" not in engine.fleet.devices
+    assert await engine.submit(event(NOW - 70, up=True)) == LATE
+    assert "d1" not in engine.fleet.devices
+    site.clock.now = NOW + 10
+    assert await engine.submit(event(NOW + 5, up=False)) == ACCEPTED
+    assert engine.fleet.devices["d1"].timeline.outages == 1
+    group = engine.fleet.groups["wa", "b1"]
+    assert (group.outages, group.downtime(NOW + 10), group.observed(NOW + 10)) == (2, 65, 105)
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    outages = await site.engine.outages("d1")
+    assert [(outage.start - NOW, outage.end) for outage in outages or []] == [(-100, NOW - 70), (5, None)]
+    await site.engine.stop()
+
+
+async def test_while_the_disk_is_full_senders_are_told_to_retry_and_nothing_is_lost(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    _break(site)
+    for at in (1, 2):
+        with pytest.raises(JournalUnavailable):
+            await engine.submit(event(NOW + at, up=False))
+    assert engine.fleet.devices["d1"].timeline.up
+    assert site.sample("journal_failures_total", operation="append") == 2
+    _mend(site)
+    assert await engine.submit(event(NOW + 1, up=False)) == ACCEPTED
+    assert not engine.fleet.devices["d1"].timeline.up
+    await engine.stop()
+
+
+async def test_a_record_that_is_on_disk_though_its_commit_failed_is_found_by_the_next_one(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    append = site.journal.append
+
+    def commit_then_fail(batch: object) -> None:
+        append(batch)
+        raise JournalUnavailable("the commit's outcome is unknown")
+
+    site.journal.append = commit_then_fail
+    with pytest.raises(JournalUnavailable):
+        await engine.submit(event(NOW + 10, up=False))
+    site.journal.append = append
+    assert await engine.submit(event(NOW + 5, up=False)) == LATE
+    assert engine.fleet.devices["d1"].timeline.since == NOW + 5
+    assert await engine.submit(event(NOW + 10, up=False)) == DUPLICATE
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
+
+
+async def test_a_checkpoint_that_failed_is_made_up_for_by_the_next(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    save = site.journal.save
+    site.journal.save = _unavailable
+    with pytest.raises(JournalUnavailable):
+        await engine.save_checkpoint()
+    site.journal.save = save
+    await engine.submit(event(NOW, up=True, device_id="d2"))
+    before = picture(engine)
+    await engine.stop()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
+
+
+async def test_more_waiting_events_than_the_queue_takes_are_refused_and_the_others_answered(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.engine.QUEUE_LIMIT", 3)
+    engine = await site.start()
+    tries = (engine.submit(event(NOW + at, up=True)) for at in range(5))
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert [type(result) for result in results] == [str, str, str, Overloaded, Overloaded]
+    await engine.stop()
+
+
+async def test_events_older_than_what_retention_kept_are_refused(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW - 1000, up=False))
+    await engine.submit(event(NOW - 900, up=True))
+    await engine.prune(500)
+    with pytest.raises(InvalidEvent, match="older than the journal"):
+        await engine.submit(event(NOW - 501, up=True))
+    assert await engine.submit(event(NOW - 499, up=False)) == ACCEPTED
+    assert engine.fleet.devices["d1"].timeline.closed_downtime == 100
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    with pytest.raises(InvalidEvent):
+        await site.engine.submit(event(NOW - 501, up=True))
+    await site.engine.stop()
+
+
+async def test_listeners_hear_live_changes_once_and_replayed_ones_as_such(site: Site) -> None:
+    engine = await site.start()
+    heard: list[Change] = []
+    engine.subscribe(heard.append)
+    await engine.submit(event(NOW, up=True))
+    await engine.submit(event(NOW, up=True))
+    await engine.submit(event(NOW + 1, up=False))
+    await engine.forget("d1")
+    assert [(change.before is None, change.after is None, change.live) for change in heard] == [
+        (True, False, True),
+        (False, False, True),
+        (False, True, True),
+    ]
+    await engine.stop()
+
+
+async def test_a_listener_that_fails_stops_neither_the_engine_nor_the_others(site: Site) -> None:
+    engine = await site.start()
+    heard: list[Change] = []
+    engine.subscribe(_unavailable)
+    engine.subscribe(heard.append)
+    assert await engine.submit(event(NOW, up=True)) == ACCEPTED
+    assert len(heard) == 1
+    await engine.stop()
+
+
+async def test_the_time_without_heartbeats_is_counted_as_blind(site: Site) -> None:
+    engine = await site.start()
+    await engine.heartbeat()
+    await site.kill()
+    site.clock.now = NOW + 300
+    engine = await site.start()
+    await engine.heartbeat()
+    assert site.sample("blind_seconds_total") == 210
+    await site.kill()
+    await site.start()
+    assert site.sample("blind_seconds_total") == 210
+    await site.engine.stop()
+
+
+async def test_before_the_start_and_after_the_stop_nothing_is_accepted(site: Site) -> None:
+    engine = await site.start()
+    await engine.stop()
+    with pytest.raises(JournalUnavailable):
+        await engine.submit(event(NOW, up=True))
+
+
+def _unavailable(*_: object) -> None:
+    raise JournalUnavailable("broken on purpose")
+
+
+def _break(site: Site) -> None:
+    with closing(sqlite3.connect(site.path)) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+
+
+def _mend(site: Site) -> None:
+    with closing(sqlite3.connect(site.path)) as connection:
+        connection.execute("DROP TRIGGER full")
