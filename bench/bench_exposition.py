@@ -34,7 +34,7 @@ ENGINES = ("wa", "wa", "wa", "telegram", "slack", "instagram")
 
 
 class Watch(Pace):
-    """A pace that remembers the longest stretch."""
+    """A pace that remembers the longest stretch, in seconds of our own processor time: other programs do not count."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Watch(Pace):
 
     def start(self) -> None:
         super().start()
-        self._since = time.perf_counter()
+        self._since = time.thread_time()
 
     async def rest(self) -> None:
         self.stop()
@@ -52,7 +52,7 @@ class Watch(Pace):
         await super().rest()
 
     def stop(self) -> None:
-        self.longest = max(self.longest, time.perf_counter() - self._since)
+        self.longest = max(self.longest, time.thread_time() - self._since)
 
 
 class World:

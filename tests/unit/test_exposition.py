@@ -15,7 +15,7 @@ from exporter.exposition import Exposition
 from exporter.exposition.pace import Pace
 from exporter.fleet import Fleet
 from exporter.identity import Identity
-from exporter.timeline import advance
+from exporter.timeline import Kind, advance, fold
 from tests.tools import require
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -146,13 +146,26 @@ async def test_downtime_never_falls_when_a_late_event_shortens_an_outage():
     assert lines_of(await text_of(exposition, START + 60), "device_downtime_seconds_total") == before
 
 
-async def test_a_down_time_in_the_future_is_not_negative():
+@pytest.mark.parametrize("before", [1, 20], ids=["a short outage before", "a longer one"])
+async def test_an_outage_in_the_future_takes_nothing_away(before):
     fleet = Fleet()
-    put(fleet, identity(1), (START + 30, False))
+    put(fleet, identity(1), (START, False), (START + before, True), (START + 90, False))
 
-    text = await text_of(Exposition(fleet, CollectorRegistry()), START)
+    text = await text_of(Exposition(fleet, CollectorRegistry()), START + 50)
 
-    assert lines_of(text, "device_downtime_seconds_total")[0].endswith(" 0.0")
+    assert lines_of(text, "device_downtime_seconds_total")[0].endswith(f" {before}.0")
+
+
+async def test_a_late_event_that_only_lengthens_an_outage_shows_in_the_group():
+    fleet = Fleet()
+    put(fleet, identity(1), (START + 20, False), (START + 30, True))
+    exposition = Exposition(fleet, CollectorRegistry())
+    await text_of(exposition)
+
+    timeline = fold([(START, Kind.DISCONNECTED), (START + 20, Kind.DISCONNECTED), (START + 30, Kind.CONNECTED)])
+    fleet.put(identity(1), START + 30, timeline, received_at=NOW, exposed_at=0.0)
+
+    assert lines_of(await text_of(exposition, NOW + 1), "fleet_downtime_seconds_total")[0].endswith(" 30.0")
 
 
 async def test_a_change_makes_only_its_own_parts_anew():
@@ -189,6 +202,47 @@ async def test_a_forgotten_device_leaves_and_its_place_is_used_again():
 
     assert len(lines_of(text, "device_up")) == 4
     assert {device.slot for device in fleet.devices.values()} == places
+
+
+async def test_devices_forgotten_while_they_wait_for_the_snapshot_free_their_places_once():
+    fleet = big_fleet(4)
+
+    async def forget_all():
+        for device in list(fleet.devices.values()):
+            fleet.forget(device, received_at=NOW, exposed_at=0.0)
+
+    pace = Pace(0.0)
+    exposition = Exposition(fleet, CollectorRegistry(), chunk_size=4, pace=pace)
+    await text_of(exposition)
+    for number in range(4):
+        put(fleet, identity(number), (START + 10, False))
+    forgetting = asyncio.create_task(forget_all())
+    await text_of(exposition)
+    await forgetting
+    await text_of(exposition)
+
+    for number in range(6):
+        put(fleet, identity(number), (START + 20, True))
+    text = await text_of(exposition)
+
+    assert len(set(lines_of(text, "device_up"))) == len(lines_of(text, "device_up")) == 6
+    assert len({device.slot for device in fleet.devices.values()}) == 6
+
+
+async def test_a_scrape_cut_off_at_its_first_device_leaves_the_others_to_the_next_scrape():
+    fleet = big_fleet(5)
+
+    async def cut_off():
+        raise asyncio.CancelledError
+
+    pace = Pace(0.0, turn=cut_off)
+    exposition = Exposition(fleet, CollectorRegistry(), pace=pace)
+    with pytest.raises(asyncio.CancelledError):
+        await text_of(exposition)
+    pace.spent = lambda: False
+    put(fleet, identity(5), (START, True))
+
+    assert len(lines_of(await text_of(exposition), "device_up")) == 6
 
 
 async def test_a_moved_device_changes_its_labels_in_all_families_at_once():
