@@ -232,11 +232,9 @@ class ConversationBook:
             known.channel.waiting += 1 if stamp & 1 else -1
 
     def _precede(self, known: _Conversation, timestamp: int) -> None:
-        """Take in a late message from before the present run: it can begin the run earlier, or join two runs."""
+        """Take in a late message from before the present run: it begins the run earlier, or ends the one before."""
         if known.first - timestamp < self._window:
             known.first = timestamp
-            if timestamp - known.previous < self._window:
-                known.first, known.previous = min(timestamp, known.previous), _LONG_AGO
         elif timestamp > known.previous:
             known.previous = timestamp
         else:

@@ -76,13 +76,12 @@ def read_urls(path: str) -> tuple[str, ...]:
 
 
 def shut_loggers() -> None:
-    """Keep every record of the libraries that see URLs away from all handlers; safe to call again."""
+    """Keep every record of the libraries that see URLs away from all handlers."""
     for name in _TALKATIVE:
         library = logging.getLogger(name)
         library.propagate = False
         library.setLevel(logging.CRITICAL + 1)
-        if not any(isinstance(handler, logging.NullHandler) for handler in library.handlers):
-            library.addHandler(logging.NullHandler())  # without a handler, logging's last resort would print warnings
+        library.addHandler(logging.NullHandler())  # without a handler, logging's last resort would print warnings
     logging.getLogger("apprise").disabled = True
 
 
@@ -98,12 +97,12 @@ def send_now(url: str, text: str, *, resolved: bool) -> Result:
 @cache
 def load_apprise() -> ModuleType:
     """Return the library with its services loaded; the first call takes about 0.3 s and 25 MiB."""
+    shut_loggers()
     with _loading, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of 170 services some always use what is deprecated
         import apprise  # noqa: PLC0415 - only installations with targets pay for it
 
         apprise.Apprise.instantiate("json://localhost")
-        shut_loggers()
         return apprise
 
 
@@ -132,7 +131,6 @@ class ThreadedSender:
     """Sends from the event loop, at most `limit` at once."""
 
     def __init__(self, limit: int = 8, send: Callable[..., Result] = send_now) -> None:
-        shut_loggers()
         self._slots = asyncio.Semaphore(limit)
         self._send = send
 

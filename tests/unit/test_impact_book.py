@@ -35,9 +35,7 @@ def shown(subject, now=NOW, channel="c1"):
         pytest.param([(1, NOW, True), (1, NOW, False)], NOW, (1, 1), id="in one second waiting wins"),
         pytest.param([(1, NOW, False), (1, NOW, True)], NOW, (1, 1), id="whatever the order"),
         pytest.param([(1, NOW, True)] * 3, NOW, (1, 1), id="duplicates count once"),
-        pytest.param(
-            [(1, NOW, False), (1, NOW + 60, False)], NOW + 159, (1, 0), id="each message extends it"
-        ),
+        pytest.param([(1, NOW, False), (1, NOW + 60, False)], NOW + 159, (1, 0), id="each message extends it"),
         pytest.param([(1, NOW + 60, False), (1, NOW, False)], NOW + 159, (1, 0), id="a late one does not shorten it"),
         pytest.param([(1, NOW - 100, False)], NOW, (0, 0), id="a message as old as the window counts for nothing"),
         pytest.param([(1, NOW - 10**6, True)], NOW, (0, 0), id="nor one that is days late"),
@@ -142,6 +140,14 @@ def test_a_late_message_fills_a_pause():
     assert [subject.at("c1", NOW + moment).active for moment in (99, 100, 119, 120)] == [1, 1, 1, 1]
 
 
+def test_a_late_message_can_end_the_run_before():
+    subject = book()
+    say(subject, at=NOW)
+    say(subject, at=NOW - 115)
+
+    assert [subject.at("c1", NOW + moment).active for moment in (-25, -15, -1, 0)] == [1, 0, 0, 1]
+
+
 # Bounds ----------------------------------------------------------------------------------------
 
 
@@ -181,7 +187,7 @@ def test_memory_is_bounded_whatever_arrives(messages):
         assert all(one.conversations for one in subject.channels.values())
 
 
-# Against a brute-force oracle ---------------------------------------------------------------------------------------------
+# Against a brute-force oracle ------------------------------------------------------------------------------------
 
 
 class Oracle:

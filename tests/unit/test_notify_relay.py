@@ -19,7 +19,7 @@ from exporter.errors import JournalUnavailable
 from exporter.notify.deliveries import MemoryDeliveries
 from exporter.notify.http import routes
 from exporter.notify.relay import Relay
-from exporter.notify.sending import Result, ThreadedSender
+from exporter.notify.sending import Result, ThreadedSender, load_apprise
 
 TOKEN = "relay-token-47"
 URL_SECRET = "gatewaysecret93"
@@ -281,6 +281,7 @@ async def test_a_reminder_after_the_window_is_sent_again(bench, gateway, later, 
         pytest.param(webhook(start="2025-01-28T09:20:01Z"), id="another outage of the same device"),
         pytest.param(webhook(fingerprint="f2"), id="another alert"),
         pytest.param(webhook() | {"truncatedAlerts": 1}, id="more alerts"),
+        pytest.param(webhook() | {"status": "resolved"}, id="another status of the group alone"),
     ],
 )
 async def test_a_different_notification_is_sent(bench, gateway, other):
@@ -540,8 +541,8 @@ async def test_neither_urls_nor_tokens_nor_names_reach_a_log_or_a_metric(bench, 
         assert secret not in metrics
 
 
-async def test_the_libraries_loggers_stay_shut_after_logging_was_set_up_again(bench, caplog):
-    ThreadedSender()
+def test_the_libraries_loggers_stay_shut_after_logging_was_set_up_again(caplog):
+    load_apprise()
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
     logging.getLogger("apprise").error("json://%s", URL_SECRET)
     logging.getLogger("urllib3.connectionpool").warning("GET /%s", URL_SECRET)
