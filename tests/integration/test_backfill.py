@@ -133,14 +133,11 @@ LAST = END - STEP
 
 @pytest.mark.parametrize(("by", "labels"), [("engine", "engine"), ("business", "business_id")])
 def test_the_fleets_availability_is_the_reports(server: Prometheus, journal: Path, by: str, labels: str) -> None:
-    expression = (
-        f"1 - sum by ({labels}) (fleet_downtime_seconds_total) / sum by ({labels}) (fleet_observed_seconds_total)"
-    )
+    down, observed = (f"sum by ({labels}) (fleet_{name}_seconds_total)" for name in ("downtime", "observed"))
     with open_reader(f"sqlite:///{journal}") as reader:
         rows = availability(reader.histories(), blind=[], start=START, end=LAST, by=by)
-    assert server.query(f"1 - {down} / {observed}", LAST) == pytest.approx(
-        {row.key: row.availability_ratio for row in rows}, abs=1e-9
-    )
+    expected = {row.key: row.availability_ratio for row in rows}
+    assert server.query(f"1 - {down} / {observed}", LAST) == pytest.approx(expected, abs=1e-9)
 
 
 def test_every_devices_downtime_is_the_reports(server: Prometheus, journal: Path) -> None:
@@ -173,11 +170,10 @@ def test_devices_and_fleet_count_the_same_outages(server: Prometheus) -> None:
 
 def test_the_histogram_counts_every_finished_outage(server: Prometheus, journal: Path) -> None:
     with open_reader(f"sqlite:///{journal}") as reader:
-        ended = [o for h in reader.histories() for o in h.outages if o.end is not None and o.end <= LAST]
-    assert server.query("sum(fleet_outage_duration_seconds_count)", LAST)[""] == len(ended)
-    assert server.query("sum(fleet_outage_duration_seconds_sum)", LAST)[""] == sum(
-        o.end - o.start for o in ended if o.end
-    )
+        outages = [outage for history in reader.histories() for outage in history.outages]
+    lengths = [outage.end - outage.start for outage in outages if outage.end is not None and outage.end <= LAST]
+    assert server.query("sum(fleet_outage_duration_seconds_count)", LAST)[""] == len(lengths)
+    assert server.query("sum(fleet_outage_duration_seconds_sum)", LAST)[""] == sum(lengths)
     shorter = server.query('sum(fleet_outage_duration_seconds_bucket{le="60.0"})', LAST)
     assert shorter[""] == sum(length <= 60 for length in lengths)
 
