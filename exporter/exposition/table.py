@@ -52,7 +52,9 @@ class Block:
 
     def relabel(self, row: int, labels: bytes) -> None:
         """Give a row its labels; every line that is built from them changes."""
-        self._labels[row] = labels
+        was_free, self._labels[row] = not self._labels[row], labels
+        if was_free:
+            return  # without lines
         for index, column in enumerate(self._columns):
             if not column.whole and self._cells[index][row]:
                 self._members[index] = None

@@ -70,7 +70,7 @@ ROUTES = [
                  id="the pipeline's warnings"),
     pytest.param({"alertname": "ErrorBudgetBurnFast", "severity": "critical", "engine": "wa", "business_id": "biz_9"},
                  PEOPLE, id="an error budget that burns fast"),
-    pytest.param({"alertname": "Watchdog", "severity": "none"}, ["deadman"], id="the watchdog has a receiver of its own"),
+    pytest.param({"alertname": "Watchdog", "severity": "none"}, ["deadman"], id="the watchdog has its own receiver"),
     pytest.param({"alertname": "SomethingNew"}, ["slack"], id="what nobody thought of is told all the same"),
 ]  # fmt: skip
 

@@ -129,6 +129,12 @@ CASES = [
         id="a mass outage carries the alert's own summary",
     ),
     pytest.param(
+        [alert("EO", **OUTAGE, annotations={"summary": "wa: 9 devices down", "summary_id": "wa: 9 perangkat mati"})],
+        "GANGGUAN MASSAL WhatsApp: 9 perangkat mati, sejak 16.20 WIB.",
+        "MASS OUTAGE WhatsApp: 9 devices down, since 16:20 WIB.",
+        id="a summary in the text's own language wins, and does not repeat the engine",
+    ),
+    pytest.param(
         [alert("EO", "resolved", **OUTAGE, annotations={"summary": "40 dari 100 perangkat WhatsApp mati."})],
         "PULIH: GANGGUAN MASSAL WhatsApp. Berlangsung 5 mnt 12 dtk.",
         "BACK: MASS OUTAGE WhatsApp. Lasted 5 min 12 s.",
