@@ -92,12 +92,13 @@ bench: $(VENV)/.dev tools ## every benchmark, with ratios (single ones: see benc
 	@for b in bench/bench_*.py; do echo "== $$b"; $(PY) $$b || exit 1; done
 
 .PHONY: generate
-generate: $(VENV)/.dev ## write the generated files: dashboards
+generate: $(VENV)/.dev ## write the generated files: SLO rules, dashboards
+	$(PY) prometheus/slo_rules.py
 	$(PY) -m grafana.build
 
 .PHONY: check-generated
 check-generated: generate ## fail when a generated file differs from what is committed
-	git diff --exit-code -- grafana/dashboards
+	git diff --exit-code -- grafana/dashboards prometheus/rules
 
 .PHONY: requirements
 requirements: ## pin the container's dependencies with hashes (UPGRADE=1 takes newer ones)

@@ -151,7 +151,7 @@ def test_prometheus_sees_the_outage(stack):
 def test_grafana_has_its_data_sources_dashboards_and_home(stack):
     assert grafana(stack, "/api/health")["database"] == "ok"
     assert {source["uid"] for source in grafana(stack, "/api/datasources")} == {"prometheus", "alertmanager"}
-    committed = {json.loads(f.read_text())["uid"] for f in (stack.directory / "grafana/dashboards").glob("*.json")}
+    committed = {json.loads(f.read_text())["uid"] for f in (stack.directory / "grafana/dashboards/id").glob("*.json")}
     assert {board["uid"] for board in grafana(stack, "/api/search?type=dash-db")} == committed
     assert grafana(stack, "/api/dashboards/home")
 
