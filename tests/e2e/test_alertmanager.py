@@ -1,0 +1,347 @@
+"""What the real Alertmanager sends to people with the shipped configuration: which way, how often, which words."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import (
+    Alertmanager,
+    Device,
+    Sinks,
+    engine_outage,
+    posted,
+    running,
+    shipped_config,
+    sinks,
+    wait_for,
+)
+
+pytestmark = pytest.mark.binaries
+
+ONCE = {"slack": 1, "email": 1, "sms": 1, "management": 1}
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[Sinks]:
+    with sinks(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path, where: Sinks) -> Iterator[Alertmanager]:
+    program = Alertmanager(tmp_path / "alertmanager", shipped_config(where))
+    with running(program):
+        yield program
+
+
+def flushed(alertmanager: Alertmanager, where: Sinks, marker: str) -> None:
+    """Return when the groups that exist now have been looked at again: a new alert of its own has come through twice.
+
+    It comes, and two group intervals later its end comes, so whatever was due in between has been sent before.
+    """
+    labels = {"alertname": marker, "severity": "critical"}
+    alertmanager.post(posted(labels, time.time(), None, {"summary": marker}))
+    wait_for(lambda: any(marker in text for text in where.slack()), f"{marker} on Slack")
+    alertmanager.post(posted(labels, time.time() - 1, time.time(), {"summary": marker}))
+    wait_for(lambda: sum(marker in text for text in where.slack()) >= 2, f"the end of {marker} on Slack")
+
+
+def about(name: str, texts: list[str]) -> list[str]:
+    return [text for text in texts if name in text]
+
+
+# Ways --------------------------------------------------------------------------------------------------------
+def test_a_critical_device_is_told_on_every_way_and_to_management_once_each(
+    alertmanager: Alertmanager, where: Sinks
+) -> None:
+    device = Device()
+
+    alertmanager.post(device.alert(), device.alert("DeviceDownEscalated"))
+    wait_for(lambda: where.counts() == ONCE, "one message on each way")
+    alertmanager.post(device.alert(), device.alert("DeviceDownEscalated"))  # re-sent, as the exporter does
+    flushed(alertmanager, where, "Marker")
+
+    assert len(about("Front desk", where.slack())) == 1
+    assert len(about("Front desk", where.management())) == 1
+    assert len(about("Front desk", [str(body) for body in where.sms()])) == 1
+    assert len(about("Front desk", [message["subject"] for message in where.emails()])) == 1
+    assert where.http.at("/api/v1/notify/sms")[0].headers["Authorization"] == "Bearer relay-token"
+    assert [post.json["receiver"] for post in where.http.at("/automation")] == ["automation"]
+
+
+def test_a_device_that_comes_back_is_told_once_with_how_long_it_was_away(
+    alertmanager: Alertmanager, where: Sinks
+) -> None:
+    device = Device(since=int(time.time()) - 3900)
+    alertmanager.post(device.alert(), device.alert("DeviceDownEscalated"))
+    wait_for(lambda: where.counts() == ONCE, "one message on each way")
+    ended = device.since + 3900
+
+    for _ in range(3):  # the exporter repeats the resolved alert
+        alertmanager.post(device.alert(ended=ended), device.alert("DeviceDownEscalated", ended=ended))
+    wait_for(lambda: set(where.counts().values()) == {2}, "a second message on each way")
+    flushed(alertmanager, where, "Marker")
+
+    [_, back] = about("Front desk", where.slack())
+    assert "PULIH: Front desk WhatsApp (Toko Makmur), mati 1 jam 5 menit\n" in back
+    assert "setelah mati 1 jam 5 menit." in back
+    assert "setelah mati 1 jam 5 menit." in about("Front desk", where.management())[1]
+
+
+def test_a_warning_goes_to_slack_and_mail_with_the_devices_of_one_business_together(
+    alertmanager: Alertmanager, where: Sinks
+) -> None:
+    devices = [Device(f"d{n}", f"Kasir {n}", "slack", "warning", since=time.time()) for n in range(3)]
+
+    alertmanager.post(*(device.alert() for device in devices))
+    wait_for(lambda: where.slack() and where.emails(), "a warning")
+    flushed(alertmanager, where, "Marker")
+
+    [text] = about("Kasir", where.slack())
+    assert text.startswith("🟠 3 perangkat mati (Toko Makmur)\n")
+    assert all(f"Kasir {n} (Slack" in text for n in range(3))
+    assert about("Kasir", [str(body) for body in where.sms()]) == []
+
+
+def test_at_night_a_warning_waits_and_a_critical_alert_does_not(tmp_path: Path, where: Sinks) -> None:
+    program = Alertmanager(tmp_path / "alertmanager", shipped_config(where, quiet_hours=True))
+    with running(program):
+        program.post(Device("d1", "Kasir", "slack", "warning").alert())
+        program.post(Device().alert())
+        wait_for(lambda: about("Front desk", where.slack()), "the critical alert")
+        flushed(program, where, "Marker")
+
+        assert about("Kasir", where.slack()) == []
+        assert program.alerts("device_id=d1") != []
+
+
+def test_the_watchdog_goes_to_the_dead_mans_switch_again_and_again(alertmanager: Alertmanager, where: Sinks) -> None:
+    alertmanager.post(posted({"alertname": "Watchdog", "severity": "none"}, time.time()))
+
+    wait_for(lambda: len(where.http.at("/deadman")) >= 2, "two pings")
+    assert where.slack() == []
+
+
+# Inhibition --------------------------------------------------------------------------------------------------
+def test_a_mass_outage_mutes_its_devices_and_lets_those_speak_that_remain(
+    alertmanager: Alertmanager, where: Sinks
+) -> None:
+    devices = [Device(f"d{n}", f"Kasir {n}") for n in range(50)]
+    alertmanager.post(engine_outage())
+    alertmanager.post(*(d.alert() for d in devices), *(d.alert("DeviceDownEscalated") for d in devices))
+    other = Device("t1", "Telegram satu", "telegram")
+    alertmanager.post(other.alert())
+    wait_for(lambda: about("Telegram satu", where.slack()), "the other engine's device")
+    flushed(alertmanager, where, "Marker")
+
+    assert about("Kasir", where.slack() + where.management()) == []
+    assert len(about("GANGGUAN MASSAL: WhatsApp", where.slack())) == 1
+    assert len(about("GANGGUAN MASSAL: WhatsApp", where.management())) == 1
+    assert set(alertmanager.muted_by("device_id=d7")) == {"EngineOutage"}
+
+    for device in devices[1:]:
+        alertmanager.post(device.alert(ended=time.time()), device.alert("DeviceDownEscalated", ended=time.time()))
+    flushed(alertmanager, where, "Second marker")
+    alertmanager.post(engine_outage(ended=time.time()))
+    wait_for(lambda: about("MATI: Kasir 0", where.slack()), "the device that is still down")
+    wait_for(lambda: about("ESKALASI: Kasir 0", where.management()), "its escalation")
+
+    assert len(about("Kasir", where.slack())) == 1
+
+
+def test_the_rules_mass_outage_mutes_devices_as_the_direct_one_does(alertmanager: Alertmanager, where: Sinks) -> None:
+    alertmanager.post(engine_outage(source="prometheus"))
+    alertmanager.post(Device(source="exporter").alert(), Device(device_id="d2", source="prometheus").alert())
+    flushed(alertmanager, where, "Marker")
+
+    assert about("Front desk", where.slack()) == []
+    assert len(about("GANGGUAN MASSAL", where.slack())) == 1
+
+
+def test_a_device_that_flaps_is_told_of_once(alertmanager: Alertmanager, where: Sinks) -> None:
+    device = Device()
+    alertmanager.post(device.alert("DeviceFlapping", description="Six times within 30 minutes."))
+    for flap in range(4):
+        since = int(time.time()) - 40 + 10 * flap
+        device.since = since
+        alertmanager.post(device.alert(), device.alert("DeviceDownEscalated"))
+        alertmanager.post(device.alert(ended=since + 5), device.alert("DeviceDownEscalated", ended=since + 5))
+    flushed(alertmanager, where, "Marker")
+
+    [text] = about("Front desk", where.slack())
+    assert "TIDAK STABIL: Front desk WhatsApp (Toko Makmur)" in text
+    assert where.management() == []
+
+
+@pytest.mark.parametrize("name", ["DeviceDown", "DeviceDownEscalated", "DeviceFlapping"])
+def test_the_direct_alert_of_a_device_mutes_the_rules_alert_of_it(
+    alertmanager: Alertmanager, where: Sinks, name: str
+) -> None:
+    alertmanager.post(Device().alert(name))
+    alertmanager.post(Device(source="prometheus").alert(name), Device("d2", "Kasir", source="prometheus").alert(name))
+    everywhere = where.management if name == "DeviceDownEscalated" else where.slack
+    wait_for(lambda: about("Kasir", everywhere()), "the alert that only the rule has")
+    flushed(alertmanager, where, "Marker")
+
+    assert len(about("Front desk", everywhere())) == 1
+    assert alertmanager.muted_by(f"alertname={name}", "source=prometheus", "device_id=device_7f3a") == [name]
+
+
+def test_the_direct_mass_outage_mutes_the_rules_one(alertmanager: Alertmanager, where: Sinks) -> None:
+    alertmanager.post(engine_outage())
+    alertmanager.post(engine_outage(source="prometheus"))
+    flushed(alertmanager, where, "Marker")
+
+    assert len(about("GANGGUAN MASSAL", where.slack())) == 1
+
+
+def test_a_rules_alert_whose_device_the_direct_path_takes_over_ends_with_one_message(
+    alertmanager: Alertmanager, where: Sinks
+) -> None:
+    net = Device(source="prometheus").alert(down_since="28/01 16.20 WIB")
+    alertmanager.post(net)
+    wait_for(lambda: about("Front desk", where.slack()), "the rule's alert")
+    alertmanager.post(Device().alert())
+    alertmanager.post(net | {"endsAt": Device().alert(ended=time.time())["endsAt"]})
+    flushed(alertmanager, where, "Marker")
+
+    assert about("PULIH", where.slack()) == []
+    assert len(about("MATI: Front desk", where.slack())) <= 2
+
+
+def test_a_silence_quiets_the_direct_alert_too(alertmanager: Alertmanager, where: Sinks) -> None:
+    silence = alertmanager.silence(device_id="device_7f3a")
+    wait_for(lambda: alertmanager.metric("alertmanager_silences") > 0, "the silence is known")
+
+    alertmanager.post(Device().alert(), Device().alert("DeviceDownEscalated"))
+    flushed(alertmanager, where, "Marker")
+
+    assert about("Front desk", where.slack() + where.management()) == []
+    assert set(alertmanager.muted_by("device_id=device_7f3a")) == {silence}
+
+
+# Restarts and clusters ---------------------------------------------------------------------------------------
+def test_an_alertmanager_that_restarts_tells_nothing_twice_and_ends_nothing(
+    alertmanager: Alertmanager, where: Sinks
+) -> None:
+    device = Device()
+    alertmanager.post(device.alert())
+    wait_for(lambda: about("Front desk", where.slack()), "the alert")
+    flushed(alertmanager, where, "First marker")  # what is killed between sending and noting sends again
+
+    alertmanager.stop()
+    alertmanager.start()
+    assert alertmanager.alerts() == []  # its memory is empty until the exporter re-sends
+    alertmanager.post(device.alert())
+    flushed(alertmanager, where, "Marker")
+    assert len(about("Front desk", where.slack())) == 1
+
+    alertmanager.post(device.alert(ended=time.time()))
+    wait_for(lambda: about("PULIH", where.slack()), "the end")
+
+
+def test_two_alertmanagers_in_a_cluster_send_one_message(tmp_path: Path, where: Sinks) -> None:
+    first = Alertmanager(tmp_path / "am-a", shipped_config(where), peers=[])
+    second = Alertmanager(tmp_path / "am-b", shipped_config(where), peers=[first])
+    with running(first, second):
+        for program in (first, second):
+            wait_for(lambda one=program: one.metric("alertmanager_cluster_members") == 2, "two members")
+        device = Device()
+        for program in (first, second):
+            program.post(device.alert(), device.alert("DeviceDownEscalated"))
+        wait_for(lambda: min(where.counts().values()) >= 1, "one message on each way")
+        # The second waits for the first for the peer timeout; an end within that time would be a new state to it.
+        wait_for(
+            lambda: min(p.metric("alertmanager_nflog_queries_total") for p in (first, second)) >= 14, "both looked"
+        )
+        for program in (first, second):
+            program.post(device.alert(ended=time.time()), device.alert("DeviceDownEscalated", ended=time.time()))
+        wait_for(lambda: min(where.counts().values()) >= 2, "its end on each way", 30)
+        wait_for(
+            lambda: all(one.metric("alertmanager_dispatcher_aggregation_groups") == 0 for one in (first, second)),
+            "both have done with it",
+            60,
+        )
+
+        assert where.counts() == {"slack": 2, "email": 2, "sms": 2, "management": 2}
+
+
+# Words -------------------------------------------------------------------------------------------------------
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def every_kind(start: float, ended: float | None = None) -> list[dict]:
+    """One alert of each kind, each of its own device and engine, so that none mutes another."""
+    counts = {"affected_conversations": "14", "waiting_conversations": "3"}
+    flaps = {"description": "Front desk flapped.", "description_id": "Front desk tidak stabil."}
+    journal = {"summary": "The journal fails", "summary_id": "Jurnal gagal", "description": "It cannot append."}
+    return [
+        Device(since=start).alert(ended=ended, **counts),
+        Device("d2", "Kasir Timur", since=start).alert("DeviceDownEscalated", ended=ended, **counts),
+        Device("d3", "Kasir Barat", since=start, source="prometheus").alert(ended=ended, down_since="28/01 16.20 WIB"),
+        Device("d4", "Kasir Utara", "telegram", since=start).alert("DeviceFlapping", ended=ended, **flaps),
+        Device("d5", "Kasir Selatan", "instagram", "warning", since=start).alert(ended=ended),
+        engine_outage("facebook", since=start, ended=ended),
+        posted({"alertname": "JournalFailing", "severity": "critical"}, start, ended, journal),
+    ]
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_the_words_are_these(tmp_path: Path, where: Sinks, language: str) -> None:
+    """The times are fixed and past, so that only how long it has been until now is cut off."""
+    program = Alertmanager(tmp_path / "alertmanager", shipped_config(where, language=language))
+    start, end = 1738056000, 1738056000 + 93784
+
+    with running(program):
+        program.post(*every_kind(start))
+        wait_for(lambda: (len(where.slack()), len(where.management()), len(where.emails())) == (6, 2, 6), "each kind")
+        program.post(*every_kind(start, end))
+        wait_for(lambda: (len(where.slack()), len(where.management()), len(where.emails())) == (12, 4, 12), "each end")
+
+    mail = [
+        f"{m['subject']}\n{m.get_body(('plain',)).get_content()}"
+        for m in where.emails()
+        if "Front desk" in m["subject"]
+    ]
+    texts = [*sorted(where.slack()), *sorted(where.management()), *sorted(mail)]
+    assert without_now("\n\n".join(texts)) == (GOLDEN / f"messages.{language}.txt").read_text(encoding="utf-8")
+
+
+def without_now(text: str) -> str:
+    """Without how long it has been until now, and without white space at the ends of lines."""
+    lines = [re.sub(r", (sudah|for) \d[^.]*\.", ".", line).rstrip() for line in text.splitlines()]
+    return "\n".join(lines).strip() + "\n"
+
+
+def test_a_name_cannot_call_everybody_on_slack(alertmanager: Alertmanager, where: Sinks) -> None:
+    alertmanager.post(Device(device_name="<!channel> & Co", business_name="<https://example.com|x>").alert())
+    wait_for(lambda: where.slack() and where.emails(), "the alert")
+
+    [text] = where.slack()
+    assert "\u2039!channel\u203a & Co" in text
+    assert "<!channel>" not in text
+    assert "<https://example.com|x>" not in text
+    html = where.emails()[0].get_body(("html",)).get_content()
+    assert "\u2039!channel\u203a &amp; Co" in html
+
+
+def test_a_long_list_is_cut_and_says_how_many_there_are(alertmanager: Alertmanager, where: Sinks) -> None:
+    devices = [Device(f"d{n}", f"Kasir {n:02}", "slack", "warning", since=time.time()) for n in range(25)]
+    alertmanager.post(*(device.alert() for device in devices))
+    wait_for(lambda: about("25 perangkat mati", where.slack()), "the list")
+
+    text = about("25 perangkat mati", where.slack())[0]
+    assert text.count("Kasir") == 10
+    assert "jumlah seluruhnya 25." in text
+
+
+def test_nothing_of_it_makes_alertmanager_complain(alertmanager: Alertmanager, where: Sinks) -> None:
+    device = Device()
+    alertmanager.post(device.alert(), device.alert("DeviceDownEscalated"), engine_outage("telegram"))
+    alertmanager.post(posted({"alertname": "ExporterDown", "severity": "critical"}, time.time()))
+    flushed(alertmanager, where, "Marker")
+
+    assert alertmanager.metric("alertmanager_notifications_failed_total") == 0
+    assert "level=ERROR" not in alertmanager.log
