@@ -18,6 +18,7 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _STANDARD: Final = frozenset((*vars(logging.makeLogRecord({})), "message", "asct
 def fields(**values: object) -> dict[str, Any]:
     """Return the `extra` argument of a logging call that carries these values as fields.
 
-    A plain `extra` works, too, but logging refuses some keys there, `name` among them.
+    A plain `extra` instead works, too, but logging refuses some keys there, `name` among them.
     """
     return {"fields": values}
 
@@ -69,6 +70,9 @@ def setup(level: str = "info", format: str = "logfmt", stream: TextIO | None = N
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
     logging.captureWarnings(True)
+    # What our lines do not show need not be looked up for each of them (the logging HOWTO's own advice).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001
     # The loop's own debug lines and the access log are not ours to repeat.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
@@ -79,7 +83,12 @@ class LogfmtFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one logfmt line."""
-        return " ".join(f"{key}={_logfmt_value(value)}" for key, value in _pairs(self, record))
+        parts = [
+            f"time={_rfc3339(record.created)} level={_LEVEL_NAMES.get(record.levelno, 'info')} logger={record.name}",
+            f"msg={_logfmt_value(record.getMessage())}",
+        ]
+        parts += [f"{_key(key)}={_logfmt_value(value)}" for key, value in _extra(self, record)]
+        return " ".join(parts)
 
 
 class JsonFormatter(logging.Formatter):
@@ -87,30 +96,40 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of ASCII JSON."""
-        return json.dumps(dict(_pairs(self, record)), default=str, ensure_ascii=True, separators=(",", ":"))
+        values: dict[str, object] = {
+            "time": _rfc3339(record.created),
+            "level": _LEVEL_NAMES.get(record.levelno, "info"),
+            "logger": record.name,
+            "msg": record.getMessage(),
+        }
+        values |= {_key(key): value for key, value in _extra(self, record)}
+        return json.dumps(values, default=str, ensure_ascii=True, separators=(",", ":"))
 
 
-def _pairs(formatter: logging.Formatter, record: logging.LogRecord) -> Iterator[tuple[str, object]]:
-    yield "time", _rfc3339(record.created)
-    yield "level", _LEVEL_NAMES.get(record.levelno, "info")
-    yield "logger", record.name
-    yield "msg", record.getMessage()
-    for key, value in vars(record).items():
-        if key not in _STANDARD:
-            yield _key(key), value
-    for key, value in getattr(record, "fields", {}).items():
-        yield _key(key), value
+def _extra(formatter: logging.Formatter, record: logging.LogRecord) -> Iterator[tuple[str, object]]:
+    attributes = vars(record)
+    if "fields" in attributes:
+        yield from attributes["fields"].items()
+    else:
+        yield from ((key, value) for key, value in attributes.items() if key not in _STANDARD)
     if record.exc_info:
         yield "exception", formatter.formatException(record.exc_info)
 
 
+@lru_cache(maxsize=256)
 def _key(key: str) -> str:
     clean = _KEY_BREAKERS.sub("_", key) or "_"
     return f"field_{clean}" if clean in _RESERVED else clean
 
 
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    milliseconds = int(seconds * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
 
 
 def _logfmt_value(value: object) -> str:
