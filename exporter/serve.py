@@ -85,6 +85,7 @@ class Exporter:
             clock=self._clock,
         )
         self.alerts = DirectAlerts(self.engine, lambda: self.config, self.metrics)
+        self._exposition = Exposition(self.engine.fleet, self.registry)
         self._housekeeping = Housekeeping(self.engine, self.metrics, lambda: self.config)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
         self._web_config = WebConfigFile(self.config.web.config_file) if self.config.web.config_file else None
@@ -105,6 +106,7 @@ class Exporter:
         await self._listening.start()
         await self.engine.start()
         await self.engine.heartbeat()
+        await self._exposition.render(self._clock(), openmetrics=False, gzip=True)  # the first scrape builds every line
         _settle_memory()
         self._housekeeping.start()
         self._housekeeping.keep("alerts", self.alerts.run)
@@ -166,7 +168,7 @@ class Exporter:
     def _listeners(self) -> tuple[Listener, Listener]:
         instruments = WebInstruments(self.metrics)
         web_config = self._web_config
-        exposition = Exposition(self.engine.fleet, self.registry)
+        exposition = self._exposition
         exposition.add_device_gauge(DEVICE_ALERT_DELIVERED, HELP[DEVICE_ALERT_DELIVERED], self.alerts.delivered)
         public = public_app(self.engine, lambda: self._webhook, instruments, self._warn)
         admin = admin_app(
