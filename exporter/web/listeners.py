@@ -59,6 +59,7 @@ class Listener:
         self._tls = what.web_config.tls if what.web_config is not None else None
         self._following: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
+        self._bound: Address | None = None
         self._server: GuardedServer | None = None
         self._runner: web.BaseRunner | None = None
         self._site: web.SockSite | None = None
@@ -66,7 +67,7 @@ class Listener:
     @property
     def address(self) -> Address:
         """Where it listens, with the real port once it has started."""
-        return bound(self._socket) if self._socket is not None else self._what.address
+        return self._bound or self._what.address
 
     @property
     def url(self) -> str:
@@ -77,6 +78,7 @@ class Listener:
     async def start(self, drain: float) -> None:
         """Listen; OSError whose message names the address."""
         self._socket = listen(self._what.address)
+        self._bound = bound(self._socket)
         try:
             self._runner = await self._run(drain)
             await self.serve(self._tls)

@@ -8,9 +8,15 @@ import logging
 import socket
 
 import pytest
-from web_site import EVENT, SECRET, connected, exchange, post, read_answer, running
+from web_site import EVENT, SECRET, Site, connected, exchange, post, read_answer, running
 
+from exporter.logs import RateLimited
+from exporter.selfmetrics import SelfMetrics
+from exporter.web.address import Address
 from exporter.web.connections import Limits
+from exporter.web.instruments import WebInstruments
+from exporter.web.listeners import Listener, Listeners, Listening
+from exporter.web.public import public_app
 
 GOOD = json.dumps(EVENT).encode()
 QUICK = Limits(head_timeout=0.3, stall_timeout=0.3, sweep_interval=0.05, linger=0.2)
@@ -346,6 +352,25 @@ async def test_a_stop_does_not_wait_longer_than_its_time_for_a_request():
         await asyncio.wait_for(site.listeners.stop(), 5)
 
         assert await closed_within(reader, 5) == b""
+
+
+async def test_if_one_listener_cannot_start_none_does():
+    site = Site()
+    metrics = WebInstruments(SelfMetrics(site.registry))
+    warn = RateLimited(logging.getLogger("exporter.web"))
+    handler = public_app(site.engine, lambda: site.settings, metrics, warn)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        parts = [
+            Listener(Listening(name, Address("127.0.0.1", wanted), handler), metrics, warn)
+            for name, wanted in (("public", 0), ("admin", port))
+        ]
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+            await Listeners(parts).start()
+
+        assert parts[0].address.port != port
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*parts[0].address)
 
 
 async def test_a_crash_in_a_handler_is_a_json_500_that_tells_nothing(caplog):

@@ -254,6 +254,7 @@ async def test_a_stranger_is_refused_and_his_body_is_neither_kept_nor_parsed(sec
         answer = await exchange(site.public, post(b"{}", secret=secret))
 
         assert (answer.status, answer.code) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Webhook-Secret"
         assert site.engine.quarantined == []
         assert site.all_counted() == {("other", "unauthorized"): 1}
 
