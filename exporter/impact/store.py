@@ -7,7 +7,7 @@ SQLite works; callers keep batches small (see `snapshots`), so that appends of d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -15,8 +15,11 @@ from exporter.impact.book import Row
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+_Result = TypeVar("_Result")
+
+OPERATION: Final = "impact"
 MIGRATION: Final = """
     CREATE TABLE conversation (
         channel_id TEXT NOT NULL, conversation INTEGER NOT NULL, engine TEXT NOT NULL, business_id TEXT NOT NULL,
@@ -53,7 +56,7 @@ class Store(Protocol):
 
 
 class SqliteStore:
-    """`Store` on a connection in autocommit mode whose schema has MIGRATION."""
+    """`Store` on a connection whose schema has MIGRATION; the caller opens and ends the transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -73,3 +76,29 @@ class SqliteStore:
             "DELETE FROM conversation WHERE last < (SELECT last FROM conversation ORDER BY last DESC LIMIT 1 OFFSET ?)",
             (max(0, keep - 1),),
         )
+
+
+class Transact(Protocol):
+    """Runs a job in one transaction of the journal's writer thread; raises JournalUnavailable or Overloaded."""
+
+    async def __call__(self, operation: str, job: Callable[[sqlite3.Connection], _Result], /) -> _Result:
+        """Return the job's result once it is durable."""
+
+
+class JournalStore:
+    """The same for the event loop: each call is one transaction of the journal (see `snapshots`)."""
+
+    def __init__(self, transact: Transact) -> None:
+        self._transact = transact
+
+    async def load(self) -> list[Row]:
+        """Return all rows, those with the oldest last message first."""
+        return await self._transact(OPERATION, lambda connection: SqliteStore(connection).load())
+
+    async def save(self, rows: Sequence[Row]) -> None:
+        """Insert or replace rows."""
+        await self._transact(OPERATION, lambda connection: SqliteStore(connection).save(rows))
+
+    async def prune(self, before: int, keep: int) -> None:
+        """Delete what is not needed any more."""
+        await self._transact(OPERATION, lambda connection: SqliteStore(connection).prune(before, keep))

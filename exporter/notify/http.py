@@ -11,25 +11,48 @@ import hmac
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
+import msgspec
 
 from exporter.notify.relay import UnknownTarget
 from exporter.notify.sending import Result, TargetUnavailable
-from exporter.notify.webhook import LARGEST_BODY, InvalidNotification, parse
+from exporter.notify.webhook import LARGEST_BODY, InvalidNotification, Notification, parse
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
+from exporter.web.openapi import Error
+from exporter.web.operations import Operation
 
 if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.typedefs import Handler
+
     from exporter.config_schema import Notify
     from exporter.notify.relay import Receipt, Relay
 
-PATH: Final = "/api/v1/notify/{target}"
+TEMPLATE: Final = "/api/v1/notify/{target}"
 _BODY_TIMEOUT: Final = 10.0
 
 
-def routes(relay: Relay) -> list[web.RouteDef]:
-    """Return the routes for the admin listener; they carry their own authentication."""
+class Sent(msgspec.Struct, frozen=True):
+    """Every URL of the target has the text."""
 
+    results: dict[str, int]
+    """How many URLs by result: `sent` now, or `duplicate` where they had it already."""
+
+
+def operations(relay: Relay) -> list[Operation]:
+    """Return the operations for the admin listener; they carry their own authentication."""
+    outcomes = {200: Sent, 400: Error, 401: Error, 404: Error, 502: Error, 503: Error}
+    summary = "Send Alertmanager's notification as one short text"
+    handler = _handler(relay)
+    return [Operation("POST", TEMPLATE, handler, summary, outcomes, body=Notification, tag="notify")]
+
+
+def routes(relay: Relay) -> list[web.RouteDef]:
+    """Return the same as plain routes."""
+    return [operation.route() for operation in operations(relay)]
+
+
+def _handler(relay: Relay) -> Handler:
     async def notify(request: web.Request) -> web.StreamResponse:
         refusal = await _refuse(request, relay.notify)
         if refusal is not None:
@@ -47,7 +70,7 @@ def routes(relay: Relay) -> list[web.RouteDef]:
             return answers.error(503, error.code, "the URLs of this target cannot be read; see the exporter's log")
         return _answer(receipt)
 
-    return [web.post(PATH, notify)]
+    return notify
 
 
 async def _refuse(request: web.Request, settings: Notify) -> web.Response | None:
@@ -75,7 +98,7 @@ def _token(settings: Notify) -> bytes:
 def _answer(receipt: Receipt) -> web.Response:
     counts = {result.value: receipt.results.count(result) for result in Result if result in receipt.results}
     if receipt.complete:
-        return answers.json({"results": counts})
+        return answers.json(Sent(counts))
     failed = ", ".join(f"{count} {result}" for result, count in counts.items())
     busy = Result.UNAVAILABLE in receipt.results
     status, code = (503, "busy") if busy else (502, "send_failed")

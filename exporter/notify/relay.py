@@ -18,7 +18,7 @@ import msgspec
 from prometheus_client import Counter, Histogram
 
 from exporter.conventions import SELF_PREFIX
-from exporter.errors import ExporterError, JournalUnavailable
+from exporter.errors import ExporterError, JournalUnavailable, Overloaded
 from exporter.logs import fields
 from exporter.notify.deliveries import Deliveries, delivery_key
 from exporter.notify.sending import SUCCESSES, Result, TargetUnavailable, read_urls
@@ -195,14 +195,14 @@ class Relay:
     async def _sent_before(self, key: bytes) -> bool:
         try:
             return await self._deliveries.sent_after(key, self._clock() - self.notify.repeat_window)
-        except JournalUnavailable as error:
+        except (JournalUnavailable, Overloaded) as error:
             log.warning("cannot look up what was sent: sending", extra=fields(error=str(error)))
             return False
 
     async def _remember(self, key: bytes) -> None:
         try:
             await self._deliveries.record(key, self._clock())
-        except JournalUnavailable as error:
+        except (JournalUnavailable, Overloaded) as error:
             log.warning("sent, but a restart will not know it", extra=fields(error=str(error)))
 
 

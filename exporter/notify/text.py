@@ -57,6 +57,7 @@ def render_test(target: str, style: Style, now: float) -> str:
 
 class _Rendering:
     def __init__(self, style: Style, now: float) -> None:
+        self.language = style.language
         self.words: Words = WORDS[style.language]
         self.zone = style.zone
         self.parts = style.parts
@@ -155,11 +156,18 @@ class _Rendering:
         with_subject: Line = [*head, " ", Name(subject)] if subject else head
         if not alert.firing:
             return [[f"{self.words.up}: ", *with_subject, ". ", self.words.took.format(self._lasted(alert))]]
-        summary = plain(alert.annotations.get(SUMMARY_ANNOTATION, ""), _LONGEST_SUMMARY).rstrip(".")
+        summary = self._summary(alert)
         since = [", ", self._since([alert])]
         if not summary:
             return [[*with_subject, *since]]
         return [[*(head if subject in summary else with_subject), ": ", Name(summary), *since]]
+
+    def _summary(self, alert: Alert) -> str:
+        found = alert.annotations.get(f"{SUMMARY_ANNOTATION}_{self.language}") or alert.annotations.get(
+            SUMMARY_ANNOTATION
+        )
+        engine = alert.labels.get("engine", "")
+        return plain((found or "").removeprefix(f"{engine}: "), _LONGEST_SUMMARY).rstrip(".")
 
     def _kind(self, alertname: str) -> str:
         return self.words.alert_names.get(alertname) or plain(alertname) or "?"

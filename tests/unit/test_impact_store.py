@@ -10,7 +10,7 @@ from exporter.errors import ConfigError, JournalUnavailable
 from exporter.impact.book import ConversationBook, Row
 from exporter.impact.hashing import KEY_FILE, ConversationHasher, ensure_key
 from exporter.impact.snapshots import BATCH, PRUNE_EVERY, Snapshotter
-from exporter.impact.store import MIGRATION, SqliteStore
+from exporter.impact.store import MIGRATION, JournalStore, SqliteStore
 
 NOW = 1_738_056_000
 
@@ -63,6 +63,21 @@ def test_old_rows_and_those_beyond_the_limit_are_pruned(store):
     assert [one.conversation for one in store.load()] == list(range(3, 10))
     store.prune(NOW, keep=2)
     assert [one.conversation for one in store.load()] == [8, 9]
+
+
+async def test_the_loop_reaches_the_table_by_transactions(connection):
+    operations = []
+
+    async def transact(operation, job):
+        operations.append(operation)
+        return job(connection)
+
+    journal = JournalStore(transact)
+    await journal.save([row(1), row(2, NOW + 1), row(3, NOW + 2)])
+    await journal.prune(NOW + 1, keep=1)
+
+    assert await journal.load() == [row(3, NOW + 2)]
+    assert operations == ["impact"] * 3
 
 
 # Hashes ----------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """The relay from Alertmanager's POST to a real HTTP gateway that Apprise sends to."""
 
 import asyncio
+import json
 import logging
 import logging.config
+import sqlite3
 import threading
 from contextlib import asynccontextmanager
 from io import BytesIO
@@ -17,9 +19,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from exporter.config_schema import Alerts, Notify, Target
 from exporter.errors import JournalUnavailable
 from exporter.notify.deliveries import MemoryDeliveries
-from exporter.notify.http import routes
+from exporter.notify.http import operations, routes
 from exporter.notify.relay import Relay
 from exporter.notify.sending import Result, ThreadedSender, load_apprise
+from exporter.notify.store import MIGRATION, JournalDeliveries
+from exporter.web.openapi import document
 
 TOKEN = "relay-token-47"
 URL_SECRET = "gatewaysecret93"
@@ -558,6 +562,15 @@ async def test_the_series_of_every_target_exist_from_the_start(bench):
 # What was sent before ----------------------------------------------------------------------------------------
 
 
+async def test_the_route_is_described_as_an_operation(bench):
+    async with bench.running():
+        (operation,) = operations(bench.relay)
+    described = json.loads(document([operation]))["paths"]["/api/v1/notify/{target}"]["post"]
+
+    assert set(described["responses"]) == {"200", "400", "401", "404", "502", "503"}
+    assert operation.route().method == "POST"
+
+
 async def test_the_memory_of_sends_is_bounded_and_forgets_the_oldest():
     memory = MemoryDeliveries(limit=3)
     for number in range(5):
@@ -566,18 +579,41 @@ async def test_the_memory_of_sends_is_bounded_and_forgets_the_oldest():
     assert [await memory.sent_after(bytes([number]), 0.0) for number in range(5)] == [False, False, True, True, True]
 
 
-async def test_rows_of_a_durable_table_are_known_after_a_restart(bench, gateway):
-    rows = []
+@pytest.fixture
+def transact(tmp_path):
+    connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    connection.executescript(MIGRATION)
 
-    async def persist(key, sent_at):
-        rows.append((key, sent_at))
+    async def run(_, job):
+        return job(connection)
 
-    bench.deliveries = MemoryDeliveries(persist=persist)
+    yield run
+    connection.close()
+
+
+async def test_a_restart_remembers_what_was_sent(bench, gateway, transact):
+    bench.deliveries = JournalDeliveries(transact)
     async with bench.running():
         await bench.post()
     again = Bench(bench.folder, bench.port)
-    again.deliveries.restore(rows)
+    again.deliveries = JournalDeliveries(transact)
+    await again.deliveries.load(NOW - 600)
     async with again.running():
         assert await again.post() == (200, {"results": {"duplicate": 1}})
     assert len(gateway.texts) == 1
-    assert all(len(key) == 16 for key, _ in rows)
+
+
+async def test_the_durable_table_is_bounded_and_holds_digests_only(bench, gateway, transact, monkeypatch):
+    monkeypatch.setattr("exporter.notify.store.MOST_DELIVERIES", 3)
+    bench.deliveries = JournalDeliveries(transact)
+    async with bench.running():
+        for second in range(6):
+            bench.now = NOW + second
+            await bench.post(webhook(start=f"2025-01-28T09:20:0{second}Z"))
+
+    rows = await transact("", lambda connection: connection.execute("SELECT * FROM notify_delivery").fetchall())
+    assert sorted(sent_at - NOW for _, sent_at in rows) == [2, 3, 4, 5]
+    assert {len(key) for key, _ in rows} == {16}
+    later = JournalDeliveries(transact)
+    await later.load(NOW + 4)
+    assert len(later) == 2
