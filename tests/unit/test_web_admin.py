@@ -12,13 +12,13 @@ import jsonschema
 import pytest
 from aiohttp import web
 from openapi_spec_validator import validate
-from web_site import NOW, FakeEngine, Site, exchange, running
 from yarl import URL
 
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.report.availability import Row
 from exporter.timeline import Outage
 from exporter.web.operations import Operation
+from tests.unit.web_site import NOW, FakeEngine, Site, exchange, running
 
 T = int(NOW)
 

@@ -11,12 +11,12 @@ import aiohttp
 import bcrypt
 import pytest
 import trustme
-from web_site import Site, running
 
 from exporter.errors import ConfigError
 from exporter.web import listeners
 from exporter.web.basicauth import BasicAuth, credentials
 from exporter.web.webconfig import WebConfigFile
+from tests.unit.web_site import Site, running
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,6 @@ import logging
 import socket
 
 import pytest
-from web_site import EVENT, SECRET, Site, connected, exchange, post, read_answer, running
 
 from exporter.logs import RateLimited
 from exporter.selfmetrics import SelfMetrics
@@ -17,6 +16,7 @@ from exporter.web.connections import Limits
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.public import public_app
+from tests.unit.web_site import EVENT, SECRET, Site, connected, exchange, post, read_answer, running
 
 GOOD = json.dumps(EVENT).encode()
 QUICK = Limits(head_timeout=0.3, stall_timeout=0.3, sweep_interval=0.05, linger=0.2)

@@ -9,9 +9,9 @@ import logging
 from typing import Any
 
 import pytest
-from web_site import EVENT, MESSAGE, NOW, SECRET, connected, exchange, post, read_answer, running
 
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
+from tests.unit.web_site import EVENT, MESSAGE, NOW, SECRET, connected, exchange, post, read_answer, running
 
 
 def body_with(path: str, value: Any) -> bytes:
