@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 500
-"""Rows in one transaction: about 2 ms of the writer thread, so that device events hardly wait."""
+BATCH: Final = 100
+"""Rows in one transaction: 1-2 ms of the writer thread, so that the device events between two batches hardly wait."""
 PRUNE_EVERY: Final = 600.0
 
 

@@ -25,8 +25,8 @@ MIGRATION: Final = """
         channel_id TEXT NOT NULL, conversation INTEGER NOT NULL, engine TEXT NOT NULL, business_id TEXT NOT NULL,
         previous INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, need_human INTEGER NOT NULL,
         PRIMARY KEY (channel_id, conversation)) WITHOUT ROWID;
-    CREATE INDEX conversation_last ON conversation (last);
 """
+"""No index on `last`: it would double the pages that each save writes, and only rare operations would use it."""
 
 _SAVE: Final = """
 INSERT OR REPLACE INTO conversation
@@ -72,6 +72,8 @@ class SqliteStore:
     def prune(self, before: int, keep: int) -> None:
         """Delete what is not needed any more (see `Store`)."""
         self._connection.execute("DELETE FROM conversation WHERE last < ?", (before,))
+        if self._connection.execute("SELECT count(*) FROM conversation").fetchone()[0] <= keep:
+            return
         self._connection.execute(
             "DELETE FROM conversation WHERE last < (SELECT last FROM conversation ORDER BY last DESC LIMIT 1 OFFSET ?)",
             (max(0, keep - 1),),
