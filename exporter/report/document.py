@@ -1,0 +1,121 @@
+"""A report before it has a form: rows, their total, and what each day was like. One pass over the devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from exporter.report.availability import Accounts, Row
+from exporter.report.intervals import milliseconds, spread
+from exporter.report.measure import Measured, Window
+from exporter.report.windows import Period
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.report.availability import Objective
+    from exporter.report.history import Source
+    from exporter.report.measure import Planned
+
+
+class Day(msgspec.Struct, frozen=True):
+    """One local day, or the part of it that lies in the window. Times Unix seconds, durations seconds."""
+
+    start: float
+    end: float
+    observed_seconds: float
+    downtime_seconds: float
+
+    @property
+    def availability_ratio(self) -> float | None:
+        """None where nothing was observed."""
+        return 1 - self.downtime_seconds / self.observed_seconds if self.observed_seconds else None
+
+
+class Document(msgspec.Struct, frozen=True):
+    """The content of a report."""
+
+    generated_at: float
+    period: Period
+    by: str
+    rows: list[Row]
+    """Sorted by key."""
+    total: Row
+    days: list[Day]
+    days_by_key: dict[str, list[Day]]
+    blind: list[tuple[float, float]]
+    """The blind intervals that touch the window."""
+
+    def worst_first(self) -> list[Row]:
+        """Return the rows, least available first, those without an answer last."""
+        return sorted(self.rows, key=lambda row: (row.availability_ratio is None, row.availability_ratio, row.key))
+
+
+def compile_report(
+    source: Source,
+    period: Period,
+    by: str,
+    *,
+    now: float,
+    objective: Objective | None = None,
+    planned: Planned | None = None,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> Document:
+    """Return the report of a period. `on_progress` gets the number of devices done. Raises JournalUnavailable."""
+    blind = [(start, end) for start, end in source.blind_intervals() if end > period.start and start < period.end]
+    window = Window(period.start, period.end, blind=blind, planned=planned)
+    accounts, daily = Accounts(by, objective), _Daily(period)
+    for number, history in enumerate(source.histories()):
+        measured = window.measure(history)
+        accounts.add(measured)
+        daily.add(accounts.key_of(history.identity), measured)
+        on_progress(number)
+    rows = accounts.rows()
+    return Document(
+        generated_at=now,
+        period=period,
+        by=by,
+        rows=rows,
+        total=accounts.total(),
+        days=daily.total(),
+        days_by_key={row.key: daily.of(row.key) for row in rows},
+        blind=blind,
+    )
+
+
+class _Daily:
+    """Observed time and downtime by key and day, in milliseconds."""
+
+    def __init__(self, period: Period) -> None:
+        self._days = list(period.days())
+        self._edges = [milliseconds(edge) for edge in self._days]
+        self._sums: dict[str, tuple[list[int], list[int]]] = {}
+
+    def add(self, key: str, measured: Measured) -> None:
+        if not measured.counted:
+            return
+        empty = [0] * (len(self._edges) - 1)
+        observed, down = self._sums.setdefault(key, (list(empty), list(empty)))
+        for sums, intervals in ((observed, measured.counted), (down, measured.down)):
+            if intervals:
+                for index, value in enumerate(spread(intervals, self._edges)):
+                    sums[index] += value
+
+    def of(self, key: str) -> list[Day]:
+        """Return the days of a key, in order; days without observation have no observed time."""
+        empty = [0] * (len(self._edges) - 1)
+        return self._made(*self._sums.get(key, (empty, empty)))
+
+    def total(self) -> list[Day]:
+        """Return the days of all keys together."""
+        observed, down = [0] * (len(self._edges) - 1), [0] * (len(self._edges) - 1)
+        for sums in self._sums.values():
+            for index in range(len(observed)):
+                observed[index] += sums[0][index]
+                down[index] += sums[1][index]
+        return self._made(observed, down)
+
+    def _made(self, observed: list[int], down: list[int]) -> list[Day]:
+        spans = zip(self._days, self._days[1:], observed, down, strict=False)
+        return [Day(start, end, total / 1000, lost / 1000) for start, end, total, lost in spans]

@@ -1,0 +1,113 @@
+"""The plain forms of a report: a table for people, CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from exporter.report.availability import Row
+from exporter.report.texts import METHOD, METHOD_IN_SHORT
+from exporter.report.wording import Wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from exporter.report.document import Document
+
+_FORMULA = re.compile(r"^[\s]*[=+\-@|%]|^[\t\r\n]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def as_json(document: Document) -> str:
+    """Return the API's shape and more: total, days, blind intervals and the method. Times are Unix seconds."""
+    period = document.period
+    content = {
+        "start": period.start,
+        "end": period.end,
+        "timezone": period.timezone,
+        "generated_at": document.generated_at,
+        "by": document.by,
+        "method": [Wording("en").text(name) for name in METHOD],
+        "rows": document.rows,
+        "total": document.total,
+        "days": document.days,
+        "blind": document.blind,
+    }
+    return msgspec.json.format(msgspec.json.encode(content)).decode() + "\n"
+
+
+def as_csv(document: Document) -> str:
+    """Return one line a row, in the order of keys. Texts that a spreadsheet would run get a ' before them."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180
+    fields = Row.__struct_fields__
+    writer.writerow(("by", *fields, "start", "end", "timezone", "method"))
+    period = document.period
+    start, end = (period.local(at).isoformat(timespec="seconds") for at in (period.start, period.end))
+    for row in document.rows:
+        values = (_cell(getattr(row, field)) for field in fields)
+        writer.writerow((document.by, *values, start, end, period.timezone, METHOD_IN_SHORT))
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if _FORMULA.match(value) else value
+    return value
+
+
+def print_table(document: Document, console: Console, wording: Wording) -> None:
+    """Print the rows, worst first, their total and the method."""
+    from rich.table import Table  # noqa: PLC0415 - only this form needs it
+    from rich.text import Text  # noqa: PLC0415
+
+    console.print(Text(wording.text("title"), style="bold"))
+    console.print(Text(f"{wording.text('period')}: {wording.window(document.period)}"))
+    if document.rows:
+        table = Table(show_footer=True, header_style="bold", footer_style="bold")
+        total = cells(document.total, wording)
+        table.add_column(wording.text(document.by), footer=wording.text("total"), overflow="fold", min_width=12)
+        for name, footer in zip(COLUMNS, total, strict=True):
+            table.add_column(wording.text(name), footer=footer, justify="right", overflow="fold")
+        for row in document.worst_first():
+            table.add_row(Text(_printable(_label(row))), *cells(row, wording))
+        console.print(table)
+    else:
+        console.print(wording.text("empty"))
+    for name in METHOD:
+        console.print(Text(f"• {wording.text(name)}", style="dim"))
+
+
+COLUMNS = ("availability", "objective", "downtime", "outages", "longest", "mttr", "mtbf", "blind", "planned", "budget")
+"""The columns of rows for people, after their name: names of texts."""
+
+
+def cells(row: Row, wording: Wording) -> tuple[str, ...]:
+    """Return what stands in COLUMNS."""
+    return (
+        wording.ratio(row.availability_ratio),
+        wording.ratio(row.objective_ratio, 2),
+        wording.duration(row.downtime_seconds),
+        wording.number(row.outages),
+        wording.duration(row.longest_seconds),
+        wording.duration(row.mttr_seconds),
+        wording.duration(row.mtbf_seconds),
+        wording.duration(row.blind_seconds),
+        wording.duration(row.planned_seconds),
+        wording.ratio(row.budget_left_ratio, 0),
+    )
+
+
+def _label(row: Row) -> str:
+    return row.key if row.name == row.key else f"{row.name} ({row.key})"
+
+
+def _printable(text: str) -> str:
+    """Return the text without characters that would steer a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,80 @@
+"""A report as one self-contained HTML page: no scripts, no external resources; it prints on A4."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from exporter.report.forms import COLUMNS, cells
+from exporter.report.plots import budgets, daily, strip
+from exporter.report.texts import METHOD
+from exporter.report.wording import Wording
+
+if TYPE_CHECKING:
+    from exporter.report.document import Document
+    from exporter.report.texts import Language
+
+MOST_ROWS = 500
+"""Rows on a page; the least available ones stand first."""
+MOST_BARS = 12
+
+
+def as_html(document: Document, language: Language) -> str:
+    """Return the page."""
+    wording, total = Wording(language), document.total
+    rows = document.worst_first()
+    environment = Environment(
+        loader=PackageLoader("exporter.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    spent = sorted(rows, key=lambda row: (row.budget_left_ratio is None, row.budget_left_ratio))[:MOST_BARS]
+    return environment.get_template("page.html").render(
+        language=language,
+        text=wording.text,
+        window=wording.window(document.period),
+        generated=wording.time(document.generated_at, document.period),
+        by=wording.text(document.by),
+        columns=COLUMNS,
+        method=METHOD,
+        figures=_figures(document, wording),
+        by_day=daily(document.days, total.objective_ratio, document.period, wording),
+        by_budget=budgets(spent, wording) if any(row.budget_left_ratio is not None for row in spent) else None,
+        total=cells(total, wording),
+        rows=[
+            {
+                "name": row.name,
+                "key": row.key,
+                "owner": _owner(document.by, row.engine, row.business_name),
+                "cells": cells(row, wording),
+                "days": strip(document.days_by_key[row.key], row.objective_ratio, document.period, wording),
+                "missed": _missed(row.availability_ratio, row.objective_ratio),
+            }
+            for row in rows[:MOST_ROWS]
+        ],
+        more=max(0, len(rows) - MOST_ROWS),
+    )
+
+
+def _figures(document: Document, wording: Wording) -> list[tuple[str, str, bool]]:
+    """Return (name, value, whether it misses the objective) of what a reader asks first."""
+    total = document.total
+    missed = _missed(total.availability_ratio, total.objective_ratio)
+    return [
+        (wording.text("availability"), wording.ratio(total.availability_ratio), missed),
+        (wording.text("objective"), wording.ratio(total.objective_ratio, 2), False),
+        (wording.text("downtime"), wording.duration(total.downtime_seconds), False),
+        (wording.text("outages"), wording.number(total.outages), False),
+        (wording.text("mttr_long"), wording.duration(total.mttr_seconds), False),
+        (wording.text("longest_long"), wording.duration(total.longest_seconds), False),
+        (wording.text("blind_long"), wording.duration(total.blind_seconds), total.blind_seconds > 0),
+        (wording.text("devices"), wording.number(total.devices), False),
+    ]
+
+
+def _missed(ratio: float | None, objective: float | None) -> bool:
+    return ratio is not None and objective is not None and ratio < objective
+
+
+def _owner(by: str, engine: str | None, business: str | None) -> str:
+    """Return what helps to find the row's device or channel."""
+    return " · ".join(part for part in (engine, business) if part) if by in ("channel", "device") else ""

@@ -1,0 +1,139 @@
+"""Plots as inline SVG, made of numbers and escaped texts only. Sizes in user units; they scale with the page.
+
+Colours tell apart without hue as well (light to dark), and every plot says its values in titles and labels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.report.availability import Row
+    from exporter.report.document import Day
+    from exporter.report.windows import Period
+    from exporter.report.wording import Wording
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 210, 52, 26, 14
+FAR = 4.0  # times the allowed downtime
+
+
+def grade(day: Day, objective: float | None) -> str:
+    """Return the class of a day: full, within, below, far or unknown."""
+    if not day.observed_seconds:
+        return "unknown"
+    lost = day.downtime_seconds / day.observed_seconds
+    if not lost:
+        return "full"
+    if objective is None or lost <= 1 - objective:
+        return "within"
+    return "below" if lost <= FAR * (1 - objective) else "far"
+
+
+def strip(days: Sequence[Day], objective: float | None, period: Period, wording: Wording) -> Markup:
+    """Return one small cell a day."""
+    cells = []
+    width = 120 / max(1, len(days))
+    for number, day in enumerate(days):
+        title = f"{wording.date(day.start, period)}: {wording.ratio(day.availability_ratio)}"
+        cells.append(
+            Markup('<rect x="{:.2f}" width="{:.2f}" height="14" class="{}"><title>{}</title></rect>').format(
+                number * width, max(0.6, width - 0.8), grade(day, objective), title
+            )
+        )
+    return Markup('<svg class="strip" viewBox="0 0 120 14" preserveAspectRatio="none" role="img">{}</svg>').format(
+        Markup("").join(cells)
+    )
+
+
+def daily(days: Sequence[Day], objective: float | None, period: Period, wording: Wording) -> Markup:
+    """Return columns of each day's unavailability, from zero, with a line at what the objective allows."""
+    lost = [day.downtime_seconds / day.observed_seconds if day.observed_seconds else 0.0 for day in days]
+    allowed = None if objective is None else 1 - objective
+    top = _ceiling(max([*lost, allowed or 0.0]) * 1.05)
+    width, height = WIDTH - LEFT - 8, HEIGHT - BOTTOM - TOP
+    step = width / max(1, len(days))
+    parts = [_grid(top, wording)]
+    for number, (day, share) in enumerate(zip(days, lost, strict=True)):
+        title = f"{wording.date(day.start, period)}: {wording.share(share)}, {wording.duration(day.downtime_seconds)}"
+        tall = height * share / top
+        parts.append(
+            Markup(
+                '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" class="{}"><title>{}</title></rect>'
+            ).format(
+                LEFT + number * step + step * 0.1, TOP + height - tall, step * 0.8, tall, grade(day, objective), title
+            )
+        )
+        if number % max(1, -(-len(days) // 10)) == 0:
+            label = f"{period.local(day.start).day}/{period.local(day.start).month}"
+            parts.append(_text(LEFT + (number + 0.5) * step, HEIGHT - 8, label, "middle"))
+    if allowed is not None:
+        at = TOP + height * (1 - allowed / top)
+        parts.append(
+            Markup('<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}" class="limit"/>').format(LEFT, WIDTH - 8, at, at)
+        )
+        parts.append(_text(WIDTH - 10, at - 4, wording.text("allowed", value=wording.share(allowed)), "end"))
+    return _svg(HEIGHT, wording.text("by_day"), parts)
+
+
+def budgets(rows: Sequence[Row], wording: Wording) -> Markup:
+    """Return a bar of spent error budget for each row that has one; bars that leave the plot are marked."""
+    known = [(row, 1 - row.budget_left_ratio) for row in rows if row.budget_left_ratio is not None]
+    most = min(4.0, max([1.25, *(spent * 1.1 for _, spent in known)]))
+    left, line = 200, 22
+    width, height = WIDTH - left - 60, line * len(known) + 24
+    parts = []
+    for number, (row, spent) in enumerate(known):
+        y = number * line + 4
+        kind = "within" if spent <= 1 else "below" if spent <= FAR else "far"
+        title = f"{row.name}: {wording.ratio(spent, 0)}"
+        parts.append(_text(left - 8, y + 12, _short(row.name), "end"))
+        parts.append(
+            Markup('<rect x="{}" y="{}" width="{:.1f}" height="15" class="{}"><title>{}</title></rect>').format(
+                left, y, max(1.0, width * min(spent, most) / most), kind, title
+            )
+        )
+        end = left + width * min(spent, most) / most
+        parts.append(_text(end + 5, y + 12, wording.ratio(spent, 0) + (" →" if spent > most else ""), "start"))
+    at = left + width / most
+    parts.append(Markup('<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" class="limit"/>').format(at, height - 18))
+    parts.append(_text(at, height - 5, wording.ratio(1.0, 0), "middle"))
+    return _svg(height, wording.text("by_budget"), parts)
+
+
+def _grid(top: float, wording: Wording) -> Markup:
+    """Return horizontal lines with their values."""
+    lines = []
+    for quarter in range(5):
+        y = TOP + (HEIGHT - BOTTOM - TOP) * (1 - quarter / 4)
+        lines.append(
+            Markup('<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}" class="grid"/>').format(LEFT, WIDTH - 8, y, y)
+        )
+        lines.append(_text(LEFT - 6, y + 4, wording.share(top * quarter / 4), "end"))
+    return Markup("").join(lines)
+
+
+def _ceiling(value: float) -> float:
+    """Return the next of 1, 2, 4, 8 times a power of ten, whose quarters read well."""
+    size = 1e-6
+    while True:
+        for factor in (1, 2, 4, 8):
+            if value <= size * factor:
+                return size * factor
+        size *= 10
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> Markup:
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(x, y, anchor, text)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 30 else f"{text[:29]}…"
+
+
+def _svg(height: float, label: str, parts: Sequence[Markup]) -> Markup:
+    template = Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
+    return template.format(WIDTH, height, escape(label), Markup("").join(parts))

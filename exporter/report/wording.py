@@ -1,0 +1,72 @@
+"""Numbers, durations and times as readers of a language write them. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from exporter.report.texts import MONTHS, TEXTS, UNITS, Language
+
+if TYPE_CHECKING:
+    from exporter.report.windows import Period
+
+
+class Wording:
+    """One language. Methods return the dash of `none` for None."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._texts, self._units, self._months = TEXTS[language], UNITS[language], MONTHS[language]
+
+    def text(self, name: str, **values: object) -> str:
+        """Return a text with its values filled in."""
+        return self._texts[name].format(**values) if values else self._texts[name]
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """Return a number with the language's separators."""
+        text = f"{value:,.{digits}f}"
+        return text.translate(str.maketrans(",.", ".,")) if self.language == "id" else text
+
+    def ratio(self, ratio: float | None, digits: int = 3) -> str:
+        """Return a ratio in percent. What is not whole is never rounded up to 100%."""
+        if ratio is None:
+            return self.text("none")
+        percent = ratio * 100
+        if 0 < ratio < 1:
+            percent = min(percent, 100 - 10**-digits)
+        return self.number(percent, digits) + "%"
+
+    def share(self, ratio: float) -> str:
+        """Return a small ratio in percent with as many digits as it needs to be told apart from nothing."""
+        digits = 0 if ratio == 0 or ratio >= 0.1 else min(4, 1 - math.floor(math.log10(ratio * 100)))
+        return self.number(ratio * 100, max(0, digits)) + "%"
+
+    def duration(self, seconds: float | None) -> str:
+        """Return the two largest units of a duration."""
+        if seconds is None:
+            return self.text("none")
+        if seconds < 0:
+            return "-" + self.duration(-seconds)
+        rest = round(seconds)
+        parts: list[tuple[int, str]] = []
+        for size, unit in zip((86_400, 3_600, 60, 1), self._units, strict=True):
+            count, rest = divmod(rest, size)
+            if count or parts or size == 1:
+                parts.append((count, unit))
+        shown = parts[:2] if len(parts) < 2 or parts[1][0] else parts[:1]
+        return " ".join(f"{count}{unit}" for count, unit in shown)
+
+    def time(self, at: float, period: Period) -> str:
+        """Return a date and time in the period's time zone."""
+        when = period.local(at)
+        clock = f"{when:%H.%M}" if self.language == "id" else f"{when:%H:%M}"
+        return f"{self.date(at, period)} {clock} {when:%Z}"
+
+    def date(self, at: float, period: Period) -> str:
+        """Return a date in the period's time zone."""
+        when = period.local(at)
+        return f"{when.day} {self._months[when.month - 1]} {when.year}"
+
+    def window(self, period: Period) -> str:
+        """Return the period in words."""
+        return f"{self.time(period.start, period)} {self.text('to')} {self.time(period.end, period)}"
