@@ -1,0 +1,242 @@
+"""Exporter health: does it hear, does it keep, does it tell, and is it quick enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter import conventions as c
+from grafana.source import page as pages
+from grafana.source import panels as p
+from grafana.source import queries as q
+from grafana.source import shared
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+RELOADED = {"0": ("failed", "red"), "1": ("good", "green")}
+SMALL = (3, 4)
+REFUSED = (c.INVALID, c.UNAUTHORIZED, c.TOO_LARGE, c.QUARANTINED, c.OVERLOADED, c.UNAVAILABLE)
+
+
+def make(language: str) -> Dashboard:
+    """Return the dashboard."""
+    about = "Whether the exporter hears the platform, keeps what it hears, tells Alertmanager and answers quickly."
+    page = pages.Page("exporter-health", language, "Exporter health", about, start="now-6h", refresh="30s")
+    page.choose(pages.instance)
+    page.annotate("Exporter blind", q.blind_now(), "orange", "")
+    page.row("Now", *_numbers())
+    page.row("Does it hear", _events(), _refused(), _requests(), _answers())
+    page.row("Does it keep", _commits(), _batches(), _queue(), _failures())
+    page.row("Does it tell", _pushes(), _latency(), shared.relay())
+    page.row("Is it quick enough", _scrapes(), _lag(), _tasks())
+    return page.build()
+
+
+def _numbers() -> list[p.Panel]:
+    return [
+        p.stat(
+            "Exporters",
+            "Exporters that Prometheus reaches, by version.",
+            [p.Query(f"count by (version) ({q.of_the_instances('build_info')})", "{{version}}")],
+            "short",
+            named=True,
+            steps=((None, p.GOOD),),
+            empty="No exporter answers",
+            size=SMALL,
+        ),
+        shared.last_event(SMALL),
+        shared.unknown_time(SMALL),
+        p.stat(
+            "Devices",
+            "Devices in the metrics.",
+            [p.Query(f"max({q.of_the_instances('devices')})")],
+            "short",
+            decimals=0,
+            size=SMALL,
+        ),
+        p.stat(
+            "Configuration",
+            "Whether the last reload of the configuration succeeded; a bad file keeps the old one.",
+            [p.Query(f"min({q.of_the_instances('config_last_reload_successful')})")],
+            "none",
+            mapping=RELOADED,
+            size=SMALL,
+        ),
+        p.stat(
+            "Loaded",
+            "When the configuration was last loaded.",
+            [p.Query(f"1000 * max({q.of_the_instances('config_last_reload_success_timestamp_seconds')})")],
+            "dateTimeFromNow",
+            size=SMALL,
+        ),
+        p.stat(
+            "Quarantine",
+            "Rejected bodies that wait for a decision: see device-exporter quarantine.",
+            [p.Query(f"max({q.of_the_instances('quarantine_entries')})")],
+            "short",
+            steps=p.ANY_IS_ODD,
+            decimals=0,
+            size=SMALL,
+        ),
+        p.stat(
+            "Failed tasks",
+            "Failures of background tasks within the dashboard's range; each is logged, and the task goes on.",
+            [p.Query(q.failures_in_range("task_failures_total"))],
+            "short",
+            steps=p.ANY_IS_ODD,
+            decimals=0,
+            size=SMALL,
+            empty="None",
+        ),
+    ]
+
+
+def _events() -> p.Panel:
+    return p.lines(
+        "Events by outcome",
+        "Webhook events by what became of them.",
+        [p.Query(q.some(q.per_second("events_total", "outcome")), "{{outcome}}")],
+        "reqps",
+        stacked=True,
+        empty="Nothing heard yet",
+    )
+
+
+def _refused() -> p.Panel:
+    where = f'outcome=~"{"|".join(REFUSED)}"'
+    return p.lines(
+        "Refused",
+        "Requests a minute that were not accepted, by outcome: each of them needs a reason.",
+        [p.Query(q.some(q.per_minute("events_total", "outcome", where)), "{{outcome}}")],
+        "cpm",
+        stacked=True,
+        empty="Nothing was refused",
+    )
+
+
+def _requests() -> p.Panel:
+    return p.lines(
+        "Time to answer",
+        "Time to answer a request, by listener: 99 of 100 are faster.",
+        [p.Query(q.quantile("0.99", "request_duration_seconds", "listener"), "{{listener}}")],
+        "s",
+        empty="Nothing asked yet",
+    )
+
+
+def _answers() -> p.Panel:
+    return p.lines(
+        "Answers by code",
+        "Requests by listener and status code.",
+        [p.Query(q.some(q.per_second("request_duration_seconds_count", "listener, code")), "{{listener}} {{code}}")],
+        "reqps",
+        stacked=True,
+        empty="Nothing asked yet",
+    )
+
+
+def _commits() -> p.Panel:
+    return p.lines(
+        "Journal commits",
+        "Time of a commit of the journal; every acknowledged event waits for one.",
+        [
+            p.Query(q.quantile("0.5", "journal_commit_duration_seconds"), "half"),
+            p.Query(q.quantile("0.99", "journal_commit_duration_seconds"), "99 of 100"),
+        ],
+        "s",
+        size=(8, 7),
+        empty="Nothing was written yet",
+    )
+
+
+def _batches() -> p.Panel:
+    return p.lines(
+        "Events in a commit",
+        "Mean number of events in one commit of the journal.",
+        [p.Query(q.mean("journal_batch_size"), "{{instance}}")],
+        "short",
+        size=(5, 7),
+        decimals=1,
+        empty="Nothing was written yet",
+    )
+
+
+def _queue() -> p.Panel:
+    return p.lines(
+        "Waiting for the journal",
+        "Events that wait to be written.",
+        [p.Query(q.of_the_instances("journal_queue_depth"), "{{instance}}")],
+        "short",
+        size=(5, 7),
+        decimals=0,
+    )
+
+
+def _failures() -> p.Panel:
+    return p.lines(
+        "Journal failures",
+        "Operations of the journal that failed. The platform is answered 503 and tries again.",
+        [p.Query(q.some(q.per_minute("journal_failures_total", "operation")), "{{operation}}")],
+        "opm",
+        size=(6, 7),
+        empty="None",
+    )
+
+
+def _pushes() -> p.Panel:
+    return p.lines(
+        "Direct alerts by result",
+        "Posts of alerts, by Alertmanager and result.",
+        [p.Query(q.per_minute("alert_pushes_total", "alertmanager, result"), "{{alertmanager}} {{result}}")],
+        "cpm",
+        size=(8, 7),
+        empty="No alert was pushed",
+    )
+
+
+def _latency() -> p.Panel:
+    return p.lines(
+        "From the event to Alertmanager",
+        "Time from receiving an event until Alertmanager acknowledged its alert.",
+        [
+            p.Query(q.quantile("0.5", "alert_push_latency_seconds"), "half"),
+            p.Query(q.quantile("0.99", "alert_push_latency_seconds"), "99 of 100"),
+        ],
+        "s",
+        size=(8, 7),
+        empty="No alert was pushed",
+    )
+
+
+def _scrapes() -> p.Panel:
+    return p.lines(
+        "Time to render a scrape",
+        "Time to write the metrics for one scrape.",
+        [
+            p.Query(q.quantile("0.5", "scrape_duration_seconds"), "half"),
+            p.Query(q.quantile("0.99", "scrape_duration_seconds"), "99 of 100"),
+        ],
+        "s",
+        size=(8, 7),
+    )
+
+
+def _lag() -> p.Panel:
+    return p.lines(
+        "Delay of the event loop",
+        "How much later than asked the exporter's loop wakes up: 99 of 100 are faster.",
+        [p.Query(q.quantile("0.99", "loop_lag_seconds", "instance"), "{{instance}}")],
+        "s",
+        size=(8, 7),
+    )
+
+
+def _tasks() -> p.Panel:
+    return p.lines(
+        "Background tasks that failed",
+        "Failures of background tasks; each is logged, and the task goes on.",
+        [p.Query(q.some(q.per_minute("task_failures_total", "task")), "{{task}}")],
+        "opm",
+        size=(8, 7),
+        empty="None",
+    )

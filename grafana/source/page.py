@@ -1,0 +1,156 @@
+"""A dashboard in one language: variables, links, annotations, and panels placed from left to right, row by row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.builders import prometheus
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    DataSourceRef,
+    GridPos,
+    VariableHide,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
+
+from grafana.source.translation import translator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    from grafana.source.panels import Panel, Say
+
+    Variable = dashboards.QueryVariable | dashboards.TextBoxVariable
+
+WIDTH: Final = 24
+TAG: Final = "device-exporter"
+SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
+NAMES: Final = ("fleet-overview", "device", "slo", "incidents", "exporter-health")
+
+
+def uid(name: str, language: str) -> str:
+    """Return the stable identifier of a dashboard: links and bookmarks hold it."""
+    return f"devices-{name}" if language == "en" else f"devices-{name}-{language}"
+
+
+class Page:
+    """Collects what one dashboard consists of."""
+
+    def __init__(self, name: str, language: str, title: str, about: str, *, start: str, refresh: str = "1m") -> None:
+        self.language = language
+        self.say = translator(language)
+        self._number = 0
+        self._x = self._y = self._height = 0
+        builder = dashboards.Dashboard(self.say(title)).uid(uid(name, language)).description(self.say(about))
+        builder = builder.tags([TAG, language]).timezone("browser").editable().refresh(refresh).time(start, "now")
+        self.builder = builder.tooltip(DashboardCursorSync.CROSSHAIR).with_variable(_source())
+        self.builder = self.builder.link(self._others())
+
+    def _others(self) -> dashboards.DashboardLink:
+        link = dashboards.DashboardLink(self.say("Dashboards")).type(DashboardLinkType.DASHBOARDS)
+        return link.tags([TAG, self.language]).as_dropdown(True).include_vars(True).keep_time(True)
+
+    def choose(self, *makers: Callable[[Say], Variable]) -> None:
+        """Add variables, each by its maker, in the order in which they narrow the choice."""
+        for make in makers:
+            self.builder = self.builder.with_variable(make(self.say))
+
+    def annotate(self, title: str, expr: str, color: str, text: str) -> None:
+        """Mark on all graphs when `expr` returned something other than 0."""
+        query = prometheus.Dataquery().expr(expr).ref_id("Anno").interval("60s").range().datasource(SOURCE)
+        found = dashboards.AnnotationQuery().name(self.say(title)).datasource(SOURCE).enable(True).hide(False)
+        found = found.icon_color(color).target(query).title_format(self.say(title)).text_format(text)
+        self.builder = self.builder.annotation(found)
+
+    def row(self, title: str, *panels: Panel) -> None:
+        """Begin a row with a heading, then place its panels."""
+        self._next_line()
+        heading = dashboards.Row(self.say(title)).id(self._next_number())
+        self.builder = self.builder.with_row(heading.grid_pos(GridPos(h=1, w=WIDTH, x=0, y=self._y)))
+        self._y += 1
+        for panel in panels:
+            self._place(panel)
+
+    def build(self) -> Dashboard:
+        """Return the finished dashboard."""
+        return self.builder.build()
+
+    def _place(self, panel: Panel) -> None:
+        width, height = panel.size
+        if self._x + width > WIDTH:
+            self._next_line()
+        place = GridPos(h=height, w=width, x=self._x, y=self._y)
+        self.builder = self.builder.with_panel(panel.build(self.say, self._next_number(), place))
+        self._x, self._height = self._x + width, max(self._height, height)
+
+    def _next_line(self) -> None:
+        self._x, self._y, self._height = 0, self._y + self._height, 0
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+
+# Variables ---------------------------------------------------------------------------------------------------
+def _source() -> dashboards.DatasourceVariable:
+    return (
+        dashboards.DatasourceVariable("datasource")
+        .label("Prometheus")
+        .type("prometheus")
+        .hide(VariableHide.HIDE_VARIABLE)
+    )
+
+
+def _everything() -> VariableOption:
+    return VariableOption(text="All", value="$__all", selected=True)
+
+
+def choice(name: str, label: str, query: str, regex: str = "", *, all_of_them: bool = True) -> dashboards.QueryVariable:
+    """Return a variable whose values come from Prometheus; with `all_of_them` several may be chosen, all at first."""
+    variable = dashboards.QueryVariable(name).label(label).datasource(SOURCE).query(query).regex(regex)
+    variable = variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(
+        VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC
+    )
+    if not all_of_them:
+        return variable.multi(False).include_all(False)
+    return variable.multi(True).include_all(True).all_value(".*").current(_everything())
+
+
+def _by_name(what: str) -> str:
+    return f'/{what}_id="(?<value>[^"]*)".*{what}_name="(?<text>[^"]*)"/'
+
+
+def business(say: Say) -> dashboards.QueryVariable:
+    query = "query_result(count by (business_id, business_name) (device_info))"
+    return choice("business", say("Business"), query, _by_name("business"))
+
+
+def engine(say: Say) -> dashboards.QueryVariable:
+    return choice("engine", say("Engine"), 'label_values(fleet_devices{business_id=~"$business"}, engine)')
+
+
+def device(say: Say) -> dashboards.QueryVariable:
+    selected = 'business_id=~"$business", engine=~"$engine"'
+    query = f"query_result(count by (device_id, device_name) (device_info{{{selected}}}))"
+    return choice("device", say("Device"), query, _by_name("device"), all_of_them=False)
+
+
+def instance(say: Say) -> dashboards.QueryVariable:
+    return choice("instance", say("Exporter"), "label_values(device_exporter_build_info, instance)")
+
+
+def runbook(say: Say) -> dashboards.TextBoxVariable:
+    """Where docs/runbook.md is published; alerts link to its headings."""
+    return dashboards.TextBoxVariable("runbook").label(say("Runbook")).default_value("docs/runbook.md")
+
+
+def to_device(language: str) -> tuple[str, str]:
+    """Return the link from a row with a device to the device's dashboard."""
+    query = "var-device=${__data.fields.device_id}&var-business=All&var-engine=All&${__url_time_range}"
+    return ("Open the device", f"/d/{uid('device', language)}?{query}")

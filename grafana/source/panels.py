@@ -1,0 +1,382 @@
+"""Panel constructors: each takes what distinguishes a panel and fills in what all panels of its kind share.
+
+A text given here is English; the page translates it. Every panel must have a unit and a description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
+
+from grafana_foundation_sdk.builders import (
+    common,
+    prometheus,
+    statetimeline,
+    timeseries,
+)
+from grafana_foundation_sdk.builders import (
+    dashboard as dashboards,
+)
+from grafana_foundation_sdk.builders import (
+    heatmap as heatmaps,
+)
+from grafana_foundation_sdk.builders import (
+    stat as stats,
+)
+from grafana_foundation_sdk.builders import (
+    table as tables,
+)
+from grafana_foundation_sdk.builders import (
+    text as texts,
+)
+from grafana_foundation_sdk.cog import builder as cogbuilder
+from grafana_foundation_sdk.cog import variants
+from grafana_foundation_sdk.models import common as kinds
+from grafana_foundation_sdk.models.dashboard import (
+    DataSourceRef,
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColorModeId,
+    GridPos,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMapping,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
+
+Say = Callable[[str], str]
+"""Translates a text."""
+Steps = Sequence[tuple[float | None, str]]
+"""Thresholds: from which value on which colour; None begins."""
+Named = Mapping[str, tuple[str, str]]
+"""Names of values: value to (text, colour or nothing)."""
+Builder = stats.Panel | timeseries.Panel | statetimeline.Panel | heatmaps.Panel | tables.Panel | texts.Panel
+Target = cogbuilder.Builder[variants.Dataquery]
+Kind = TypeVar("Kind", stats.Panel, timeseries.Panel, statetimeline.Panel, heatmaps.Panel, tables.Panel)
+
+SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
+GOOD, WARN, BAD, CALM, MUTED = "green", "orange", "red", "blue", "text"
+
+IDLE: Final = "#6b7280"
+NEUTRAL: Final = ((None, MUTED),)
+ANY_IS_BAD: Final = ((None, IDLE), (0, GOOD), (1, BAD))
+"""Unknown is grey, never green."""
+ANY_IS_ODD: Final = ((None, IDLE), (0, GOOD), (1, WARN))
+BUDGET: Final = ((None, BAD), (0, WARN), (0.25, GOOD))
+"""A budget left: none is bad, less than a quarter is a warning. It is relative to the policy's objective by itself."""
+BURN: Final = ((None, GOOD), (1, WARN), (6, BAD))
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query of a panel. `color` fixes the colour of what it returns; `step` is its least step."""
+
+    expr: str
+    legend: str = ""
+    color: str = ""
+    step: str = ""
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: the field that it shows, its title and its looks."""
+
+    source: str
+    title: str
+    unit: str = "string"
+    decimals: int | None = None
+    steps: Steps | None = None
+    mapping: Named | None = None
+    link: tuple[str, str] | None = None
+    width: int | None = None
+    bar: tuple[float, float | None] | None = None
+    """Draw the value as a bar, from a least to a most value (None: the largest of the column)."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel that still lacks its language and place: `make` gives its builder, `size` its columns and rows."""
+
+    title: str
+    size: tuple[int, int]
+    make: Callable[[Say], Builder] = field(repr=False)
+
+    def build(self, say: Say, number: int, place: GridPos) -> Builder:
+        return self.make(say).id(number).title(say(self.title)).grid_pos(place)
+
+
+def _steps(steps: Steps) -> dashboards.ThresholdsConfig:
+    found = [Threshold(value=value, color=color) for value, color in steps]
+    return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
+
+
+def _color(mode: FieldColorModeId, fixed: str = "") -> dashboards.FieldColor:
+    builder = dashboards.FieldColor().mode(mode)
+    return builder.fixed_color(fixed) if fixed else builder
+
+
+def _mapping(say: Say, mapping: Named) -> list[ValueMapping]:
+    results = {
+        value: ValueMappingResult(text=say(text), color=color or None, index=index)
+        for index, (value, (text, color)) in enumerate(mapping.items())
+    }
+    return [ValueMap(options=results)]
+
+
+def _targets(
+    say: Say, queries: Sequence[Query], *, instant: bool, shape: PromQueryFormat | None = None
+) -> list[Target]:
+    found: list[Target] = []
+    for ref, query in zip("ABCDEFGHIJ", queries, strict=False):
+        target = (
+            prometheus.Dataquery().expr(query.expr).ref_id(ref).datasource(SOURCE).editor_mode(QueryEditorMode.CODE)
+        )
+        target = target.instant() if instant else target.range()
+        if shape:
+            target = target.format(shape)
+        if query.step:
+            target = target.interval(query.step)
+        legend = query.legend if query.legend.startswith("{{") or not query.legend else say(query.legend)
+        found.append(target.legend_format(legend or "__auto"))
+    return found
+
+
+def _shared(builder: Kind, say: Say, about: str, unit: str, empty: str) -> Kind:
+    return builder.description(say(about)).datasource(SOURCE).unit(unit).no_value(say(empty))
+
+
+def _colored(builder: Kind, queries: Sequence[Query]) -> Kind:
+    for ref, query in zip("ABCDEFGHIJ", queries, strict=False):
+        properties = []
+        if query.color:
+            properties.append(DynamicConfigValue("color", {"mode": "fixed", "fixedColor": query.color}))
+        if query.dashed:
+            properties += [
+                DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
+                DynamicConfigValue("custom.fillOpacity", 0),
+                DynamicConfigValue("custom.stacking", {"mode": "none", "group": ref}),
+            ]
+        if properties:
+            builder = builder.override_by_query(ref, properties)
+    return builder
+
+
+# Kinds of panels ---------------------------------------------------------------------------------------------
+def stat(
+    title: str,
+    about: str,
+    queries: Sequence[Query],
+    unit: str,
+    *,
+    steps: Steps = NEUTRAL,
+    empty: str = "No data yet",
+    size: tuple[int, int] = (4, 4),
+    decimals: int | None = None,
+    mapping: Named | None = None,
+    named: bool = False,
+    background: bool = False,
+) -> Panel:
+    """One number a query, or one a series with `named`."""
+
+    def make(say: Say) -> Builder:
+        panel = _shared(stats.Panel(), say, about, unit, empty)
+        panel = panel.targets(_targets(say, queries, instant=True)).thresholds(_steps(steps))
+        panel = panel.color_scheme(_color(FieldColorModeId.THRESHOLDS)).graph_mode(kinds.BigValueGraphMode.NONE)
+        panel = panel.color_mode(
+            kinds.BigValueColorMode.BACKGROUND_SOLID if background else kinds.BigValueColorMode.VALUE
+        )
+        panel = panel.text_mode(kinds.BigValueTextMode.VALUE_AND_NAME if named else kinds.BigValueTextMode.VALUE)
+        panel = panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+        panel = panel.wide_layout(False).justify_mode(kinds.BigValueJustifyMode.CENTER)
+        if decimals is not None:
+            panel = panel.decimals(decimals)
+        if mapping:
+            panel = panel.mappings(_mapping(say, mapping))
+        return _colored(panel, queries)
+
+    return Panel(title, size, make)
+
+
+def lines(
+    title: str,
+    about: str,
+    queries: Sequence[Query],
+    unit: str,
+    *,
+    size: tuple[int, int] = (12, 8),
+    bars: bool = False,
+    stacked: bool = False,
+    empty: str = "No data yet",
+    least: float | None = 0,
+    most: float | None = None,
+    decimals: int | None = None,
+    marks: Steps | None = None,
+    stepped: bool = False,
+    points: bool = False,
+    span: str = "",
+) -> Panel:
+    """Values over time. `marks` are horizontal lines; `span` is the panel's own time range."""
+
+    def make(say: Say) -> Builder:
+        panel = _shared(timeseries.Panel(), say, about, unit, empty).targets(_targets(say, queries, instant=False))
+        panel = panel.draw_style(kinds.GraphDrawStyle.BARS if bars else kinds.GraphDrawStyle.LINE)
+        panel = panel.bar_alignment(kinds.BarAlignment.BEFORE).bar_width_factor(0.7)
+        panel = panel.fill_opacity(70 if bars else (25 if stacked else 0)).line_width(1 if bars else 2)
+        panel = (
+            panel.show_points(kinds.VisibilityMode.ALWAYS if points else kinds.VisibilityMode.NEVER)
+            .point_size(6)
+            .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC))
+        )
+        if stepped:
+            panel = panel.line_interpolation(kinds.LineInterpolation.STEP_AFTER)
+        if span:
+            panel = panel.time_from(span)
+        if stacked:
+            panel = panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
+        if least is not None:
+            panel = panel.axis_soft_min(least)
+        if most is not None:
+            panel = panel.axis_soft_max(most)
+        if decimals is not None:
+            panel = panel.decimals(decimals)
+        if marks:
+            style = common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.DASHED)
+            panel = panel.thresholds(_steps(marks)).thresholds_style(style)
+        else:
+            panel = panel.thresholds(_steps(((None, GOOD),)))
+        shown = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.LIST)
+        panel = panel.legend(shown.placement(kinds.LegendPlacement.BOTTOM))
+        tooltip = common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
+        return _colored(panel.tooltip(tooltip.hide_zeros(False)), queries)
+
+    return Panel(title, size, make)
+
+
+def states(
+    title: str,
+    about: str,
+    queries: Sequence[Query],
+    mapping: Named,
+    *,
+    size: tuple[int, int] = (24, 8),
+    empty: str = "No data yet",
+) -> Panel:
+    """One bar a series over time, named and coloured by `mapping`."""
+
+    def make(say: Say) -> Builder:
+        panel = _shared(statetimeline.Panel(), say, about, "none", empty).targets(_targets(say, queries, instant=False))
+        panel = panel.mappings(_mapping(say, mapping)).thresholds(_steps(NEUTRAL))
+        panel = panel.color_scheme(_color(FieldColorModeId.FIXED, MUTED)).merge_values(True)
+        panel = panel.show_value(kinds.VisibilityMode.NEVER).fill_opacity(80).line_width(0).row_height(0.85)
+        shown = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.LIST)
+        return panel.legend(shown.placement(kinds.LegendPlacement.BOTTOM))
+
+    return Panel(title, size, make)
+
+
+def ranking(
+    title: str,
+    about: str,
+    query: Query,
+    labels: Sequence[Column],
+    value: Column,
+    *,
+    size: tuple[int, int] = (12, 8),
+    empty: str,
+    descending: bool = True,
+) -> Panel:
+    """Rows with a bar each, the largest (or smallest) first."""
+    return table(title, about, [query], [*labels, value], size=size, empty=empty, sort=(value.title, descending))
+
+
+def heatmap(
+    title: str, about: str, query: Query, unit: str, *, size: tuple[int, int] = (12, 8), empty: str, span: str
+) -> Panel:
+    """Counts by bucket over time; the query returns a classic histogram's growth by `le`."""
+
+    def make(say: Say) -> Builder:
+        panel = _shared(heatmaps.Panel(), say, about, unit, empty)
+        query_by_bucket = replace(query, legend="{{le}}")
+        panel = panel.targets(_targets(say, [query_by_bucket], instant=False, shape=PromQueryFormat.HEATMAP))
+        panel = panel.calculate(False)
+        color = heatmaps.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(32)
+        panel = panel.color(color.scale(HeatmapColorScale.EXPONENTIAL).exponent(0.5).reverse(False).fill("dark-orange"))
+        panel = panel.time_from(span).cell_gap(2).show_legend().y_axis(heatmaps.YAxisConfig().unit("s"))
+        panel = panel.cell_values(heatmaps.CellValues().unit(unit).decimals(0))
+        panel = panel.filter_values(heatmaps.FilterValueRange().le(0.5))
+        return panel.tooltip(heatmaps.HeatmapTooltip().mode(kinds.TooltipDisplayMode.SINGLE).y_histogram(False))
+
+    return Panel(title, size, make)
+
+
+def table(
+    title: str,
+    about: str,
+    queries: Sequence[Query],
+    columns: Sequence[Column],
+    *,
+    size: tuple[int, int] = (24, 8),
+    empty: str,
+    sort: tuple[str, bool],
+    join: str = "",
+) -> Panel:
+    """Rows from instant queries: joined by one field, or merged by all that they share. `sort`: title, descending."""
+
+    def make(say: Say) -> Builder:
+        panel = _shared(tables.Panel(), say, about, "none", empty).max_data_points(50)
+        panel = panel.targets(_targets(say, queries, instant=True, shape=PromQueryFormat.TABLE)).filterable(False)
+        panel = panel.cell_height(kinds.TableCellHeight.SM).show_header(True).thresholds(_steps(NEUTRAL))
+        panel = panel.color_scheme(_color(FieldColorModeId.THRESHOLDS))
+        if len(queries) > 1:
+            how = ("joinByField", {"byField": join, "mode": "outer"}) if join else ("merge", {})
+            panel = panel.with_transformation(DataTransformerConfig(id_val=how[0], options=how[1]))
+        names = {column.source: say(column.title) for column in columns}
+        chosen = {"include": {"names": list(names)}}
+        panel = panel.with_transformation(DataTransformerConfig(id_val="filterFieldsByName", options=chosen))
+        order = {"renameByName": names, "indexByName": {name: index for index, name in enumerate(names)}}
+        panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=order))
+        for column in columns:
+            panel = panel.override_by_name(say(column.title), _looks(say, column))
+        by = common.TableSortByFieldState().display_name(say(sort[0])).desc(sort[1])
+        return panel.sort_by([by])
+
+    return Panel(title, size, make)
+
+
+def _looks(say: Say, column: Column) -> list[DynamicConfigValue]:
+    found = [DynamicConfigValue("unit", column.unit), DynamicConfigValue("noValue", "-")]
+    if column.decimals is not None:
+        found.append(DynamicConfigValue("decimals", column.decimals))
+    if column.width:
+        found.append(DynamicConfigValue("custom.width", column.width))
+    if column.mapping:
+        found.append(DynamicConfigValue("mappings", _mapping(say, column.mapping)))
+    if column.steps:
+        found.append(DynamicConfigValue("thresholds", _steps(column.steps).build()))
+    if column.bar:
+        found.append(
+            DynamicConfigValue("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
+        )
+        found.append(DynamicConfigValue("min", column.bar[0]))
+        if column.bar[1] is not None:
+            found.append(DynamicConfigValue("max", column.bar[1]))
+    elif column.steps or column.mapping:
+        found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    if column.link:
+        title, url = column.link
+        found.append(DynamicConfigValue("links", [{"title": say(title), "url": url, "targetBlank": False}]))
+    return found
+
+
+def note(title: str, about: str, markdown: str, size: tuple[int, int] = (24, 4)) -> Panel:
+    """Text that stands still."""
+
+    def make(say: Say) -> Builder:
+        return texts.Panel().description(say(about)).content(say(markdown)).unit("none")
+
+    return Panel(title, size, make)

@@ -1,0 +1,169 @@
+"""SLO and error budget: do we keep the objectives, how much budget is left, what uses it up and how fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana.source import page as pages
+from grafana.source import panels as p
+from grafana.source import queries as q
+from grafana.source import shared
+from prometheus import slo_rules
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+FACTORS = ((None, "transparent"), (1, p.WARN), (6, p.BAD), (14.4, "dark-red"))
+
+
+def make(language: str) -> Dashboard:
+    """Return the dashboard."""
+    about = "Availability against the objectives of the policy, the error budget of 30 days and how fast it is used up."
+    page = pages.Page("slo", language, "SLO and error budget", about, start="now-30d", refresh="5m")
+    page.choose(pages.business, pages.engine)
+    page.annotate("Mass outage", q.mass_outage(), "red", "{{engine}}")
+    page.annotate("Exporter blind", q.blind_now(), "orange", "")
+    page.row("Now", *_numbers(), shared.availability_by_engine(), shared.budget_by_engine())
+    page.row("Who uses it up", _groups())
+    page.row("How fast", _burn(), _worst_burn())
+    page.row("History", shared.availability_of_a_day(), _burn_down(), _downtime(), shared.downtime_by_channel())
+    page.row("How to read this", _method())
+    return page.build()
+
+
+def _numbers() -> list[p.Panel]:
+    return [
+        p.stat(
+            "Availability of the fleet",
+            "Connected share of the observed time of the last 30 days. Green meets the objectives, weighted by "
+            "observed time; red misses them.",
+            [
+                p.Query(q.meets_objective("fleet", "30d", met=True), color=p.GOOD),
+                p.Query(q.meets_objective("fleet", "30d", met=False), color=p.BAD),
+            ],
+            "percentunit",
+            size=(6, 4),
+            decimals=3,
+        ),
+        p.stat(
+            "Budget left",
+            "Share of the downtime that the objectives allow within 30 days and that is still unused.",
+            [p.Query(q.budget_left("fleet"))],
+            "percentunit",
+            size=(6, 4),
+            decimals=1,
+            steps=p.BUDGET,
+        ),
+        p.stat(
+            "Exhausted",
+            "Engines of businesses that have no budget left.",
+            [p.Query(q.groups_exhausted())],
+            "short",
+            steps=p.ANY_IS_BAD,
+        ),
+        p.stat(
+            "Burning fast",
+            "Engines of businesses for which ErrorBudgetBurnFast fires: 14.4 times over 1 h, or 6 times over 6 h.",
+            [p.Query(q.groups_burning(slo_rules.FAST))],
+            "short",
+            steps=p.ANY_IS_BAD,
+        ),
+        shared.unknown_time(),
+    ]
+
+
+def _groups() -> p.Panel:
+    return p.table(
+        "Error budgets",
+        "Engines of businesses by the error budget that is left of the last 30 days, at most 100. A burn of 1 uses up "
+        "the budget in exactly 30 days.",
+        [
+            p.Query(q.business_named(q.worst_groups())),
+            p.Query(q.of_the_worst_groups(q.availability("engine_business", "30d"))),
+            p.Query(q.objective_of_the_worst_groups()),
+            p.Query(q.downtime_allowed_left()),
+            p.Query(q.of_the_worst_groups(q.downtime("30d"))),
+            *(p.Query(q.of_the_worst_groups(q.burn("engine_business", window))) for window in ("1h", "6h", "1d", "3d")),
+        ],
+        [
+            p.Column("business_name", "Business"),
+            p.Column("engine", "Engine", width=110),
+            p.Column("Value #B", "Availability", "percentunit", decimals=3, width=120),
+            p.Column("Value #C", "Objective", "percentunit", decimals=2, width=100),
+            p.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=120),
+            p.Column(
+                "Value #D", "Downtime still allowed", "s", decimals=1, steps=((None, p.BAD), (0, "text")), width=190
+            ),
+            p.Column("Value #E", "Downtime", "s", decimals=1, width=120),
+            p.Column("Value #F", "Burn 1 h", "none", decimals=1, steps=p.BURN, width=100),
+            p.Column("Value #G", "Burn 6 h", "none", decimals=1, steps=p.BURN, width=100),
+            p.Column("Value #H", "Burn 1 d", "none", decimals=1, steps=p.BURN, width=100),
+            p.Column("Value #I", "Burn 3 d", "none", decimals=1, steps=p.BURN, width=100),
+        ],
+        size=(24, 9),
+        empty="No devices observed yet",
+        sort=("Budget left", False),
+    )
+
+
+def _burn() -> p.Panel:
+    return p.lines(
+        "Burn rate by engine",
+        "How many times faster than allowed the budget was used up within the 6 hours before each point. Lines: the "
+        "factors of the alerts, 1, 6 and 14.4.",
+        [p.Query(q.burn("engine", "6h"), "{{engine}}")],
+        "none",
+        marks=FACTORS,
+        decimals=1,
+    )
+
+
+def _worst_burn() -> p.Panel:
+    return p.ranking(
+        "Burn rate of the last hour, highest ten",
+        "Engines of businesses that use up their budget fastest. Above 14.4 for an hour an alert pages.",
+        p.Query(q.business_named(f"topk(10, {q.burn('engine_business', '1h')} > 0)")),
+        [p.Column("business_name", "Business"), p.Column("engine", "Engine", width=110)],
+        p.Column("Value", "Burn", "none", decimals=1, steps=p.BURN, bar=(0, None)),
+        empty="No budget was used within the last hour",
+    )
+
+
+def _burn_down() -> p.Panel:
+    return p.lines(
+        "Budget burn-down",
+        "The error budget of the dashboard's time range, and how much of it was left at each point, by engine.",
+        [p.Query(q.budget_burn_down(), "{{engine}}")],
+        "percentunit",
+        marks=((None, "transparent"), (0, p.BAD)),
+        most=1,
+        decimals=0,
+    )
+
+
+def _downtime() -> p.Panel:
+    return p.lines(
+        "Downtime a day",
+        "Downtime of all devices within the 24 hours (days of UTC) before each bar's end, planned maintenance "
+        "excluded.",
+        [p.Query(f"sum by (engine) {q.downtime('1d')}", "{{engine}}", step="1d")],
+        "s",
+        bars=True,
+        stacked=True,
+        decimals=1,
+        span="30d",
+        size=(12, 10),
+    )
+
+
+def _method() -> p.Panel:
+    return p.note("Method", "How these figures come about.", METHOD, (24, 4))
+
+
+METHOD = (
+    "**Availability** = 1 - downtime / observed time, by the times in the events, exact to the second. A device counts "
+    "from its first event on. Planned maintenance counts neither as downtime nor as observed time. While the exporter "
+    "was blind the last known state is assumed; that time is shown as unknown. **Budget** = (1 - objective) of the "
+    "observed time of 30 days. **Burn** 1 uses it up in exactly 30 days. A late correction shows here from the moment "
+    "it arrives; reports show it at the time of the event."
+)

@@ -1,0 +1,420 @@
+"""The texts of the dashboards in Indonesian. A text without a translation is an error, so that none is forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LANGUAGES: Final = ("en", "id")
+
+
+def translator(language: str) -> Callable[[str], str]:
+    """Return what turns an English text into one of the language. Raises KeyError for a text without a translation."""
+    return str if language == "en" else INDONESIAN.__getitem__
+
+
+INDONESIAN: Final = {
+    # Words
+    "Alert": "Peringatan",
+    "Alerts": "Peringatan",
+    "Availability": "Ketersediaan",
+    "Backup channel id": "Id kanal cadangan",
+    "Burn": "Laju pakai",
+    "Business": "Bisnis",
+    "Business id": "Id bisnis",
+    "Channel": "Kanal",
+    "Channel id": "Id kanal",
+    "Configuration": "Konfigurasi",
+    "Connected": "Tersambung",
+    "Conversations": "Percakapan",
+    "Dashboards": "Dasbor",
+    "Device": "Perangkat",
+    "Device id": "Id perangkat",
+    "Devices": "Perangkat",
+    "Disconnected": "Terputus",
+    "Down for": "Terputus selama",
+    "Downtime": "Waktu putus",
+    "Engine": "Layanan",
+    "Exhausted": "Anggaran habis",
+    "Exporter": "Exporter",
+    "Exporters": "Exporter",
+    "For": "Selama",
+    "History": "Riwayat",
+    "Identity": "Identitas",
+    "Loaded": "Dimuat",
+    "Maintenance": "Pemeliharaan",
+    "Method": "Cara menghitung",
+    "None": "Tidak ada",
+    "Now": "Saat ini",
+    "Objective": "Target",
+    "Outage": "Gangguan",
+    "Outages": "Gangguan",
+    "Quarantine": "Karantina",
+    "Refused": "Ditolak",
+    "Runbook": "Runbook",
+    "Severity": "Tingkat",
+    "Since": "Sejak",
+    "State": "Keadaan",
+    "Unknown": "Tidak diketahui",
+    "User": "Pengguna",
+    "Warnings": "Peringatan biasa",
+    "connected": "tersambung",
+    "conversations": "percakapan",
+    "critical": "kritis",
+    "delivered": "terkirim",
+    "direct alert delivered": "peringatan langsung terkirim",
+    "down": "terputus",
+    "downtime": "waktu putus",
+    "failed": "gagal",
+    "good": "baik",
+    "half": "separuh",
+    "info": "info",
+    "no": "tidak",
+    "not delivered": "tidak terkirim",
+    "objective {{engine}}": "target {{engine}}",
+    "outages": "gangguan",
+    "state": "keadaan",
+    "warning": "peringatan",
+    "yes": "ya",
+    "99 of 100": "99 dari 100",
+    # Fleet overview
+    "Fleet overview": "Ikhtisar perangkat",
+    "What is down now, whom it touches, and how the fleet does against its objectives.": (
+        "Perangkat mana yang terputus, siapa yang terdampak, dan apakah target tercapai."
+    ),
+    "Mass outage": "Gangguan massal",
+    "Exporter blind": "Exporter tidak memantau",
+    "Devices down": "Perangkat terputus",
+    "Devices that are disconnected now.": "Perangkat yang sedang terputus.",
+    "Conversations affected": "Percakapan terdampak",
+    "Conversations that were active on the channels of the devices that are down, at the time they went down.": (
+        "Percakapan yang aktif di kanal perangkat yang terputus, dihitung saat perangkat itu terputus."
+    ),
+    "Longest running outage": "Gangguan berjalan terlama",
+    "How long the device that has been down longest is down already.": (
+        "Sudah berapa lama perangkat yang paling lama terputus itu terputus."
+    ),
+    "Alerts not delivered": "Peringatan tidak terkirim",
+    "Devices down past their threshold whose direct alert no Alertmanager has acknowledged.": (
+        "Perangkat yang terputus melewati batasnya, tetapi peringatan langsungnya belum diterima satu Alertmanager pun."
+    ),
+    "Share of the fleet that is connected now. Its colour has no threshold: see the objectives below.": (
+        "Bagian perangkat yang sedang tersambung. Warnanya tanpa ambang batas: lihat target di bawah."
+    ),
+    "No devices yet": "Belum ada perangkat",
+    "Last event heard": "Kejadian terakhir",
+    "Time since the exporter last received a webhook. A quiet fleet can be silent for long; an alert watches.": (
+        "Waktu sejak exporter terakhir menerima webhook. Saat sepi bisa lama tanpa kejadian; ada peringatan "
+        "yang mengawasi."
+    ),
+    "Nothing heard yet": "Belum ada kejadian",
+    "Down now": "Sedang terputus",
+    "Devices that are disconnected, the longest first, at most 100. A click on a name opens the device.": (
+        "Perangkat yang terputus, mulai dari yang terlama, paling banyak 100. Klik nama untuk membuka perangkatnya."
+    ),
+    "No device is known to be down": "Tidak ada perangkat yang diketahui terputus",
+    "Alert delivered": "Peringatan terkirim",
+    "Open the device": "Buka perangkat",
+    "Against the objective, last 30 days": "Dibandingkan dengan target, 30 hari terakhir",
+    "Availability by engine": "Ketersediaan per layanan",
+    "Connected share of the observed time of the last 30 days. Green meets the policy's objective, red misses it, "
+    "blue has none.": (
+        "Bagian waktu teramati saat tersambung dalam 30 hari terakhir. Hijau memenuhi target kebijakan, merah "
+        "di bawahnya, "
+        "biru tidak punya target."
+    ),
+    "No data yet": "Belum ada data",
+    "Error budget left": "Sisa anggaran gangguan",
+    "Share of the downtime that the objective allows within 30 days and that is still unused, by engine.": (
+        "Bagian waktu putus yang diizinkan target dalam 30 hari dan belum terpakai, per layanan."
+    ),
+    "Budget left": "Sisa anggaran",
+    "No devices observed yet": "Belum ada perangkat yang teramati",
+    "Businesses with the least budget left": "Bisnis dengan sisa anggaran paling sedikit",
+    "Engines of businesses by the error budget that is left of the last 30 days, at most 100.": (
+        "Layanan tiap bisnis menurut sisa anggaran gangguan 30 hari terakhir, paling banyak 100."
+    ),
+    "Burn, last hour": "Laju pakai 1 jam",
+    "Open its error budget": "Buka anggaran gangguannya",
+    "Devices that are disconnected, by engine. Outages shorter than a scrape do not show here.": (
+        "Perangkat yang terputus, per layanan. Gangguan yang lebih pendek dari jeda pengambilan data tidak "
+        "tampak di sini."
+    ),
+    "Outages a day": "Gangguan per hari",
+    "Outages that began within the 24 hours (days of UTC) before each bar's end. Exact: short ones too.": (
+        "Gangguan yang dimulai dalam 24 jam (hari UTC) sebelum ujung tiap batang. Tepat, termasuk yang singkat."
+    ),
+    "Outages a day by duration": "Gangguan per hari menurut lamanya",
+    "Outages that finished within the 24 hours (days of UTC) before each column, by duration. "
+    "Follows the engine, not the business.": (
+        "Gangguan yang selesai dalam 24 jam (hari UTC) sebelum tiap kolom, menurut lamanya. Mengikuti pilihan "
+        "layanan, bukan "
+        "bisnis."
+    ),
+    "No outage has finished yet": "Belum ada gangguan yang selesai",
+    "Mean time to recover": "Rata-rata waktu pulih",
+    "Mean duration of the outages that finished within the 24 hours (days of UTC) before each. "
+    "Follows the engine, not the business.": (
+        "Rata-rata lama gangguan yang selesai dalam 24 jam (hari UTC) sebelum tiap titik. Mengikuti pilihan "
+        "layanan, bukan "
+        "bisnis."
+    ),
+    "Downtime by channel": "Waktu putus per kanal",
+    "The ten channels with the most downtime within the dashboard's time range, all devices summed.": (
+        "Sepuluh kanal dengan waktu putus terbanyak dalam rentang waktu dasbor, dijumlahkan dari semua perangkat."
+    ),
+    "No downtime in this range": "Tidak ada waktu putus dalam rentang ini",
+    "Availability of a day": "Ketersediaan sehari",
+    "Availability of the 24 hours before each point, by engine; dashed: the policy's objective.": (
+        "Ketersediaan dalam 24 jam sebelum tiap titik, per layanan; garis putus-putus: target kebijakan."
+    ),
+    "Devices with the most downtime": "Perangkat dengan waktu putus terbanyak",
+    "State of the devices with the most downtime": "Keadaan perangkat dengan waktu putus terbanyak",
+    "The 20 devices that were down longest within the dashboard's time range.": (
+        "Dua puluh perangkat yang paling lama terputus dalam rentang waktu dasbor."
+    ),
+    # Device
+    "Everything about one device: state, availability, outages, alerts.": (
+        "Semua tentang satu perangkat: keadaan, ketersediaan, gangguan, peringatan."
+    ),
+    "Whether the device is connected.": "Apakah perangkat tersambung.",
+    "Choose a device": "Pilih perangkat",
+    "How long it has been in this state.": "Sudah berapa lama dalam keadaan ini.",
+    "Conversations active on its channel when it went down; only while it is down.": (
+        "Percakapan yang aktif di kanalnya saat perangkat terputus; hanya selama masih terputus."
+    ),
+    "Whether its direct alert reached an Alertmanager; only while it is down past its threshold.": (
+        "Apakah peringatan langsungnya sampai di Alertmanager; hanya selama terputus melewati batasnya."
+    ),
+    "No alert": "Tidak ada",
+    "Alerts after": "Memperingatkan setelah",
+    "How long it must be down before it alerts, from the policy of its engine.": (
+        "Berapa lama perangkat harus terputus sebelum ada peringatan, menurut kebijakan layanannya."
+    ),
+    "No policy": "Tanpa kebijakan",
+    "Observed for": "Teramati selama",
+    "How long it has been known: before that it is neither up nor down.": (
+        "Sudah berapa lama perangkat dikenal: sebelum itu tidak dihitung tersambung maupun terputus."
+    ),
+    "Names and ids as its newest event gave them.": "Nama dan id menurut kejadian terbarunya.",
+    "Connected share of the observed time. Green meets the policy's objective, red misses it.": (
+        "Bagian waktu teramati saat tersambung. Hijau memenuhi target kebijakan, merah di bawahnya."
+    ),
+    "Last day": "Sehari terakhir",
+    "Last 3 days": "3 hari terakhir",
+    "Last 30 days": "30 hari terakhir",
+    "Outages that began within the dashboard's time range.": "Gangguan yang dimulai dalam rentang waktu dasbor.",
+    "Time disconnected within the dashboard's time range, the running outage included.": (
+        "Waktu terputus dalam rentang waktu dasbor, termasuk gangguan yang masih berlangsung."
+    ),
+    "Mean outage": "Rata-rata gangguan",
+    "Downtime by outages within the dashboard's time range.": (
+        "Waktu putus dibagi jumlah gangguan dalam rentang waktu dasbor."
+    ),
+    "No outage": "Tanpa gangguan",
+    "Connected or not, over time, as scraped: the shortest outages show only in the counts below.": (
+        "Tersambung atau tidak dari waktu ke waktu: gangguan yang sangat singkat hanya tampak pada hitungan di bawah."
+    ),
+    "Downtime a day": "Waktu putus per hari",
+    "Time disconnected within the 24 hours (days of UTC) before each bar's end. Exact: by the times in the events.": (
+        "Waktu terputus dalam 24 jam (hari UTC) sebelum ujung tiap batang. Tepat, menurut waktu kejadiannya."
+    ),
+    "Alerts that Prometheus holds for this device, and whether the direct alert was delivered (1) or not (0).": (
+        "Peringatan Prometheus untuk perangkat ini, dan apakah peringatan langsungnya terkirim (1) atau tidak (0)."
+    ),
+    "No alerts in this range": "Tidak ada peringatan dalam rentang ini",
+    "Active conversations on its channel": "Percakapan aktif di kanalnya",
+    "Conversations with a message within the impact window.": (
+        "Percakapan yang mendapat pesan dalam jendela waktu dampak."
+    ),
+    "No messages heard on its channel": "Tidak ada pesan di kanalnya",
+    # SLO
+    "SLO and error budget": "SLO dan anggaran gangguan",
+    "Availability against the objectives of the policy, the error budget of 30 days and how fast it is used up.": (
+        "Ketersediaan dibandingkan dengan target kebijakan, anggaran gangguan 30 hari, dan seberapa cepat terpakai."
+    ),
+    "Availability of the fleet": "Ketersediaan semua perangkat",
+    "Connected share of the observed time of the last 30 days. Green meets the objectives, weighted by observed time; "
+    "red misses them.": (
+        "Bagian waktu teramati saat tersambung dalam 30 hari terakhir. Hijau memenuhi target, yang dibobot "
+        "menurut waktu "
+        "teramati; merah di bawahnya."
+    ),
+    "Share of the downtime that the objectives allow within 30 days and that is still unused.": (
+        "Bagian waktu putus yang diizinkan target dalam 30 hari dan belum terpakai."
+    ),
+    "Engines of businesses that have no budget left.": "Layanan milik bisnis yang anggarannya sudah habis.",
+    "Burning fast": "Cepat habis",
+    "Engines of businesses for which ErrorBudgetBurnFast fires: 14.4 times over 1 h, or 6 times over 6 h.": (
+        "Layanan milik bisnis dengan peringatan ErrorBudgetBurnFast: 14,4 kali dalam 1 jam, atau 6 kali dalam 6 jam."
+    ),
+    "Unknown time": "Waktu tak terpantau",
+    "Time within the dashboard's range in which the exporter was blind: what happened then is not known.": (
+        "Waktu dalam rentang dasbor saat exporter tidak dapat menerima kejadian: yang terjadi saat itu tidak diketahui."
+    ),
+    "Who uses it up": "Siapa yang memakainya",
+    "Error budgets": "Anggaran gangguan",
+    "Engines of businesses by the error budget that is left of the last 30 days, at most 100. A burn of 1 uses up "
+    "the budget in exactly 30 days.": (
+        "Layanan tiap bisnis menurut sisa anggaran gangguan 30 hari terakhir, paling banyak 100. Laju pakai 1 "
+        "menghabiskan "
+        "anggaran tepat dalam 30 hari."
+    ),
+    "Downtime still allowed": "Waktu putus yang tersisa",
+    "Burn 1 h": "Laju 1 jam",
+    "Burn 6 h": "Laju 6 jam",
+    "Burn 1 d": "Laju 1 hari",
+    "Burn 3 d": "Laju 3 hari",
+    "How fast": "Seberapa cepat",
+    "Burn rate by engine": "Laju pakai per layanan",
+    "How many times faster than allowed the budget was used up within the 6 hours before each point. Lines: the "
+    "factors of the alerts, 1, 6 and 14.4.": (
+        "Berapa kali lebih cepat daripada yang diizinkan anggaran terpakai dalam 6 jam sebelum tiap titik. "
+        "Garis: faktor "
+        "peringatan, 1, 6, dan 14,4."
+    ),
+    "Burn rate of the last hour, highest ten": "Sepuluh laju pakai tertinggi dalam sejam terakhir",
+    "Engines of businesses that use up their budget fastest. Above 14.4 for an hour an alert pages.": (
+        "Layanan milik bisnis yang paling cepat memakai anggarannya. Di atas 14,4 selama sejam, petugas dipanggil."
+    ),
+    "No budget was used within the last hour": "Tidak ada anggaran yang terpakai dalam sejam terakhir",
+    "Budget burn-down": "Anggaran dari waktu ke waktu",
+    "The error budget of the dashboard's time range, and how much of it was left at each point, by engine.": (
+        "Anggaran gangguan untuk rentang waktu dasbor, dan berapa sisanya pada tiap titik, per layanan."
+    ),
+    "Downtime of all devices within the 24 hours (days of UTC) before each bar's end, planned maintenance excluded.": (
+        "Waktu putus semua perangkat dalam 24 jam (hari UTC) sebelum ujung tiap batang, tanpa pemeliharaan terencana."
+    ),
+    "How to read this": "Cara membaca",
+    "How these figures come about.": "Dari mana angka-angka ini berasal.",
+    "**Availability** = 1 - downtime / observed time, by the times in the events, exact to the second. A device counts "
+    "from its first event on. Planned maintenance counts neither as downtime nor as observed time. While the exporter "
+    "was blind the last known state is assumed; that time is shown as unknown. **Budget** = (1 - objective) of the "
+    "observed time of 30 days. **Burn** 1 uses it up in exactly 30 days. A late correction shows here from the moment "
+    "it arrives; reports show it at the time of the event.": (
+        "**Ketersediaan** = 1 - waktu putus / waktu teramati, menurut waktu kejadiannya, tepat sampai ke detik. "
+        "Perangkat "
+        "dihitung sejak kejadian pertamanya. Pemeliharaan terencana tidak dihitung sebagai waktu putus maupun waktu "
+        "teramati. Selama exporter tidak memantau, keadaan terakhir dianggap masih berlaku; waktu itu "
+        "ditampilkan sebagai "
+        "waktu tak terpantau. **Anggaran** = (1 - target) dari waktu teramati 30 hari. **Laju pakai** 1 "
+        "menghabiskannya "
+        "tepat dalam 30 hari. Koreksi yang terlambat tampak di sini sejak diterima; laporan menampilkannya pada waktu "
+        "kejadiannya."
+    ),
+    # Incidents
+    "Incidents and alerts": "Insiden dan peringatan",
+    "What fires now, whether people were told, which incidents run and how long recovery takes.": (
+        "Peringatan yang aktif, apakah orang sudah diberi tahu, insiden yang berjalan, dan berapa lama pulihnya."
+    ),
+    "Critical alerts": "Peringatan kritis",
+    "Alerts of severity critical that fire in Prometheus now; direct ones are counted to the right.": (
+        "Peringatan kritis yang aktif di Prometheus; yang langsung dihitung di sebelah kanan."
+    ),
+    "Alerts of severity warning that fire in Prometheus now.": "Peringatan biasa yang aktif di Prometheus.",
+    "Alerts delivered": "Peringatan terkirim",
+    "Devices down past their threshold whose direct alert an Alertmanager has acknowledged.": (
+        "Perangkat yang terputus melewati batasnya dan peringatan langsungnya sudah diterima Alertmanager."
+    ),
+    "In maintenance": "Dalam pemeliharaan",
+    "Devices inside a planned maintenance window now: their alerts are silent.": (
+        "Perangkat yang sedang dalam pemeliharaan terencana: peringatannya dibisukan."
+    ),
+    "Firing in Prometheus": "Aktif di Prometheus",
+    "Alerts of the rules that fire now, the oldest first, at most 100. A click on an alert opens its runbook, a "
+    "click on a device its dashboard.": (
+        "Peringatan aturan yang aktif, mulai dari yang terlama, paling banyak 100. Klik peringatan untuk "
+        "membuka runbook, "
+        "klik perangkat untuk membuka dasbornya."
+    ),
+    "No alert fires": "Tidak ada peringatan yang aktif",
+    "Open the runbook": "Buka runbook",
+    "Running outages": "Gangguan yang berlangsung",
+    "Devices that are down, the longest first, at most 100: past its threshold each is an incident.": (
+        "Perangkat yang terputus, mulai dari yang terlama, paling banyak 100: yang melewati batasnya adalah insiden."
+    ),
+    "Were people told": "Apakah orang diberi tahu",
+    "Direct alerts by result": "Peringatan langsung menurut hasil",
+    "Posts of alerts to Alertmanager a minute, by result.": "Kiriman peringatan ke Alertmanager per menit, "
+    "menurut hasil.",
+    "No alert was pushed": "Tidak ada peringatan yang dikirim",
+    "From the event to Alertmanager": "Dari kejadian ke Alertmanager",
+    "Time from receiving an event until Alertmanager acknowledged its alert.": (
+        "Waktu sejak kejadian diterima sampai Alertmanager menerima peringatannya."
+    ),
+    "Messages sent by the relay": "Pesan yang dikirim relai",
+    "Notifications a minute through the exporter's relay (SMS, WhatsApp, ...), by target and result.": (
+        "Pemberitahuan per menit lewat relai exporter (SMS, WhatsApp, ...), menurut tujuan dan hasil."
+    ),
+    "The relay has sent nothing": "Relai belum mengirim apa pun",
+    "Alerts over time": "Peringatan dari waktu ke waktu",
+    "Alerts that fire in Prometheus, by name.": "Peringatan yang aktif di Prometheus, menurut nama.",
+    "No alert fired in this range": "Tidak ada peringatan dalam rentang ini",
+    "Conversations affected over time": "Percakapan terdampak dari waktu ke waktu",
+    "Conversations on the channels of the devices that were down.": "Percakapan di kanal perangkat yang terputus.",
+    "Channels on their backup": "Kanal yang memakai cadangan",
+    "Channels whose traffic is switched to a backup channel now.": "Kanal yang sedang dialihkan ke kanal cadangan.",
+    "No channel is switched": "Tidak ada kanal yang dialihkan",
+    # Exporter health
+    "Exporter health": "Kesehatan exporter",
+    "Whether the exporter hears the platform, keeps what it hears, tells Alertmanager and answers quickly.": (
+        "Apakah exporter menerima kejadian, menyimpannya, memberi tahu Alertmanager, dan menjawab dengan cepat."
+    ),
+    "Exporters that Prometheus reaches, by version.": "Exporter yang terjangkau Prometheus, menurut versi.",
+    "No exporter answers": "Tidak ada exporter yang menjawab",
+    "Devices in the metrics.": "Perangkat dalam metrik.",
+    "Whether the last reload of the configuration succeeded; a bad file keeps the old one.": (
+        "Apakah konfigurasi terakhir berhasil dimuat; berkas yang salah membuat yang lama tetap dipakai."
+    ),
+    "When the configuration was last loaded.": "Kapan konfigurasi terakhir dimuat.",
+    "Rejected bodies that wait for a decision: see device-exporter quarantine.": (
+        "Kiriman tertolak yang menunggu keputusan: lihat device-exporter quarantine."
+    ),
+    "Failed tasks": "Tugas gagal",
+    "Failures of background tasks within the dashboard's range; each is logged, and the task goes on.": (
+        "Kegagalan tugas latar dalam rentang dasbor; semuanya dicatat, dan tugasnya terus berjalan."
+    ),
+    "Does it hear": "Apakah menerima",
+    "Events by outcome": "Kejadian menurut hasil",
+    "Webhook events by what became of them.": "Kejadian webhook menurut hasil pengolahannya.",
+    "Requests a minute that were not accepted, by outcome: each of them needs a reason.": (
+        "Permintaan per menit yang tidak diterima, menurut hasil: masing-masing perlu ada alasannya."
+    ),
+    "Nothing was refused": "Tidak ada yang ditolak",
+    "Time to answer": "Waktu menjawab",
+    "Time to answer a request, by listener: 99 of 100 are faster.": (
+        "Waktu menjawab permintaan, per listener: 99 dari 100 lebih cepat."
+    ),
+    "Nothing asked yet": "Belum ada permintaan",
+    "Answers by code": "Jawaban menurut kode",
+    "Requests by listener and status code.": "Permintaan menurut listener dan kode status.",
+    "Does it keep": "Apakah menyimpan",
+    "Journal commits": "Penulisan jurnal",
+    "Time of a commit of the journal; every acknowledged event waits for one.": (
+        "Lama satu penulisan jurnal; tiap kejadian baru dijawab setelah tertulis."
+    ),
+    "Nothing was written yet": "Belum ada yang ditulis",
+    "Events in a commit": "Kejadian sekali tulis",
+    "Mean number of events in one commit of the journal.": "Rata-rata jumlah kejadian dalam satu penulisan jurnal.",
+    "Waiting for the journal": "Antrean jurnal",
+    "Events that wait to be written.": "Kejadian yang menunggu ditulis.",
+    "Journal failures": "Kegagalan jurnal",
+    "Operations of the journal that failed. The platform is answered 503 and tries again.": (
+        "Operasi jurnal yang gagal. Platform dijawab 503 lalu mencoba lagi."
+    ),
+    "Does it tell": "Apakah memberi tahu",
+    "Posts of alerts, by Alertmanager and result.": "Kiriman peringatan, menurut Alertmanager dan hasil.",
+    "Is it quick enough": "Apakah cukup cepat",
+    "Time to render a scrape": "Waktu menyusun metrik",
+    "Time to write the metrics for one scrape.": "Waktu menyusun metrik untuk sekali pengambilan.",
+    "Delay of the event loop": "Keterlambatan event loop",
+    "How much later than asked the exporter's loop wakes up: 99 of 100 are faster.": (
+        "Seberapa terlambat event loop exporter bangun: 99 dari 100 lebih cepat."
+    ),
+    "Background tasks that failed": "Tugas latar yang gagal",
+    "Failures of background tasks; each is logged, and the task goes on.": (
+        "Kegagalan tugas latar; semuanya dicatat, dan tugasnya terus berjalan."
+    ),
+}
