@@ -85,10 +85,11 @@ class Post:
 
 
 class HttpSink:
-    """Answers every POST with `status` and keeps it. Paths tell the integrations apart."""
+    """Answers every POST with `status` and keeps it. Paths tell the integrations apart. Serves `pages` to GET."""
 
     def __init__(self) -> None:
         self.posts: list[Post] = []
+        self.pages: dict[str, str] = {}
         self.status = 200
         sink = self
 
@@ -98,11 +99,18 @@ class HttpSink:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 sink.posts.append(Post(time.time(), self.path, dict(self.headers), body))
-                self.send_response(sink.status)
-                self.send_header("Content-Type", "text/plain")
-                self.send_header("Content-Length", "2")
+                self.answer(sink.status, b"ok")
+
+            def do_GET(self) -> None:
+                page = sink.pages.get(self.path)
+                self.answer(503 if page is None else 200, (page or "").encode())
+
+            def answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "text/plain; version=0.0.4" if self.command == "GET" else "text/plain")
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(b"ok")
+                self.wfile.write(body)
 
             def handle(self) -> None:
                 with suppress(ConnectionError):  # a program that is killed leaves its connections open
@@ -116,7 +124,8 @@ class HttpSink:
             daemon_threads = True
 
         self._server = Server((LOOPBACK, 0), Handler)
-        self.url = f"http://{LOOPBACK}:{self._server.server_address[1]}"
+        self.address = f"{LOOPBACK}:{self._server.server_address[1]}"
+        self.url = f"http://{self.address}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self) -> HttpSink:
@@ -308,7 +317,8 @@ class Prometheus(Program):
             "rule_files": [str(path) for path in rules],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": alertmanagers}]}]},
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()
+                {"job_name": job, "static_configs": [{"targets": [target]}]}
+                for job, target in {**targets, "prometheus": f"{LOOPBACK}:{self.port}"}.items()
             ],
         }
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -326,6 +336,17 @@ class Prometheus(Program):
         answer = request(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
+
+    def evaluate(self, times: int = 2) -> None:
+        """Wait until every rule group has been evaluated so many times, on what is scraped from now on."""
+        for _ in range(times):
+            before = time.time()
+            wait_for(lambda since=before: self._last_evaluation() > since, "an evaluation of all rules")
+
+    def _last_evaluation(self) -> float:
+        groups = request(f"{self.url}/api/v1/rules")["data"]["groups"]
+        times = [group["lastEvaluation"].rstrip("Z").split(".")[0] for group in groups]
+        return min(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() for text in times)
 
 
 # The shipped configuration -----------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import (
+
+from tests.e2e.harness import (
     Alertmanager,
     Device,
     Sinks,
