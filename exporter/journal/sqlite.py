@@ -74,7 +74,12 @@ class SqliteJournal:
         self._connection: sqlite3.Connection | None = None
         self._devices: dict[str, tuple[int, Identity, int]] = {}  # device id: row, newest identity, its row
         self._next_seq = 0
-        self._open()
+        try:
+            path.touch(mode=0o600)  # names of devices and businesses; SQLite gives the files beside it the same mode
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            self._lock.close()
+            raise JournalUnavailable(f"{path}: {error}") from error
 
     def append(self, batch: Sequence[Append]) -> list[Appended]:
         """Append in one transaction (see `Journal`)."""
@@ -264,15 +269,21 @@ class SqliteJournal:
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection; on any failure of SQLite drop it, so that the next call starts from the file."""
+        """Give the connection; on any failure drop it, so that the next call starts from the file."""
         try:
             yield self._connection or self._open()
         except sqlite3.Error as error:
-            if self._connection is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.close()  # rolls back
-                self._connection = None
+            self._drop()
             raise JournalUnavailable(f"{self._path}: {error}") from error
+        except Exception:
+            self._drop()  # or the next append would be part of a transaction that nobody commits
+            raise
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()  # rolls back
+            self._connection = None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

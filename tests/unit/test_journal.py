@@ -149,6 +149,25 @@ def test_an_append_that_fails_half_way_leaves_nothing_of_its_batch(journal: Sqli
     assert journal.append([append(NOW + 2, UP, "new2")])[0].seq == 1
 
 
+def test_a_transaction_that_a_bug_ends_takes_no_later_append_with_it(journal: SqliteJournal, path: Path) -> None:
+    journal.append([append(NOW, UP)])
+
+    def buggy(_: object) -> None:
+        raise KeyError("a bug in a feature")
+
+    with pytest.raises(KeyError):
+        journal.transact(buggy)
+    journal.append([append(NOW + 1, DOWN)])
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM event").fetchone() == (2,)
+
+
+def test_the_files_are_for_their_owner_only(journal: SqliteJournal, path: Path) -> None:
+    journal.append([append(NOW, UP)])
+    files = [path, path.with_name("exporter.db-wal"), path.with_name("exporter.db-shm")]
+    assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o600"] * 3
+
+
 def test_quarantine_counts_the_same_body_and_keeps_a_bounded_number(journal: SqliteJournal, path: Path) -> None:
     for number in range(QUARANTINE_LIMIT + 5):
         journal.quarantine(NOW * 1000, "invalid_json", "bad", None, f"digest{number}")
