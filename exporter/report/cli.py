@@ -20,7 +20,6 @@ from exporter.report.wording import Wording
 
 if TYPE_CHECKING:
     import argparse
-    from typing import TextIO
 
     from exporter.config_schema import Config
     from exporter.report.document import Document
@@ -64,11 +63,7 @@ def run(args: argparse.Namespace) -> int:
     document = _compile(args.by, period, config, now)
     language: Language = args.language or config.alerts.language
     try:
-        if args.output is None:
-            _write(document, args.format, language, sys.stdout)
-        else:
-            with args.output.open("w", encoding="utf-8", newline="") as file:
-                _write(document, args.format, language, file)
+        _write(_rendered(document, args.format, language, to_file=args.output is not None), args.output)
     except OSError as error:
         raise ExporterError(f"report: {error}") from error
     return 0
@@ -101,16 +96,27 @@ def _compile(by: str, period: Period, config: Config, now: float) -> Document:
         )
 
 
-def _write(document: Document, form: str, language: Language, out: TextIO) -> None:
+def _rendered(document: Document, form: str, language: Language, *, to_file: bool) -> str:
     if form == "json":
-        out.write(as_json(document))
-    elif form == "csv":
-        out.write(as_csv(document))
-    elif form == "html":
+        return as_json(document)
+    if form == "csv":
+        return as_csv(document)
+    if form == "html":
         from exporter.report.page import as_html  # noqa: PLC0415 - only this form needs templates
 
-        out.write(as_html(document, language))
-    else:
-        from rich.console import Console  # noqa: PLC0415 - only this form needs it
+        return as_html(document, language)
+    from rich.console import Console  # noqa: PLC0415 - only this form needs it
 
-        print_table(document, Console(file=out, width=None if out.isatty() else WIDE), Wording(language))
+    terminal = not to_file and sys.stdout.isatty()
+    console = Console(force_terminal=terminal, width=None if terminal else WIDE)
+    with console.capture() as capture:
+        print_table(document, console, Wording(language))
+    return capture.get()
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with output.open("w", encoding="utf-8", newline="") as file:  # the forms choose their line ends
+        file.write(text)

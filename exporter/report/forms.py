@@ -71,12 +71,12 @@ def print_table(document: Document, console: Console, wording: Wording) -> None:
     console.print(Text(f"{wording.text('period')}: {wording.window(document.period)}"))
     if document.rows:
         table = Table(show_footer=True, header_style="bold", footer_style="bold")
-        total = cells(document.total, wording)
+        columns = Columns(document, wording)
         table.add_column(wording.text(document.by), footer=wording.text("total"), overflow="fold", min_width=12)
-        for name, footer in zip(COLUMNS, total, strict=True):
+        for name, footer in zip(columns.names, columns.cells(document.total), strict=True):
             table.add_column(wording.text(name), footer=footer, justify="right", overflow="fold")
         for row in document.worst_first():
-            table.add_row(Text(_printable(_label(row))), *cells(row, wording))
+            table.add_row(Text(_printable(_label(row))), *columns.cells(row))
         console.print(table)
     else:
         console.print(wording.text("empty"))
@@ -84,24 +84,31 @@ def print_table(document: Document, console: Console, wording: Wording) -> None:
         console.print(Text(f"• {wording.text(name)}", style="dim"))
 
 
-COLUMNS = ("availability", "objective", "downtime", "outages", "longest", "mttr", "mtbf", "blind", "planned", "budget")
-"""The columns of rows for people, after their name: names of texts."""
+class Columns:
+    """What rows show people after their name. Planned maintenance has a column only where there was some."""
 
+    def __init__(self, document: Document, wording: Wording) -> None:
+        self._wording = wording
+        names = ("availability", "objective", "downtime", "outages", "longest", "mttr", "mtbf", "blind")
+        self.names = (*names, *(("planned",) if document.total.planned_seconds else ()), "budget")
+        """Names of texts."""
 
-def cells(row: Row, wording: Wording) -> tuple[str, ...]:
-    """Return what stands in COLUMNS."""
-    return (
-        wording.ratio(row.availability_ratio),
-        wording.ratio(row.objective_ratio, 2),
-        wording.duration(row.downtime_seconds),
-        wording.number(row.outages),
-        wording.duration(row.longest_seconds),
-        wording.duration(row.mttr_seconds),
-        wording.duration(row.mtbf_seconds),
-        wording.duration(row.blind_seconds),
-        wording.duration(row.planned_seconds),
-        wording.ratio(row.budget_left_ratio, 0),
-    )
+    def cells(self, row: Row) -> list[str]:
+        """Return a row's values in the order of the names."""
+        wording = self._wording
+        values = {
+            "availability": wording.ratio(row.availability_ratio),
+            "objective": wording.ratio(row.objective_ratio, 2),
+            "downtime": wording.duration(row.downtime_seconds),
+            "outages": wording.number(row.outages),
+            "longest": wording.duration(row.longest_seconds),
+            "mttr": wording.duration(row.mttr_seconds),
+            "mtbf": wording.duration(row.mtbf_seconds),
+            "blind": wording.duration(row.blind_seconds),
+            "planned": wording.duration(row.planned_seconds),
+            "budget": wording.near(row.budget_left_ratio, 0.0),
+        }
+        return [values[name] for name in self.names]
 
 
 def _label(row: Row) -> str:

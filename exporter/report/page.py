@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from exporter.report.forms import COLUMNS, cells
+from exporter.report.forms import Columns
 from exporter.report.plots import budgets, daily, strip
 from exporter.report.texts import METHOD
 from exporter.report.wording import Wording
@@ -23,6 +23,7 @@ MOST_BARS = 12
 def as_html(document: Document, language: Language) -> str:
     """Return the page."""
     wording, total = Wording(language), document.total
+    columns = Columns(document, wording)
     rows = document.worst_first()
     environment = Environment(
         loader=PackageLoader("exporter.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -34,18 +35,18 @@ def as_html(document: Document, language: Language) -> str:
         window=wording.window(document.period),
         generated=wording.time(document.generated_at, document.period),
         by=wording.text(document.by),
-        columns=COLUMNS,
+        columns=columns.names,
         method=METHOD,
         figures=_figures(document, wording),
         by_day=daily(document.days, total.objective_ratio, document.period, wording),
         by_budget=budgets(spent, wording) if any(row.budget_left_ratio is not None for row in spent) else None,
-        total=cells(total, wording),
+        total=columns.cells(total),
         rows=[
             {
                 "name": row.name,
                 "key": row.key,
                 "owner": _owner(document.by, row.engine, row.business_name),
-                "cells": cells(row, wording),
+                "cells": columns.cells(row),
                 "days": strip(document.days_by_key[row.key], row.objective_ratio, document.period, wording),
                 "missed": _missed(row.availability_ratio, row.objective_ratio),
             }

@@ -53,28 +53,21 @@ def daily(days: Sequence[Day], objective: float | None, period: Period, wording:
     """Return columns of each day's unavailability, from zero, with a line at what the objective allows."""
     lost = [day.downtime_seconds / day.observed_seconds if day.observed_seconds else 0.0 for day in days]
     allowed = None if objective is None else 1 - objective
-    top = _ceiling(max([*lost, allowed or 0.0]) * 1.05)
+    top = _ceiling(max([*lost, allowed or 0.0]))
     width, height = WIDTH - LEFT - 8, HEIGHT - BOTTOM - TOP
     step = width / max(1, len(days))
     parts = [_grid(top, wording)]
     for number, (day, share) in enumerate(zip(days, lost, strict=True)):
         title = f"{wording.date(day.start, period)}: {wording.share(share)}, {wording.duration(day.downtime_seconds)}"
         tall = height * share / top
-        parts.append(
-            Markup(
-                '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" class="{}"><title>{}</title></rect>'
-            ).format(
-                LEFT + number * step + step * 0.1, TOP + height - tall, step * 0.8, tall, grade(day, objective), title
-            )
-        )
+        box = (LEFT + number * step + step * 0.1, TOP + height - tall, step * 0.8, tall)
+        parts.append(_bar(box, grade(day, objective), title))
         if number % max(1, -(-len(days) // 10)) == 0:
-            label = f"{period.local(day.start).day}/{period.local(day.start).month}"
-            parts.append(_text(LEFT + (number + 0.5) * step, HEIGHT - 8, label, "middle"))
+            when = period.local(day.start)
+            parts.append(_text(LEFT + (number + 0.5) * step, HEIGHT - 8, f"{when.day}/{when.month}", "middle"))
     if allowed is not None:
         at = TOP + height * (1 - allowed / top)
-        parts.append(
-            Markup('<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}" class="limit"/>').format(LEFT, WIDTH - 8, at, at)
-        )
+        parts.append(_line(LEFT, at, WIDTH - 8, at, "limit"))
         parts.append(_text(WIDTH - 10, at - 4, wording.text("allowed", value=wording.share(allowed)), "end"))
     return _svg(HEIGHT, wording.text("by_day"), parts)
 
@@ -87,43 +80,47 @@ def budgets(rows: Sequence[Row], wording: Wording) -> Markup:
     width, height = WIDTH - left - 60, line * len(known) + 24
     parts = []
     for number, (row, spent) in enumerate(known):
-        y = number * line + 4
+        y, long = number * line + 4, max(1.0, width * min(spent, most) / most)
         kind = "within" if spent <= 1 else "below" if spent <= FAR else "far"
-        title = f"{row.name}: {wording.ratio(spent, 0)}"
+        value = wording.near(spent, 1.0)
         parts.append(_text(left - 8, y + 12, _short(row.name), "end"))
-        parts.append(
-            Markup('<rect x="{}" y="{}" width="{:.1f}" height="15" class="{}"><title>{}</title></rect>').format(
-                left, y, max(1.0, width * min(spent, most) / most), kind, title
-            )
-        )
-        end = left + width * min(spent, most) / most
-        parts.append(_text(end + 5, y + 12, wording.ratio(spent, 0) + (" →" if spent > most else ""), "start"))
+        parts.append(_bar((left, y, long, 15), kind, f"{row.name}: {value}"))
+        parts.append(_text(left + long + 5, y + 12, value + (" →" if spent > most else ""), "start"))
     at = left + width / most
-    parts.append(Markup('<line x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}" class="limit"/>').format(at, height - 18))
+    parts.insert(0, _line(at, 0, at, height - 18, "limit"))
     parts.append(_text(at, height - 5, wording.ratio(1.0, 0), "middle"))
     return _svg(height, wording.text("by_budget"), parts)
 
 
 def _grid(top: float, wording: Wording) -> Markup:
     """Return horizontal lines with their values."""
+    digits = next(digits for digits in range(12) if round(top * 25, digits) == round(top * 25, 12))
     lines = []
     for quarter in range(5):
         y = TOP + (HEIGHT - BOTTOM - TOP) * (1 - quarter / 4)
-        lines.append(
-            Markup('<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}" class="grid"/>').format(LEFT, WIDTH - 8, y, y)
-        )
-        lines.append(_text(LEFT - 6, y + 4, wording.share(top * quarter / 4), "end"))
+        lines.append(_line(LEFT, y, WIDTH - 8, y, "grid"))
+        lines.append(_text(LEFT - 6, y + 4, wording.number(top * 25 * quarter, digits) + "%", "end"))
     return Markup("").join(lines)
 
 
 def _ceiling(value: float) -> float:
-    """Return the next of 1, 2, 4, 8 times a power of ten, whose quarters read well."""
+    """Return the next of 1, 2, 4, 6, 8 times a power of ten, whose quarters read well."""
     size = 1e-6
     while True:
-        for factor in (1, 2, 4, 8):
+        for factor in (1, 2, 4, 6, 8):
             if value <= size * factor:
                 return size * factor
         size *= 10
+
+
+def _bar(box: tuple[float, float, float, float], kind: str, title: str) -> Markup:
+    """Return a rectangle of (x, y, width, height)."""
+    template = Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" class="{}"><title>{}</title></rect>')
+    return template.format(*box, kind, title)
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
+    return Markup('<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" class="{}"/>').format(x1, y1, x2, y2, kind)
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> Markup:

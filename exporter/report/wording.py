@@ -36,6 +36,12 @@ class Wording:
             percent = min(percent, 100 - 10**-digits)
         return self.number(percent, digits) + "%"
 
+    def near(self, ratio: float | None, limit: float) -> str:
+        """Return a ratio in whole percent, with a decimal where that would hide on which side of the limit it is."""
+        if ratio is None:
+            return self.text("none")
+        return self.number(ratio * 100, 1 if 0 < abs(ratio - limit) < 0.01 else 0) + "%"
+
     def share(self, ratio: float) -> str:
         """Return a small ratio in percent with as many digits as it needs to be told apart from nothing."""
         digits = 0 if ratio == 0 or ratio >= 0.1 else min(4, 1 - math.floor(math.log10(ratio * 100)))

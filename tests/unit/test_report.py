@@ -1,0 +1,398 @@
+"""The report: its period, its days, and every form of it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from exporter.errors import ConfigError
+from exporter.identity import Identity
+from exporter.journal.records import Append, Record
+from exporter.journal.sqlite import SqliteJournal
+from exporter.report import cli
+from exporter.report.document import Day, Document, compile_report
+from exporter.report.forms import as_csv, as_json, print_table
+from exporter.report.history import History
+from exporter.report.page import MOST_ROWS, as_html
+from exporter.report.plots import grade
+from exporter.report.texts import METHOD, METHOD_IN_SHORT, TEXTS
+from exporter.report.windows import Period, between, month, parse_time, timezone, window
+from exporter.report.wording import Wording
+from exporter.timeline import Kind, Outage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+DAY = 86_400
+OCTOBER = int(datetime.fromisoformat("2025-10-01T00:00+07:00").timestamp())
+NOVEMBER = OCTOBER + 31 * DAY
+PERIOD = Period(OCTOBER, NOVEMBER, "Asia/Jakarta")
+
+
+def history(device: str, *outages: tuple[int, int | None], engine: str = "wa", name: str = "Kasir") -> History:
+    identity = Identity(device, name, engine, "c1", "WhatsApp", "b1", "Toko Makmur", "u1", "Pemilik Toko")
+    return History(identity, [Outage(*outage) for outage in outages], [(OCTOBER, None)])
+
+
+class FakeSource:
+    def __init__(self, *histories: History, blind: Sequence[tuple[float, float]] = ()) -> None:
+        self._histories, self._blind = histories, blind
+
+    def device_count(self) -> int:
+        return len(self._histories)
+
+    def histories(self) -> Iterator[History]:
+        return iter(self._histories)
+
+    def blind_intervals(self) -> Sequence[tuple[float, float]]:
+        return self._blind
+
+
+def report(
+    *histories: History, by: str = "device", period: Period = PERIOD, blind: Sequence[tuple[float, float]] = ()
+) -> Document:
+    source = FakeSource(*histories, blind=blind)
+    return compile_report(source, period, by, now=NOVEMBER, objective=lambda _: 0.99)
+
+
+# Periods ------------------------------------------------------------------------------------------------------
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+NOW = at("2025-11-24T12:00+07:00")
+JAKARTA = "Asia/Jakarta"
+PERIODS: dict[str, tuple[Period, str, str]] = {
+    "a month begins and ends at local midnight": (
+        month("2025-10", NOW, JAKARTA),
+        "2025-10-01T00:00+07:00",
+        "2025-11-01T00:00+07:00",
+    ),
+    "December ends in the next year": (
+        month("2024-12", NOW, JAKARTA),
+        "2024-12-01T00:00+07:00",
+        "2025-01-01T00:00+07:00",
+    ),
+    "the running month ends now": (month("2025-11", NOW, JAKARTA), "2025-11-01T00:00+07:00", "2025-11-24T12:00+07:00"),
+    "a month with a change of the clock has its true length": (
+        month("2025-03", NOW, "Europe/Amsterdam"),
+        "2025-03-01T00:00+01:00",
+        "2025-04-01T00:00+02:00",
+    ),
+    "a window ends now": (window(2 * DAY, NOW, JAKARTA), "2025-11-22T12:00+07:00", "2025-11-24T12:00+07:00"),
+    "dates are local midnights": (
+        between("2025-10-05", "2025-10-07", NOW, JAKARTA),
+        "2025-10-05T00:00+07:00",
+        "2025-10-07T00:00+07:00",
+    ),
+    "without an end it is now": (
+        between("2025-10-05T08:00Z", None, NOW, JAKARTA),
+        "2025-10-05T15:00+07:00",
+        "2025-11-24T12:00+07:00",
+    ),
+    "an end in the future is now": (
+        between("2025-10-05", "2026-10-05", NOW, JAKARTA),
+        "2025-10-05T00:00+07:00",
+        "2025-11-24T12:00+07:00",
+    ),
+}
+
+
+@pytest.mark.parametrize(("period", "start", "end"), PERIODS.values(), ids=PERIODS.keys())
+def test_periods(period: Period, start: str, end: str) -> None:
+    assert (period.start, period.end) == (at(start), at(end))
+
+
+@pytest.mark.parametrize("text", ["2025-13", "2025-00", "2025", "25-10", "Oktober", "\u0662\u0660\u0662\u0665-10"])
+def test_what_is_no_month_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a month such as"):
+        month(text, NOW, JAKARTA)
+
+
+def test_a_period_in_the_future_is_refused() -> None:
+    with pytest.raises(ValueError, match="lies in the future"):
+        month("2025-12", NOW, JAKARTA)
+
+
+def test_a_period_that_ends_before_it_starts_is_refused() -> None:
+    with pytest.raises(ValueError, match="must end after"):
+        between("2025-10-07", "2025-10-05", NOW, JAKARTA)
+
+
+def test_an_unknown_time_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="such as Asia/Jakarta"):
+        timezone("Asia/Atlantis")
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2025-10-32", "12"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a time such as"):
+        parse_time(text)
+
+
+def test_days_are_local_and_the_first_and_last_may_be_parts() -> None:
+    period = Period(at("2025-10-30T18:00+07:00"), at("2025-11-02T06:00+07:00"), JAKARTA)
+    hours = [(b - a) / 3_600 for a, b in zip(period.days(), period.days()[1:], strict=False)]
+    assert hours == [6, 24, 24, 6]
+
+
+def test_a_day_on_which_the_clock_changes_is_shorter() -> None:
+    period = Period(at("2025-03-29T00:00+01:00"), at("2025-04-01T00:00+02:00"), "Europe/Amsterdam")
+    hours = [(b - a) / 3_600 for a, b in zip(period.days(), period.days()[1:], strict=False)]
+    assert hours == [24, 23, 24]
+
+
+# Content ------------------------------------------------------------------------------------------------------
+
+
+def test_days_add_up_to_the_total() -> None:
+    document = report(
+        history("d1", (OCTOBER + DAY - 600, OCTOBER + DAY + 300), (OCTOBER + 5 * DAY, OCTOBER + 8 * DAY)),
+        history("d2", (OCTOBER + 40, OCTOBER + 50)),
+        blind=[(OCTOBER + 6 * DAY, OCTOBER + 6 * DAY + 3_600)],
+    )
+    assert sum(day.downtime_seconds for day in document.days) == document.total.downtime_seconds
+    assert sum(day.observed_seconds for day in document.days) == document.total.observed_seconds
+    assert [day.downtime_seconds for day in document.days_by_key["d1"][:2]] == [600, 300]
+    assert sum(row.downtime_seconds for row in document.rows) == document.total.downtime_seconds
+
+
+def test_the_worst_row_stands_first_and_rows_without_an_answer_last() -> None:
+    document = report(history("d1", (OCTOBER, OCTOBER + 60)), history("d2"), history("d3", (OCTOBER, OCTOBER + 600)))
+    rows = [*document.rows, msgspec.structs.replace(document.rows[0], key="d0", availability_ratio=None)]
+    ordered = msgspec.structs.replace(document, rows=rows).worst_first()
+    assert [row.key for row in ordered] == ["d3", "d1", "d2", "d0"]
+
+
+def test_only_blind_intervals_of_the_window_are_listed() -> None:
+    document = report(
+        history("d1"), blind=[(OCTOBER - 9, OCTOBER), (OCTOBER - 1, OCTOBER + 1), (NOVEMBER, NOVEMBER + 1)]
+    )
+    assert document.blind == [(OCTOBER - 1, OCTOBER + 1)]
+
+
+# Wording ------------------------------------------------------------------------------------------------------
+
+WORDS: dict[str, tuple[str, str]] = {
+    "thousands and decimals": (Wording("en").number(1_234_567.5, 1), "1,234,567.5"),
+    "thousands and decimals in Indonesian": (Wording("id").number(1_234_567.5, 1), "1.234.567,5"),
+    "two units of a duration": (Wording("en").duration(2 * DAY + 3 * 3_600 + 59), "2d 3h"),
+    "two units of a duration in Indonesian": (Wording("id").duration(3_900), "1 jam 5 mnt"),
+    "a second unit of nothing is left out": (Wording("en").duration(DAY + 59), "1d"),
+    "nothing is no seconds": (Wording("en").duration(0), "0s"),
+    "a debt": (Wording("en").duration(-90), "-1m 30s"),
+    "what is unknown": (Wording("en").duration(None), "\N{EN DASH}"),
+    "nearly all is not all": (Wording("en").ratio(0.9999999), "99.999%"),
+    "all is all": (Wording("en").ratio(1.0), "100.000%"),
+    "just over a limit": (Wording("en").near(1.004, 1.0), "100.4%"),
+    "far from a limit": (Wording("en").near(0.754, 1.0), "75%"),
+    "a small share": (Wording("en").share(0.00042), "0.042%"),
+    "a time in Indonesian": (Wording("id").time(OCTOBER, PERIOD), "1 Oktober 2025 00.00 WIB"),
+    "a time in English": (Wording("en").time(OCTOBER, PERIOD), "1 October 2025 00:00 WIB"),
+}
+
+
+@pytest.mark.parametrize(("found", "expected"), WORDS.values(), ids=WORDS.keys())
+def test_wording(found: str, expected: str) -> None:
+    assert found == expected
+
+
+def test_both_languages_say_the_same_things() -> None:
+    assert TEXTS["id"].keys() == TEXTS["en"].keys()
+    for name, text in TEXTS["en"].items():
+        assert re.findall(r"\{\w+\}", text) == re.findall(r"\{\w+\}", TEXTS["id"][name])
+    assert all(TEXTS["id"][name] != TEXTS["en"][name] for name in METHOD)
+
+
+GRADES: dict[str, tuple[float, float, str]] = {
+    "not observed": (0, 0, "unknown"),
+    "never down": (1_000, 0, "full"),
+    "just what is allowed": (1_000, 10, "within"),
+    "more than is allowed": (1_000, 11, "below"),
+    "four times what is allowed": (1_000, 40, "below"),
+    "more than four times": (1_000, 41, "far"),
+}
+
+
+@pytest.mark.parametrize(("observed", "down", "expected"), GRADES.values(), ids=GRADES.keys())
+def test_days_are_graded_by_the_objective(observed: float, down: float, expected: str) -> None:
+    assert grade(Day(0, DAY, observed, down), round(0.99, 12)) == expected
+
+
+# Forms --------------------------------------------------------------------------------------------------------
+
+HOSTILE = '<script>alert(1)</script> [bold]"&'
+
+
+def test_csv_has_a_line_a_row_with_the_apis_names_and_the_method() -> None:
+    lines = list(csv.DictReader(io.StringIO(as_csv(report(history("d1", (OCTOBER, OCTOBER + 60)), history("d2"))))))
+    assert [line["key"] for line in lines] == ["d1", "d2"]
+    assert float(lines[0]["downtime_seconds"]) == 60
+    assert lines[1]["mttr_seconds"] == ""
+    assert lines[0]["start"] == "2025-10-01T00:00:00+07:00"
+    assert {line["method"] for line in lines} == {METHOD_IN_SHORT}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+62 811", "-Kasir", "@SUM(A1)", " =1+1", "\t=1", "\r=1"])
+def test_csv_never_holds_a_formula(name: str) -> None:
+    (line,) = csv.DictReader(io.StringIO(as_csv(report(history("d1", name=name))), newline=""))
+    assert line["name"] == f"'{name}"
+
+
+def test_csv_leaves_negative_numbers_alone() -> None:
+    (line,) = csv.DictReader(io.StringIO(as_csv(report(history("d1", (OCTOBER, OCTOBER + 20 * DAY))))))
+    assert float(line["budget_left_seconds"]) < 0
+
+
+def test_json_has_the_apis_shape_and_more() -> None:
+    content = json.loads(as_json(report(history("d1", (OCTOBER, OCTOBER + 60)), blind=[(OCTOBER + 90, OCTOBER + 100)])))
+    assert (content["start"], content["end"], content["by"]) == (OCTOBER, NOVEMBER, "device")
+    (row,) = content["rows"]
+    assert row["downtime_seconds"] == content["total"]["downtime_seconds"] == 60
+    assert content["blind"] == [[OCTOBER + 90, OCTOBER + 100]]
+    assert len(content["days"]) == 31
+    assert content["method"] == [TEXTS["en"][name] for name in METHOD]
+
+
+def table(document: Document, language: str) -> str:
+    console = Console(file=io.StringIO(), width=500)
+    with console.capture() as capture:
+        print_table(document, console, Wording(language))  # type: ignore[arg-type]
+    return capture.get()
+
+
+def test_the_table_prints_names_as_they_are_and_no_control_characters() -> None:
+    text = table(report(history("d1", name=f"{HOSTILE}\x1b[31m")), "en")
+    assert HOSTILE in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_the_method_stands_under_every_table_and_on_every_page(language: str) -> None:
+    document = report(history("d1", (OCTOBER, OCTOBER + 60)))
+    page = as_html(document, language)  # type: ignore[arg-type]
+    for name in METHOD:
+        assert TEXTS[language][name] in table(document, language)  # type: ignore[index]
+        assert TEXTS[language][name] in page  # type: ignore[index]
+
+
+def test_planned_time_has_a_column_only_where_there_was_some() -> None:
+    source = FakeSource(history("d1"))
+    planned = compile_report(source, PERIOD, "device", now=NOVEMBER, planned=lambda _: [(OCTOBER, OCTOBER + 60)])
+    assert "Planned" in table(planned, "en").splitlines()[3]
+    assert "Planned" not in table(report(history("d1")), "en").splitlines()[3]
+
+
+def svgs(page: str) -> list[ET.Element]:
+    return [ET.fromstring(text) for text in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+
+
+def test_the_page_is_self_contained() -> None:
+    page = as_html(report(history("d1", (OCTOBER, OCTOBER + 60))), "id")
+    assert not re.findall(r"(?:src|href)\s*=|url\(|@import", page)
+    assert "<script" not in page
+    assert '<html lang="id">' in page
+
+
+def test_the_page_escapes_names_everywhere() -> None:
+    page = as_html(report(history('d"<1', (OCTOBER, OCTOBER + 60), name=HOSTILE)), "en")
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 2
+
+
+def test_plots_are_well_formed_and_have_a_bar_a_day() -> None:
+    document = report(history("d1", (OCTOBER, OCTOBER + 60)), history("d2"))
+    daily, budget, *strips = svgs(as_html(document, "en"))
+    assert len(daily.findall("rect")) == 31
+    assert len(budget.findall("rect")) == 2
+    assert [len(strip.findall("rect")) for strip in strips] == [31, 31]
+
+
+def test_a_page_without_rows_says_so() -> None:
+    assert TEXTS["id"]["empty"] in as_html(report(), "id")
+
+
+def test_a_page_has_at_most_so_many_rows_and_says_how_many_more_there_are() -> None:
+    document = report(
+        *(history(f"d{number}") for number in range(MOST_ROWS + 3)), period=Period(OCTOBER, OCTOBER + DAY, JAKARTA)
+    )
+    page = as_html(document, "en")
+    assert page.count("<tr><td>") == MOST_ROWS + 1  # and the total
+    assert "3 more rows" in page
+
+
+# The command --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> str:
+    path = tmp_path / "exporter.db"
+    writer = SqliteJournal(path)
+    identity = history("device_7f3a").identity
+    for timestamp, kind in [
+        (OCTOBER, Kind.CONNECTED),
+        (OCTOBER + 50, Kind.DISCONNECTED),
+        (OCTOBER + 110, Kind.CONNECTED),
+    ]:
+        writer.append([Append(Record(identity, timestamp, kind, timestamp * 1000, 0), late=False)])
+    writer.close()
+    return f"sqlite:///{path}"
+
+
+def command(journal: str, *options: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    cli.add_parser(parser.add_subparsers())
+    return parser.parse_args(["report", "--storage.url", journal, *options])
+
+
+@pytest.mark.parametrize("form", cli.FORMATS)
+def test_every_form_is_written_to_a_file(journal: str, form: str, tmp_path: Path) -> None:
+    output = tmp_path / "report"
+    options = ["--month", "2025-10", "--by", "device", "--format", form, "--output", str(output)]
+    assert cli.run(command(journal, *options)) == 0
+    assert "device_7f3a" in output.read_text()
+
+
+def test_the_report_counts_what_the_journal_holds(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(command(journal, "--month", "2025-10", "--format", "json")) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["key"], row["downtime_seconds"], row["observed_seconds"], row["outages"]) == ("wa", 60, 31 * DAY, 1)
+    assert row["objective_ratio"] == pytest.approx(0.995)
+
+
+def test_a_table_in_indonesian_is_the_default(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(command(journal, "--month", "2025-10")) == 0
+    assert TEXTS["id"]["title"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(["--window", "1d", "--month", "2025-10"], "exclude each other", id="two periods"),
+        pytest.param(["--end", "2025-10-01"], "--end needs --start", id="an end without a start"),
+        pytest.param(["--window", "1 fortnight"], "expected a duration", id="no duration"),
+        pytest.param(["--timezone", "Asia/Atlantis"], "unknown time zone", id="no time zone"),
+    ],
+)
+def test_wrong_options_are_refused(journal: str, options: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        cli.run(command(journal, *options))
+
+
+def test_the_default_is_the_last_30_days() -> None:
+    now = datetime(2025, 11, 24, tzinfo=UTC).timestamp()
+    period = cli.period_of(command("sqlite:///x.db"), now, JAKARTA)
+    assert (period.start, period.end) == (now - 30 * DAY, now)
