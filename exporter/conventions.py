@@ -5,6 +5,7 @@ from typing import Final
 # Labels ------------------------------------------------------------------------------------------------------
 DEVICE_LABELS: Final = ("device_id", "engine", "channel_id", "business_id")
 INFO_LABELS: Final = (*DEVICE_LABELS, "device_name", "channel_name", "business_name", "user_id", "user_name")
+CHANNEL_LABELS: Final = ("channel_id", "engine", "business_id")
 GROUP_LABELS: Final = ("engine", "business_id")
 
 # Metrics of devices, (name, type, help) ----------------------------------------------------------------------

@@ -21,18 +21,26 @@ from exporter import __version__
 from exporter.alerting.direct import DirectAlerts
 from exporter.clock import Clock
 from exporter.config import Config, Secret, ensure_webhook_secret
-from exporter.conventions import DEVICE_ALERT_DELIVERED, HELP
+from exporter.conventions import (
+    CHANNEL_ACTIVE_CONVERSATIONS,
+    CHANNEL_LABELS,
+    DEVICE_AFFECTED_CONVERSATIONS,
+    DEVICE_ALERT_DELIVERED,
+    HELP,
+)
 from exporter.engine import Engine
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, JournalUnavailable
 from exporter.exposition import Exposition
 from exporter.housekeeping import Housekeeping
+from exporter.impact.hashing import ConversationHasher, ensure_key
+from exporter.impact.service import ImpactService
 from exporter.journal.reader import open_reader
 from exporter.journal.sqlite import SqliteJournal, storage_path
 from exporter.logs import RateLimited, fields, log_loop_errors
-from exporter.notify.deliveries import MemoryDeliveries
-from exporter.notify.http import routes as notify_routes
+from exporter.notify.http import operations as notify_operations
 from exporter.notify.relay import Relay
-from exporter.notify.sending import ThreadedSender
+from exporter.notify.sending import ThreadedSender, load_apprise
+from exporter.notify.store import JournalDeliveries
 from exporter.policy_metrics import PolicyCollector
 from exporter.report.availability import Row, availability
 from exporter.selfmetrics import SelfMetrics
@@ -52,6 +60,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DRAIN = 5.0  # seconds for requests under way at a stop
+IMPACT_INTERVAL = 5.0  # seconds; what a SIGKILL may lose of the impact counts
 
 
 class Exporter:
@@ -76,15 +85,18 @@ class Exporter:
         self.secret, self.secret_path = ensure_webhook_secret(self.config, self._database.parent)
         self._webhook = self._webhook_settings()
         self._observe()
+        self._deliveries = JournalDeliveries(self.engine.transact)
         self.relay = Relay(
             self.config.notify,
             self.config.alerts,
             sender=ThreadedSender(),
-            deliveries=MemoryDeliveries(),
+            deliveries=self._deliveries,
             registry=self.registry,
             clock=self._clock,
         )
-        self.alerts = DirectAlerts(self.engine, lambda: self.config, self.metrics)
+        key = ensure_key(self._database.parent)
+        self.impact = ImpactService(self.engine, self.config.impact, ConversationHasher(key))
+        self.alerts = DirectAlerts(self.engine, lambda: self.config, self.metrics, impact=self.impact.facts_of)
         self._exposition = Exposition(self.engine.fleet, self.registry)
         self._housekeeping = Housekeeping(self.engine, self.metrics, lambda: self.config)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
@@ -106,10 +118,15 @@ class Exporter:
         await self._listening.start()
         await self.engine.start()
         await self.engine.heartbeat()
+        await self.impact.start()
+        await self._deliveries.load(self._clock() - self.config.notify.repeat_window)
+        if self.config.notify.targets:
+            await asyncio.to_thread(load_apprise)  # its first use costs a third of a second
         await self._exposition.render(self._clock(), openmetrics=False, gzip=True)  # the first scrape builds every line
         _settle_memory()
         self._housekeeping.start()
         self._housekeeping.keep("alerts", self.alerts.run)
+        self._housekeeping.every("impact", IMPACT_INTERVAL, self.impact.save)
         self._housekeeping.every("log_summaries", 60.0, self._flush_warnings)
         log.info("ready", extra=fields(version=__version__, devices=len(self.engine.fleet.devices)))
 
@@ -123,10 +140,17 @@ class Exporter:
         await self._housekeeping.stop()
         await self.relay.close(DRAIN)
         if self.engine.ready:
-            await self.engine.heartbeat()
+            await self._last_words()
         await self.engine.stop()
         self._warn.flush(everything=True)
         log.info("stopped")
+
+    async def _last_words(self) -> None:
+        try:
+            await self.impact.save()
+            await self.engine.heartbeat()
+        except JournalUnavailable as error:
+            log.warning("the journal is unavailable at the stop", extra=fields(error=str(error)))
 
     async def reload(self) -> None:
         """Read the configuration anew; a bad one raises ConfigError and changes nothing."""
@@ -169,8 +193,14 @@ class Exporter:
         instruments = WebInstruments(self.metrics)
         web_config = self._web_config
         exposition = self._exposition
+        exposition.add_device_gauge(
+            DEVICE_AFFECTED_CONVERSATIONS, HELP[DEVICE_AFFECTED_CONVERSATIONS], self.impact.affected
+        )
+        exposition.add_gauge(
+            CHANNEL_ACTIVE_CONVERSATIONS, HELP[CHANNEL_ACTIVE_CONVERSATIONS], CHANNEL_LABELS, self.impact.active
+        )
         exposition.add_device_gauge(DEVICE_ALERT_DELIVERED, HELP[DEVICE_ALERT_DELIVERED], self.alerts.delivered)
-        public = public_app(self.engine, lambda: self._webhook, instruments, self._warn)
+        public = public_app(self.engine, lambda: self._webhook, instruments, self._warn, on_message=self.impact.message)
         admin = admin_app(
             self.engine,
             exposition,
@@ -179,7 +209,7 @@ class Exporter:
             account=self.account,
             external_url=self.config.web.external_url,
             web_config=web_config,
-            routes=notify_routes(self.relay),
+            operations=notify_operations(self.relay),
         )
         webhook_address = parse_address(self.config.webhook.listen_address)
         admin_address = parse_address(self.config.web.listen_address)

@@ -30,11 +30,18 @@ LOOK_BACK: Final = 5400.0
 class DirectAlerts:
     """Runs while `run` runs. `config` is asked anew each time, so that a reload takes effect."""
 
-    def __init__(self, engine: Engine, config: Callable[[], Config], metrics: SelfMetrics) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        config: Callable[[], Config],
+        metrics: SelfMetrics,
+        *,
+        impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
+    ) -> None:
         self._engine = engine
         self._config = config
         self._metrics = metrics
-        self.board = Board(engine.fleet, lambda: config().policies)
+        self.board = Board(engine.fleet, lambda: config().policies, impact=impact)
         self._outboxes: list[Outbox] = []
         self._wake = asyncio.Event()
         self._started = False

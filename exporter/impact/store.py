@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 OPERATION: Final = "impact"
-MIGRATION: Final = """
-    CREATE TABLE conversation (
-        channel_id TEXT NOT NULL, conversation INTEGER NOT NULL, engine TEXT NOT NULL, business_id TEXT NOT NULL,
-        previous INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, need_human INTEGER NOT NULL,
-        PRIMARY KEY (channel_id, conversation)) WITHOUT ROWID;
-"""
 """No index on `last`: it would double the pages that each save writes, and only rare operations would use it."""
 
 _SAVE: Final = """
@@ -56,7 +50,7 @@ class Store(Protocol):
 
 
 class SqliteStore:
-    """`Store` on a connection whose schema has MIGRATION; the caller opens and ends the transaction."""
+    """`Store` on a connection whose schema is up to date; the caller opens and ends the transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

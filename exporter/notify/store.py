@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-MIGRATION: Final = """
-    CREATE TABLE notify_delivery (key BLOB PRIMARY KEY, sent_at REAL NOT NULL) WITHOUT ROWID;
-    CREATE INDEX notify_delivery_sent_at ON notify_delivery (sent_at);
-"""
 OPERATION: Final = "notify"
 
 

@@ -10,7 +10,8 @@ from exporter.errors import ConfigError, JournalUnavailable
 from exporter.impact.book import ConversationBook, Row
 from exporter.impact.hashing import KEY_FILE, ConversationHasher, ensure_key
 from exporter.impact.snapshots import BATCH, PRUNE_EVERY, Snapshotter
-from exporter.impact.store import MIGRATION, JournalStore, SqliteStore
+from exporter.impact.store import JournalStore, SqliteStore
+from exporter.journal.schema import migrate
 
 NOW = 1_738_056_000
 
@@ -22,7 +23,7 @@ def row(conversation=1, last=NOW, *, channel="c1", need_human=False):
 @pytest.fixture
 def connection(tmp_path):
     opened = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
-    opened.executescript(MIGRATION)
+    migrate(opened)
     yield opened
     opened.close()
 

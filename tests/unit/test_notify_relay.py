@@ -18,11 +18,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.config_schema import Alerts, Notify, Target
 from exporter.errors import JournalUnavailable
+from exporter.journal.schema import migrate
 from exporter.notify.deliveries import MemoryDeliveries
 from exporter.notify.http import operations, routes
 from exporter.notify.relay import Relay
 from exporter.notify.sending import Result, ThreadedSender, load_apprise
-from exporter.notify.store import MIGRATION, JournalDeliveries
+from exporter.notify.store import JournalDeliveries
 from exporter.web.openapi import document
 
 TOKEN = "relay-token-47"
@@ -582,7 +583,7 @@ async def test_the_memory_of_sends_is_bounded_and_forgets_the_oldest():
 @pytest.fixture
 def transact(tmp_path):
     connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    connection.executescript(MIGRATION)
+    migrate(connection)
 
     async def run(_, job):
         return job(connection)

@@ -1,0 +1,112 @@
+"""Impact in the running exporter: message events in; at each disconnect the affected conversations are fixed.
+
+What an outage affected does not change afterwards: it is kept per outage, in memory while the device is down and in the
+journal's file, so that a restart says the same. Written with the snapshots, every few seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
+from exporter.errors import JournalUnavailable
+from exporter.impact.book import ConversationBook
+from exporter.impact.snapshots import Snapshotter
+from exporter.impact.store import OPERATION, JournalStore
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+
+    from exporter.config_schema import Impact as Settings
+    from exporter.engine import Engine
+    from exporter.events import MessageEvent
+    from exporter.fleet import Change, Device
+
+_Row = tuple[str, int, int, int]
+
+
+class ImpactService:
+    """Counts conversations, and what each outage affects."""
+
+    def __init__(self, engine: Engine, settings: Settings, hasher: Callable[[str], int]) -> None:
+        self._engine = engine
+        self._hash = hasher
+        self.book = ConversationBook(settings.window, limit=settings.max_conversations)
+        self._store = JournalStore(engine.transact)
+        self._snapshotter = Snapshotter(self.book, self._store, engine.clock)
+        self._facts: dict[str, tuple[int, int, int]] = {}  # device id: outage start, affected, waiting
+        self._unsaved: list[_Row] = []
+        engine.subscribe(self._changed)
+
+    async def start(self) -> None:
+        """Load what was known. JournalUnavailable if it cannot be read."""
+        self.book.restore(await self._store.load(), self._engine.clock())
+        rows = await self._engine.transact(OPERATION, _load)
+        down = self._engine.fleet.down
+        for device_id, start, affected, waiting in rows:
+            device = down.get(device_id)
+            if device is not None and device.timeline.since == start:
+                self._facts[device_id] = (start, affected, waiting)
+
+    def message(self, event: MessageEvent, now: float) -> None:
+        """Take in a message event; costs a few microseconds and never waits."""
+        self.book.record(
+            event.channel_id,
+            event.engine,
+            event.business_id,
+            self._hash(event.conversation_id),
+            event.timestamp,
+            event.need_human,
+            now,
+        )
+
+    def facts_of(self, device: Device) -> dict[str, int] | None:
+        """Return the annotations of a down device's outage: conversations affected, and those that wait for a human."""
+        found = self._facts.get(device.identity.device_id)
+        if found is None or found[0] != device.timeline.since:
+            return None
+        return {AFFECTED_ANNOTATION: found[1], WAITING_ANNOTATION: found[2]}
+
+    def affected(self, _now: float) -> Iterator[tuple[Device, float]]:
+        """Yield the gauge device_affected_conversations."""
+        for device in list(self._engine.fleet.down.values()):
+            facts = self.facts_of(device)
+            if facts is not None:
+                yield device, facts[AFFECTED_ANNOTATION]
+
+    def active(self, now: float) -> Iterator[tuple[tuple[str, ...], float]]:
+        """Yield the gauge channel_active_conversations with its labels channel_id, engine, business_id."""
+        for channel in list(self.book.counts(now)):
+            yield (channel.channel_id, channel.engine, channel.business_id), channel.active
+
+    async def save(self) -> None:
+        """Bring everything that changed to the journal; what cannot be written now is kept for the next time."""
+        rows, self._unsaved = self._unsaved, []
+        try:
+            if rows:
+                await self._engine.transact(OPERATION, lambda connection: _save(connection, rows))
+        except JournalUnavailable:
+            self._unsaved = rows + self._unsaved
+            raise
+        await self._snapshotter.flush()
+
+    def _changed(self, change: Change) -> None:
+        after, device_id = change.after, change.device.identity.device_id
+        if after is None or after.up:
+            self._facts.pop(device_id, None)
+            return
+        known = self._facts.get(device_id)
+        if not change.live or (known is not None and known[0] == after.since):
+            return
+        found = self.book.at(change.device.identity.channel_id, after.since)
+        self._facts[device_id] = (after.since, found.active, found.waiting)
+        self._unsaved.append((device_id, after.since, found.active, found.waiting))
+
+
+def _save(connection: sqlite3.Connection, rows: list[_Row]) -> None:
+    connection.executemany("INSERT OR REPLACE INTO outage_impact VALUES (?, ?, ?, ?)", rows)
+
+
+def _load(connection: sqlite3.Connection) -> list[_Row]:
+    return connection.execute("SELECT device_id, start, affected, waiting FROM outage_impact").fetchall()
