@@ -52,7 +52,7 @@ def flushed(alertmanager: Alertmanager, where: Sinks, marker: str) -> None:
 def told(alertmanager: Alertmanager, where: Sinks, alert: dict) -> None:
     """Post an alert and return when people have heard of it.
 
-    Alertmanager acknowledges before its inhibitor has seen the alert: what comes within the next moment may slip through.
+    Alertmanager acknowledges before its inhibitor has seen the alert: what comes a moment later may slip through.
     """
     heard = len(where.slack()) + len(where.management())
     alertmanager.post(alert)
