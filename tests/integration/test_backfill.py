@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.backfill import cli
-from exporter.events import DeviceEvent, parse
 from exporter.journal.reader import open_reader
-from exporter.journal.records import Append, Record
-from exporter.journal.sqlite import SqliteJournal
 from exporter.report.availability import availability
 from exporter.simulate.fleet import make_fleet
-from exporter.simulate.traffic import PROFILES, generate
-from exporter.timeline import Kind
-from tests.tools import require
+from tests.integration.history import Prometheus, backfill, fill, load, prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,91 +24,19 @@ END = START + HOURS * 3_600
 DEVICES = 24
 
 
-def fill(journal: Path) -> None:
-    """Journal a simulated fleet's events as they would have arrived."""
-    writer = SqliteJournal(journal)
-    fleet = make_fleet(DEVICES, 5)
-    for sending in generate(fleet, seed=5, start=START, end=END, profile=PROFILES["stormy"]):
-        event = parse(json.dumps(sending.payload).encode(), now=sending.send_at, max_future_skew=0)
-        assert isinstance(event, DeviceEvent)
-        kind = Kind.CONNECTED if event.up else Kind.DISCONNECTED
-        record = Record(event.identity, event.timestamp, kind, int(sending.send_at * 1000), 0)
-        writer.append([Append(record, late=False)])
-    writer.close()
-
-
-def backfill(journal: Path, output: Path) -> None:
-    parser = argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers())
-    window = ["--from", str(START), "--to", str(END), "--step", f"{STEP}s"]
-    args = parser.parse_args(["backfill", *window, "--output", str(output), "--storage.url", f"sqlite:///{journal}"])
-    assert cli.run(args) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-class Prometheus:
-    """A running Prometheus over prepared blocks."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def query(self, expression: str, at: int) -> dict[str, float]:
-        """Return {label values: value} of an instant query."""
-        parameters = urllib.parse.urlencode({"query": expression, "time": at})
-        with urllib.request.urlopen(f"{self._url}/api/v1/query?{parameters}", timeout=30) as answer:
-            result = json.load(answer)["data"]["result"]
-        return {",".join(v for _, v in sorted(s["metric"].items())): float(s["value"][1]) for s in result}
-
-
-@contextmanager
-def prometheus(directory: Path, program: Path) -> Iterator[Prometheus]:
-    port = free_port()
-    config = directory / "prometheus.yml"
-    config.write_text("global: {}\n")
-    command = [program, f"--config.file={config}", f"--storage.tsdb.path={directory / 'data'}"]
-    options = ["--storage.tsdb.retention.time=50y", f"--web.listen-address=127.0.0.1:{port}"]
-    with (directory / "prometheus.log").open("w") as log, subprocess.Popen([*command, *options], stderr=log) as process:
-        try:
-            server = Prometheus(f"http://127.0.0.1:{port}")
-            deadline = time.monotonic() + 60
-            while not server.ready():
-                assert process.poll() is None, (directory / "prometheus.log").read_text()
-                assert time.monotonic() < deadline, "prometheus did not become ready"
-                time.sleep(0.1)
-            yield server
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("journal") / "exporter.db"
-    fill(path)
+    fill(path, START, END, devices=DEVICES, profile="stormy")
     return path
 
 
 @pytest.fixture(scope="module")
 def server(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    promtool, program = require("promtool"), require("prometheus")
     directory = tmp_path_factory.mktemp("prometheus")
-    backfill(journal, directory / "history.txt")
-    load = [promtool, "tsdb", "create-blocks-from", "openmetrics", directory / "history.txt", directory / "data"]
-    loaded = subprocess.run(load, capture_output=True, text=True, check=False)
-    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
-    with prometheus(directory, program) as running:
+    backfill(journal, directory / "history.txt", START, END, STEP)
+    load(directory / "history.txt", directory / "data")
+    with prometheus(directory) as running:
         yield running
 
 
