@@ -260,7 +260,9 @@ async def _serve(load: Callable[[], Config]) -> int:
 
 
 def _announce(exporter: Exporter) -> None:
-    """Tell a person at a terminal what to do next."""
+    """Say where a generated secret is; tell a person at a terminal what to do next."""
+    if exporter.secret_path is not None:
+        log.info("the webhook secret is in a file", extra=fields(file=exporter.secret_path))
     if not sys.stderr.isatty():
         return
     secret = exporter.secret_path or exporter.config.webhook.secret_file or "the configuration"
