@@ -93,12 +93,19 @@ def _latest(metric: str) -> str:
     return f"max {GROUP} (last_over_time({metric}[{BRIDGE}]))"
 
 
+def watched(window: str) -> str:
+    """Return 1 or more if an exporter was scraped (or its history filled in) at the window's start, else nothing."""
+    back = f"[{BRIDGE}] offset {window}"
+    scraped, filled = f"{SELF_PREFIX}_build_info{back}", f"{FLEET_OBSERVED}{back}"
+    return f"(count(last_over_time({scraped})) or count(last_over_time({filled})))"
+
+
 def _start(metric: str, level: str, window: Window) -> str:
     """Return the sum at the window's start: as scraped then; 0 for a group that came later; else the oldest known."""
     return (
         f"    max {GROUP} (last_over_time({metric}[{BRIDGE}] offset {window.name}))\n"
         f"  or\n"
-        f"    0 * {level} and on () count(last_over_time({SELF_PREFIX}_build_info[{BRIDGE}] offset {window.name}))\n"
+        f"    0 * {level} and on () {watched(window.name)}\n"
         f"  or\n"
         f"    min_over_time(max {GROUP} ({metric})[{window.name}:{window.grid}])"
     )

@@ -110,6 +110,7 @@ def _refused() -> p.Panel:
         [p.Query(q.some(q.per_minute("events_total", "outcome", where)), "{{outcome}}")],
         "cpm",
         stacked=True,
+        shade=p.BAD,
         empty="Nothing was refused",
     )
 
@@ -178,6 +179,7 @@ def _failures() -> p.Panel:
         "Operations of the journal that failed. The platform is answered 503 and tries again.",
         [p.Query(q.some(q.per_minute("journal_failures_total", "operation")), "{{operation}}")],
         "opm",
+        shade=p.BAD,
         size=(6, 7),
         empty="None",
     )
@@ -237,6 +239,7 @@ def _tasks() -> p.Panel:
         "Failures of background tasks; each is logged, and the task goes on.",
         [p.Query(q.some(q.per_minute("task_failures_total", "task")), "{{task}}")],
         "opm",
+        shade=p.BAD,
         size=(8, 7),
         empty="None",
     )

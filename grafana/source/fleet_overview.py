@@ -57,10 +57,12 @@ def _numbers() -> list[p.Panel]:
         p.stat(
             "Longest running outage",
             "How long the device that has been down longest is down already.",
-            [p.Query(q.longest_outage_running(), color="red")],
+            [p.Query(q.longest_outage_running())],
             "s",
             decimals=1,
-            empty="None",
+            steps=p.ANY_IS_BAD,
+            mapping={"0": ("None", p.GOOD)},
+            empty="Unknown",
         ),
         shared.alerts_not_delivered(),
         p.stat(
@@ -92,7 +94,7 @@ def _groups(language: str) -> p.Panel:
             p.Column("engine", "Engine", width=130),
             p.Column("Value #B", "Availability", "percentunit", decimals=3, width=140),
             p.Column("Value #C", "Objective", "percentunit", decimals=2, width=120),
-            p.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=130),
+            p.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=145),
             p.Column("Value #D", "Downtime", "s", decimals=1, width=130),
             p.Column("Value #E", "Burn, last hour", "none", decimals=1, steps=p.BURN, width=140),
             p.Column("business_id", "Business id", width=150),

@@ -68,6 +68,8 @@ ANY_IS_BAD: Final = ((None, IDLE), (0, GOOD), (1, BAD))
 ANY_IS_ODD: Final = ((None, IDLE), (0, GOOD), (1, WARN))
 BUDGET: Final = ((None, BAD), (0, WARN), (0.25, GOOD))
 """A budget left: none is bad, less than a quarter is a warning. It is relative to the policy's objective by itself."""
+RESULTS: Final = {"/(^| )(ok|sent|accepted)$/": GOOD, "/(^| )(error|failed|timeout|invalid_url|unavailable)$/": BAD}
+"""Series that end in the name of a result say by their colour whether it is a good one."""
 BURN: Final = ((None, GOOD), (1, WARN), (6, BAD))
 
 
@@ -115,6 +117,10 @@ def _steps(steps: Steps) -> dashboards.ThresholdsConfig:
     return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
 
 
+def _fixed(color: str) -> DynamicConfigValue:
+    return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})
+
+
 def _color(mode: FieldColorModeId, fixed: str = "") -> dashboards.FieldColor:
     builder = dashboards.FieldColor().mode(mode)
     return builder.fixed_color(fixed) if fixed else builder
@@ -154,7 +160,7 @@ def _colored(builder: Kind, queries: Sequence[Query]) -> Kind:
     for ref, query in zip("ABCDEFGHIJ", queries, strict=False):
         properties = []
         if query.color:
-            properties.append(DynamicConfigValue("color", {"mode": "fixed", "fixedColor": query.color}))
+            properties.append(_fixed(query.color))
         if query.dashed:
             properties += [
                 DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
@@ -219,19 +225,18 @@ def lines(
     stepped: bool = False,
     points: bool = False,
     span: str = "",
+    shade: str = "",
 ) -> Panel:
-    """Values over time. `marks` are horizontal lines; `span` is the panel's own time range."""
+    """Values over time. `marks` are horizontal lines, `span` is an own time range, `shade` colours all series alike."""
 
     def make(say: Say) -> Builder:
         panel = _shared(timeseries.Panel(), say, about, unit, empty).targets(_targets(say, queries, instant=False))
         panel = panel.draw_style(kinds.GraphDrawStyle.BARS if bars else kinds.GraphDrawStyle.LINE)
         panel = panel.bar_alignment(kinds.BarAlignment.BEFORE).bar_width_factor(0.7)
         panel = panel.fill_opacity(70 if bars else (25 if stacked else 0)).line_width(1 if bars else 2)
-        panel = (
-            panel.show_points(kinds.VisibilityMode.ALWAYS if points else kinds.VisibilityMode.NEVER)
-            .point_size(6)
-            .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC))
-        )
+        shown = kinds.VisibilityMode.ALWAYS if points else kinds.VisibilityMode.NEVER
+        colors = FieldColorModeId.SHADES if shade else FieldColorModeId.PALETTE_CLASSIC
+        panel = panel.show_points(shown).point_size(6).color_scheme(_color(colors, shade))
         if stepped:
             panel = panel.line_interpolation(kinds.LineInterpolation.STEP_AFTER)
         if span:
@@ -249,9 +254,11 @@ def lines(
             panel = panel.thresholds(_steps(marks)).thresholds_style(style)
         else:
             panel = panel.thresholds(_steps(((None, GOOD),)))
-        shown = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.LIST)
-        panel = panel.legend(shown.placement(kinds.LegendPlacement.BOTTOM))
+        legend = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.LIST)
+        panel = panel.legend(legend.placement(kinds.LegendPlacement.BOTTOM))
         tooltip = common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
+        for results, color in RESULTS.items():
+            panel = panel.override_by_regexp(results, [_fixed(color)])
         return _colored(panel.tooltip(tooltip.hide_zeros(False)), queries)
 
     return Panel(title, size, make)

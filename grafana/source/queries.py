@@ -58,7 +58,7 @@ def down_for() -> str:
 
 
 def longest_outage_running() -> str:
-    return f"max({down_for()})"
+    return _or_none(f"max({down_for()})")
 
 
 def conversations_affected_now() -> str:
@@ -134,7 +134,7 @@ def state_of_the_worst() -> str:
 
 def group_growth(metric: str, window: str) -> str:
     now, then = (f"max {GROUP} ({metric}{{{SELECTED}}}{offset})" for offset in ("", f" offset {window}"))
-    return f"({now} - ({then} or 0 * {now} and on () count({self_metric('build_info')} offset {window})))"
+    return f"({now} - ({then} or 0 * {now} and on () {slo_rules.watched(window)}))"
 
 
 def outages_by_engine(window: str) -> str:
@@ -163,7 +163,8 @@ def objective() -> str:
 
 def _increase(recorded: str, metric: str, window: str) -> str:
     now, then = (f"max {GROUP} ({metric}{{{SELECTED}}}{offset})" for offset in ("", f" offset {window}"))
-    return f"({recorded}{{{SELECTED}}} or ({now} - {then}))"
+    since = f"({then} or 0 * {now} and on () {slo_rules.watched(window)})"
+    return f"({recorded}{{{SELECTED}}} or ({now} - {since}))"
 
 
 def downtime(window: str) -> str:

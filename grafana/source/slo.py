@@ -90,7 +90,7 @@ def _groups() -> p.Panel:
             p.Column("engine", "Engine", width=110),
             p.Column("Value #B", "Availability", "percentunit", decimals=3, width=120),
             p.Column("Value #C", "Objective", "percentunit", decimals=2, width=100),
-            p.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=120),
+            p.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=145),
             p.Column(
                 "Value #D", "Downtime still allowed", "s", decimals=1, steps=((None, p.BAD), (0, "text")), width=190
             ),

@@ -1,0 +1,320 @@
+"""Every query of every dashboard against a real Prometheus that holds a month of a made-up fleet.
+
+The fleet's account is known (`fleet_history`), so the main panels are checked by value; all others must return data.
+Values are asked for at the end of the history, where only the exporter's own counters exist, as after a backfill;
+alerts and recorded series afterwards, while the rules are evaluated.
+"""
+
+import json
+import math
+import re
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from grafana import build
+from prometheus import slo_rules
+from tests.integration import fleet_history
+from tests.tools import ROOT, require
+
+pytestmark = pytest.mark.binaries
+
+DAY = 86400
+RANGE = 7 * DAY
+DASHBOARDS = {path: json.loads(text) for path, text in build.render_all().items() if path.startswith("en/")}
+TARGETS = [
+    pytest.param(
+        panel, target, id=f"{path.removeprefix('en/').removesuffix('.json')}: {panel['title']} {target['refId']}"
+    )
+    for path, dashboard in DASHBOARDS.items()
+    for panel in dashboard["panels"]
+    for target in panel.get("targets", [])
+]
+NOTHING = {
+    ("Availability by engine", "C"): "every engine has an objective",
+    ("Alert", "A"): "the chosen device is not past its threshold",
+    ("Conversations affected", "A"): "the chosen device is up",
+    ("Alerts", "A"): "the chosen device is up",
+    ("Alerts", "B"): "the chosen device is up",
+}
+"""Queries that rightly return nothing for the chosen device, dev_05, or this fleet."""
+EITHER = {"Last day", "Last 3 days", "Last 30 days", "Availability by engine", "Availability of the fleet"}
+"""Panels whose first two queries exclude each other: the objective is met or missed."""
+
+
+class Server:
+    """A running Prometheus over the history of a fleet."""
+
+    def __init__(self, address: str, fleet: fleet_history.Fleet) -> None:
+        self.address = address
+        self.fleet = fleet
+
+    def get(self, path: str, **parameters: object) -> dict:
+        body = urllib.parse.urlencode({key: str(value) for key, value in parameters.items()}).encode()
+        request = urllib.request.Request(f"http://{self.address}/api/v1/{path}", data=body)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{parameters['query']}: {json.load(error)['error']}") from None
+
+    def instant(self, expr: str, at: float | None = None) -> list[dict]:
+        found = self.get("query", query=filled(expr, 15), time=at or self.fleet.end)
+        return found["data"]["result"]
+
+    def range(self, expr: str, step: int) -> list[dict]:
+        end = self.fleet.end // step * step
+        found = self.get("query_range", query=filled(expr, step), start=end - RANGE, end=end, step=step)
+        return found["data"]["result"]
+
+    def values(self, expr: str, *labels: str, at: float | None = None) -> dict:
+        """Return the values by the named labels; a single one for no labels."""
+        rows = self.instant(expr, at)
+        return {tuple(row["metric"].get(label) for label in labels): float(row["value"][1]) for row in rows}
+
+
+def filled(expr: str, step: int) -> str:
+    """Do what Grafana does with variables and intervals."""
+    known = {
+        "__range_s": str(RANGE), "__range": f"{RANGE}s", "__interval": f"{max(step, RANGE // 50)}s",
+        "__rate_interval": f"{max(step, 240)}s", "business": ".*", "engine": ".*", "device": "dev_05", "instance": ".*",
+    }  # fmt: skip
+    return re.sub(r"\$(\w+)", lambda match: known[match[1]], expr)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    promtool, prometheus = require("promtool"), require("prometheus")
+    folder = tmp_path_factory.mktemp("prometheus")
+    fleet = fleet_history.Fleet(int(time.time()) // 60 * 60 - 60)
+    with (folder / "history.om").open("w", encoding="utf-8") as file:
+        fleet_history.write(fleet, file)
+    make = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet", "--max-block-duration=1000h"]
+    subprocess.run([*make, folder / "history.om", folder / "data"], check=True, capture_output=True)
+    (folder / "history.om").unlink()
+    for rules in (ROOT / "prometheus" / "rules").glob("*.yml"):
+        often = re.sub(r"interval: \w+", "interval: 1s", rules.read_text(encoding="utf-8"))
+        (folder / rules.name).write_text(often, encoding="utf-8")
+    config = {"global": {"evaluation_interval": "1s"}, "rule_files": [f"{folder}/*.yml"]}
+    (folder / "prometheus.json").write_text(json.dumps(config), encoding="utf-8")
+    flags = ["--storage.tsdb.retention.time=400d", "--web.listen-address=127.0.0.1:0", "--log.format=json"]
+    with (folder / "log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [prometheus, f"--config.file={folder}/prometheus.json", f"--storage.tsdb.path={folder}/data", *flags],
+            stderr=log,
+        )
+    try:
+        yield Server(_address(folder / "log", process), fleet)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _address(log, process) -> str:
+    """Return where the server listens, once it is ready."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        text = log.read_text(encoding="utf-8")
+        if "Server is ready" in text:
+            return re.search(r'"Listening on","[^}]*"address":"([^"]+)"', text)[1]
+        time.sleep(0.1)
+    raise AssertionError(log.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def evaluated(server):
+    """The server after its rules were evaluated; gives the time to ask at."""
+    deadline = time.monotonic() + 60
+    last = f'ALERTS{{alertname="ErrorBudgetBurnFast"}} and on () {slo_rules.budget_remaining("engine")}'
+    while not server.instant(last, time.time()):
+        assert time.monotonic() < deadline, "the rules were not evaluated"
+        time.sleep(0.3)
+    return time.time()
+
+
+def step_of(target) -> int:
+    return {"1d": DAY}.get(target.get("interval"), 600)
+
+
+# Every query -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("panel", "target"), TARGETS)
+def test_every_query_returns_data(server, evaluated, panel, target):
+    expr, now = target["expr"], "ALERTS" in target["expr"]
+    if target.get("instant"):
+        found = server.instant(expr, evaluated if now else None)
+    elif now:
+        found = server.instant(expr, evaluated)
+    else:
+        found = server.range(expr, step_of(target))
+    numbers = [float(value) for row in found for _, value in row.get("values") or [row["value"]]]
+
+    if (panel["title"], target["refId"]) in NOTHING:
+        assert found == [] or panel["title"] == "Conversations affected"
+    elif panel["title"] in EITHER:
+        assert found or any(server.instant(other["expr"]) for other in panel["targets"])
+    else:
+        assert any(math.isfinite(number) for number in numbers), filled(expr, 600)
+
+
+@pytest.mark.parametrize("path", DASHBOARDS)
+def test_every_variable_and_annotation_is_answered(server, path):
+    for variable in DASHBOARDS[path]["templating"]["list"]:
+        if variable["type"] == "query" and variable["query"].startswith("query_result("):
+            rows = server.instant(variable["query"].removeprefix("query_result(").removesuffix(")"))
+            texts = ["{" + ",".join(f'{k}="{v}"' for k, v in row["metric"].items()) + "} 1 1" for row in rows]
+            pattern = variable["regex"].strip("/").replace("(?<", "(?P<")
+            assert texts
+            assert all(re.search(pattern, text)["text"] for text in texts)
+    for annotation in DASHBOARDS[path]["annotations"]["list"]:
+        server.range(annotation["target"]["expr"], 600)
+
+
+# Values ------------------------------------------------------------------------------------------------------
+def expr_of(path: str, title: str, ref: str = "A") -> str:
+    panel = next(p for p in DASHBOARDS[f"en/{path}.json"]["panels"] if p["title"] == title and p["type"] != "row")
+    return next(target["expr"] for target in panel["targets"] if target["refId"] == ref)
+
+
+def test_what_is_down_now_since_when_and_whom_it_touches(server):
+    end = server.fleet.end
+
+    assert server.values(expr_of("fleet-overview", "Devices down")) == {(): 2}
+    assert server.values(expr_of("fleet-overview", "Conversations affected")) == {(): 11 + 4}
+    assert server.values(expr_of("fleet-overview", "Longest running outage")) == {(): 10800}
+    assert server.values(expr_of("fleet-overview", "Alerts not delivered")) == {(): 1}
+    assert server.values(expr_of("fleet-overview", "Connected")) == {(): pytest.approx(12 / 14)}
+    assert server.values(expr_of("fleet-overview", "Down now"), "device_name", "business_name", "channel_name") == {
+        ("Pesanan 1", "Toko Makmur", "wa Pesanan 1"): 2700,
+        ("Layanan 8", "Kopi Nusantara", "telegram Layanan 8"): 10800,
+    }
+    assert server.values(expr_of("fleet-overview", "Down now", "B"), "device_id") == {
+        ("dev_01",): (end - 2700) * 1000,
+        ("dev_08",): (end - 10800) * 1000,
+    }
+    assert server.values(expr_of("fleet-overview", "Down now", "D"), "device_id") == {("dev_01",): 1, ("dev_08",): 0}
+
+
+def test_availability_by_engine_and_its_colour(server):
+    fleet = server.fleet
+    expected = {engine: fleet.availability(30 * DAY, engine) for engine in fleet_history.OBJECTIVES}
+
+    for ref, met in (("A", True), ("B", False)):
+        found = server.values(expr_of("slo", "Availability by engine", ref), "engine")
+        wanted = {e: value for e, value in expected.items() if (value >= fleet_history.OBJECTIVES[e]) == met}
+        assert found == {(engine,): pytest.approx(value, abs=1e-6) for engine, value in wanted.items()}
+        assert wanted, "the made-up fleet must have an engine on either side"
+
+
+def test_error_budgets_per_engine_and_business(server):
+    fleet, left, allowed = server.fleet, {}, {}
+    for engine, business in fleet.groups():
+        down = sum(d.downtime(fleet.end) - d.downtime(fleet.end - 30 * DAY) for d in fleet.of(engine, business))
+        seen = sum(min(30 * DAY, fleet.end - d.first_seen) for d in fleet.of(engine, business))
+        budget = max(seen, 30 * DAY) * (1 - fleet_history.OBJECTIVES[engine])
+        left[engine, business], allowed[engine, business] = 1 - down / budget, budget - down
+
+    assert server.values(expr_of("slo", "Error budgets"), "engine", "business_id") == pytest.approx(left, abs=1e-4)
+    assert server.values(expr_of("slo", "Error budgets", "D"), "engine", "business_id") == pytest.approx(allowed, abs=2)
+    assert server.values(expr_of("slo", "Exhausted")) == {(): sum(value <= 0 for value in left.values())}
+
+
+def test_availability_of_the_whole_fleet(server):
+    expressions = [expr_of("slo", "Availability of the fleet", ref) for ref in "AB"]
+    found = [value for expr in expressions for value in server.values(expr).values()]
+
+    assert found == [pytest.approx(server.fleet.availability(30 * DAY), abs=1e-6)]
+
+
+def test_burn_rates_of_a_running_outage(server):
+    """One of three telegram devices was down for the whole hour, one of four wa devices for 45 minutes of it."""
+    found = server.values(expr_of("slo", "Burn rate of the last hour, highest ten"), "engine", "business_id")
+
+    assert found == {
+        ("telegram", "biz_2"): pytest.approx(1 / 3 / 0.005),
+        ("wa", "biz_1"): pytest.approx(2700 / (4 * 3600) / 0.005),
+    }
+    assert server.values(expr_of("slo", "Burning fast")) == {(): 2}
+
+
+def test_downtime_by_channel_within_the_range(server):
+    fleet = server.fleet
+    grown = {d: d.downtime(fleet.end) - d.downtime(fleet.end - RANGE) for d in fleet.devices}
+    worst = sorted((d for d in fleet.devices if grown[d]), key=lambda d: -grown[d])[:10]
+
+    found = server.values(expr_of("slo", "Downtime by channel"), "channel_id")
+
+    assert sorted(found.values()) == pytest.approx(sorted(grown[d] for d in worst), abs=0.5)
+
+
+def test_outages_a_day_are_those_that_began(server):
+    found = server.range(expr_of("fleet-overview", "Outages a day"), DAY)
+
+    for row in found:
+        for at, value in row["values"]:
+            devices = server.fleet.of(row["metric"]["engine"])
+            assert float(value) == sum(d.begun(at) - d.begun(at - DAY) for d in devices)
+    assert {row["metric"]["engine"] for row in found} == {"wa", "telegram", "slack"}
+
+
+def test_mean_time_to_recover_is_that_of_the_outages_that_finished(server):
+    found = server.range(expr_of("incidents", "Mean time to recover"), DAY)
+
+    for row in found:
+        for at, value in row["values"]:
+            devices = server.fleet.of(row["metric"]["engine"])
+            lengths = [end - start for d in devices for start, end in d.outages if at - DAY < end <= at]
+            assert float(value) == pytest.approx(sum(lengths) / len(lengths))
+    assert found
+
+
+def test_one_device(server):
+    (device,) = [device for device in server.fleet.devices if device.device_id == "dev_05"]
+    end = server.fleet.end
+    down, begun = (count(end) - count(end - RANGE) for count in (device.downtime, device.begun))
+    month = 1 - (device.downtime(end) - device.downtime(end - 30 * DAY)) / (30 * DAY)
+    shown = {
+        **server.values(expr_of("device", "Last 30 days", "A")),
+        **server.values(expr_of("device", "Last 30 days", "B")),
+    }
+
+    assert list(server.values(expr_of("device", "Downtime")).values()) == [pytest.approx(down)]
+    assert list(server.values(expr_of("device", "Outages")).values()) == [begun]
+    assert list(server.values(expr_of("device", "Mean outage")).values()) == [pytest.approx(down / begun)]
+    assert list(shown.values()) == [pytest.approx(month, abs=1e-6)]
+    assert list(server.values(expr_of("device", "For")).values()) == [end - device.since(end)]
+
+
+def test_a_device_that_came_within_the_window_counts_from_its_first_second(server):
+    (device,) = [device for device in server.fleet.devices if device.device_id == "dev_14"]
+    expr = expr_of("device", "Last 30 days", "A").replace("$device", "dev_14")
+    other = expr_of("device", "Last 30 days", "B").replace("$device", "dev_14")
+    shown = [*server.values(expr).values(), *server.values(other).values()]
+
+    assert shown == [pytest.approx(1 - device.downtime(server.fleet.end) / (5 * DAY), abs=1e-6)]
+
+
+def test_time_in_which_the_exporter_was_blind(server):
+    assert server.values(expr_of("exporter-health", "Unknown time")) == {(): 42.5}
+
+
+def test_recorded_series_and_the_counters_themselves_agree(server, evaluated):
+    """A dashboard reads recorded series where they exist: they must say what the counters say."""
+    for window in slo_rules.WINDOWS[2:]:
+        recorded = server.values(slo_rules.availability("engine", window.name), "engine", at=evaluated)
+        expected = {
+            (engine,): pytest.approx(server.fleet.availability(window.seconds, engine), abs=300 / window.seconds)
+            for engine in fleet_history.OBJECTIVES
+        }
+        assert recorded == expected, window
+
+
+def test_alerts_fire_for_the_groups_that_burn_and_for_no_other(server, evaluated):
+    firing = server.instant('ALERTS{alertname="ErrorBudgetBurnFast", alertstate="firing"}', evaluated)
+
+    assert {(row["metric"]["engine"], row["metric"]["business_id"]) for row in firing} == {
+        ("telegram", "biz_2"),
+        ("wa", "biz_1"),
+    }

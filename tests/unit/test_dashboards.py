@@ -1,0 +1,176 @@
+"""The dashboards: the committed files, their structure, and what must hold for every panel."""
+
+import json
+import re
+
+import pytest
+
+from exporter import conventions as c
+from grafana import build
+from grafana.source import translation
+from grafana.source.page import uid
+
+FILES = build.render_all()
+DASHBOARDS = {path: json.loads(text) for path, text in FILES.items()}
+PANELS = [
+    pytest.param(path, panel, id=f"{path}: {panel['title']}")
+    for path, dashboard in DASHBOARDS.items()
+    for panel in dashboard["panels"]
+    if panel["type"] != "row"
+]
+DEVICE_METRICS = {name for name in c.HELP if name.startswith("device_")}
+SELECTION = ('device_id="$device"', "topk(", "sum(", "max(", "sum by (channel_id)", "sum by (device_id)")
+
+
+def expressions(panel):
+    return [target["expr"] for target in panel.get("targets", [])]
+
+
+def test_the_committed_files_are_what_the_code_writes():
+    committed = {
+        str(path.relative_to(build.FOLDER)): path.read_text(encoding="utf-8") for path in build.FOLDER.rglob("*.json")
+    }
+
+    assert committed == FILES
+
+
+def test_there_are_five_dashboards_in_each_language():
+    assert sorted(FILES) == sorted(f"{language}/{name}.json" for language in ("en", "id") for name in build.MAKERS)
+
+
+def test_identifiers_are_stable_and_unique():
+    assert {dashboard["uid"] for dashboard in DASHBOARDS.values()} == {
+        "devices-fleet-overview", "devices-device", "devices-slo", "devices-incidents", "devices-exporter-health",
+        "devices-fleet-overview-id", "devices-device-id", "devices-slo-id", "devices-incidents-id",
+        "devices-exporter-health-id",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", DASHBOARDS)
+def test_panels_have_ids_of_their_own(path):
+    ids = [panel["id"] for panel in DASHBOARDS[path]["panels"]]
+
+    assert sorted(ids) == list(range(1, len(ids) + 1))
+
+
+@pytest.mark.parametrize("path", DASHBOARDS)
+def test_the_schema_is_the_one_that_the_pinned_grafana_writes_itself(path):
+    assert DASHBOARDS[path]["schemaVersion"] == 42
+
+
+@pytest.mark.parametrize("path", DASHBOARDS)
+def test_panels_do_not_overlap_and_stay_within_the_grid(path):
+    taken = {}
+    for panel in DASHBOARDS[path]["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                assert taken.setdefault((x, y), panel["title"]) == panel["title"]
+
+
+@pytest.mark.parametrize(("path", "panel"), PANELS)
+def test_every_panel_says_what_it_shows_and_in_which_unit(path, panel):
+    assert len(panel["description"]) > 15
+    assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+@pytest.mark.parametrize(("path", "panel"), PANELS)
+def test_every_panel_says_something_readable_when_it_is_empty(path, panel):
+    if panel["type"] != "text":
+        assert panel["fieldConfig"]["defaults"]["noValue"]
+
+
+@pytest.mark.parametrize(("path", "panel"), PANELS)
+def test_every_query_has_a_reference_and_the_chosen_data_source(path, panel):
+    targets = panel.get("targets", [])
+
+    assert [target["refId"] for target in targets] == list("ABCDEFGHI"[: len(targets)])
+    assert all(target["datasource"] == {"type": "prometheus", "uid": "${datasource}"} for target in targets)
+
+
+@pytest.mark.parametrize(("path", "panel"), PANELS)
+def test_no_panel_draws_a_line_per_device_without_a_selection(path, panel):
+    for expr in expressions(panel):
+        reads_devices = DEVICE_METRICS & set(re.findall(r"\bdevice_[a-z_]+", expr)) - {c.DEVICE_INFO}
+        assert not reads_devices or any(part in expr for part in SELECTION), expr
+
+
+@pytest.mark.parametrize(("path", "panel"), PANELS)
+def test_colours_follow_the_policy_not_a_number_in_a_panel(path, panel):
+    """No threshold looks like an availability: what meets the objective is decided by the query."""
+    steps = re.findall(r'"steps": (\[.*?\])', json.dumps(panel["fieldConfig"]))
+    values = [step["value"] or 0 for found in steps for step in json.loads(found)]
+
+    assert not [value for value in values if 0.3 < value < 1 or 90 <= value <= 100]
+
+
+@pytest.mark.parametrize(("path", "panel"), PANELS)
+def test_queries_never_keep_instance_or_job_of_devices(path, panel):
+    for expr in expressions(panel):
+        for metric in DEVICE_METRICS - {c.DEVICE_INFO, c.DEVICE_FIRST_SEEN}:
+            for found in re.finditer(rf"(?<![\w:]){metric}\b", expr):
+                before = expr[: found.start()]
+                assert re.search(r"(max|sum|count|topk)( by \([^)]*\))? \((timestamp\()?$", before), (metric, expr)
+
+
+def test_every_name_of_a_metric_is_in_the_conventions_or_the_exporters_own():
+    known = set(c.HELP) | {f"{c.FLEET_OUTAGE_DURATION}_{part}" for part in ("bucket", "sum", "count")}
+    used = {
+        name
+        for _, panel in (param.values for param in PANELS)
+        for expr in expressions(panel)
+        for name in re.findall(r"(?<![\w:\"])(?:device|fleet|channel|policy)_[a-z_]+(?=[{\[\s)@]|$)", expr)
+    }
+    labels = {"device_id", "channel_id", "device_name", "channel_name", "backup_channel_id"}
+
+    assert {name for name in used - known - labels if not name.startswith(f"{c.SELF_PREFIX}_")} == set()
+    assert used >= known - {f"{c.FLEET_OUTAGE_DURATION}", c.POLICY_ESCALATE_AFTER, "policy_severity_info"}
+
+
+def test_links_between_dashboards_lead_to_existing_ones():
+    uids = {dashboard["uid"] for dashboard in DASHBOARDS.values()}
+
+    for path, text in FILES.items():
+        for target in re.findall(r"/d/([a-z-]+)", text):
+            assert target in uids
+            assert target.endswith("-id") == path.startswith("id/")
+
+
+def test_the_two_languages_differ_in_texts_only():
+    keep = {"id", "type", "gridPos", "expr", "unit", "refId"}
+
+    def shape(value):
+        if isinstance(value, dict):
+            return {key: shape(inner) if key not in keep else inner for key, inner in value.items()}
+        return [shape(inner) for inner in value] if isinstance(value, list) else None
+
+    for name in build.MAKERS:
+        english, indonesian = (DASHBOARDS[f"{language}/{name}.json"] for language in ("en", "id"))
+        del english["templating"], indonesian["templating"]
+        assert shape(english["panels"]) == shape(indonesian["panels"])
+
+
+def test_a_text_without_a_translation_is_an_error():
+    with pytest.raises(KeyError):
+        translation.translator("id")("Not in the table")
+
+
+def test_no_translation_is_left_over():
+    say, used = translation.INDONESIAN, set()
+
+    class Recorder(dict):
+        def __getitem__(self, text):
+            used.add(text)
+            return say[text]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(translation, "INDONESIAN", Recorder())
+        build.render_all()
+
+    assert set(say) == used
+
+
+def test_the_home_dashboard_has_the_name_that_links_and_provisioning_expect():
+    assert uid("fleet-overview", "en") == "devices-fleet-overview"
+    assert DASHBOARDS["id/fleet-overview.json"]["title"] == "Ikhtisar perangkat"
