@@ -1,5 +1,6 @@
 """The shipped Alertmanager configuration: accepted by amtool, and its routes as a table of labels and receivers."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -144,3 +145,14 @@ def test_inhibition_knows_every_direct_alert():
     for name in (conventions.ALERT_DEVICE_DOWN, conventions.ALERT_DEVICE_DOWN_ESCALATED,
                  conventions.ALERT_ENGINE_OUTAGE, conventions.ALERT_DEVICE_FLAPPING):  # fmt: skip
         assert name in text
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_links_lead_to_dashboards_that_exist(language: str):
+    text = (TEMPLATES / f"{language}.tmpl").read_text(encoding="utf-8")
+    linked = set(re.findall(r'define "dashboard\.\w+" }}([\w-]+)', text))
+    dashboards = (ROOT / "grafana" / "dashboards").rglob("*.json")
+    known = {json.loads(path.read_text(encoding="utf-8"))["uid"] for path in dashboards}
+
+    assert len(linked) == 2
+    assert linked <= known
