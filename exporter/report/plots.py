@@ -68,7 +68,7 @@ def daily(days: Sequence[Day], objective: float | None, period: Period, wording:
     if allowed is not None:
         at = TOP + height * (1 - allowed / top)
         parts.append(_line(LEFT, at, WIDTH - 8, at, "limit"))
-        parts.append(_text(WIDTH - 10, at - 4, wording.text("allowed", value=wording.share(allowed)), "end"))
+        parts.append(_text(WIDTH - 10, TOP - 4, "- - " + wording.text("allowed", value=wording.share(allowed)), "end"))
     return _svg(HEIGHT, wording.text("by_day"), parts)
 
 
