@@ -153,6 +153,9 @@ class Engine:
             raise JournalUnavailable("the journal is not loaded")
         if len(self._waiting) >= QUEUE_LIMIT:
             raise Overloaded(f"{QUEUE_LIMIT} events wait for the journal")
+        device = self.fleet.devices.get(identity.device_id)
+        if device is not None and device.identity == identity:
+            identity = device.identity  # one object, so that nobody has to compare the texts again
         record = Record(identity, timestamp, kind, round(self.clock() * 1000), self._exposed_ms)
         newest = self._newest_waiting.get(identity.device_id, -1)
         late = timestamp <= newest or self._applier.is_late(record)

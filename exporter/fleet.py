@@ -211,7 +211,10 @@ class Fleet:
 
     def histogram(self, engine: str) -> OutageHistogram:
         """Return the engine's outage durations, made at their first use."""
-        return self.histograms.setdefault(engine, OutageHistogram())
+        found = self.histograms.get(engine)
+        if found is None:
+            found = self.histograms[engine] = OutageHistogram()
+        return found
 
     def put(
         self, identity: Identity, identity_at: int, timeline: Timeline, *, received_at: float, exposed_at: float
@@ -232,7 +235,9 @@ class Fleet:
             if device.observed_from == device.timeline.first_seen:
                 device.observed_from = timeline.first_seen
             device.timeline = timeline
-            if identity_at >= device.identity_at:
+            if identity is device.identity:
+                device.identity_at = max(device.identity_at, identity_at)
+            elif identity_at >= device.identity_at:
                 group = self._rename(device, group, identity, identity_at, received_at, exposed_at)
         group.add(device)
         self._mark(device, group, received_at)

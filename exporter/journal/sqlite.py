@@ -54,6 +54,7 @@ _IDENTITY = "device_id, device_name, engine, channel_id, channel_name, business_
 
 _encode = msgspec.json.encode
 _Result = TypeVar("_Result")
+_Known = tuple[int, Identity, int]  # a device's row, its newest identity, the identity's row
 _State = TypeVar("_State", SavedDevice, SavedGroup, SavedHistogram)
 
 
@@ -72,7 +73,7 @@ class SqliteJournal:
         self._path = path
         self._lock = _lock(path)
         self._connection: sqlite3.Connection | None = None
-        self._devices: dict[str, tuple[int, Identity, int]] = {}  # device id: row, newest identity, its row
+        self._devices: dict[str, _Known] = {}
         self._next_seq = 0
         try:
             path.touch(mode=0o600)  # names of devices and businesses; SQLite gives the files beside it the same mode
@@ -85,25 +86,34 @@ class SqliteJournal:
         """Append in one transaction (see `Journal`)."""
         with self._guard() as connection:
             first = self._next_seq
-            unknown = [append.record.identity for append in batch if self._is_unknown(append.record.identity)]
-            fresh: set[str] = set()
-            if unknown:
-                connection.execute("BEGIN IMMEDIATE")
-                fresh = self._add_identities(connection, unknown)
-            rows = []
-            for seq, (record, _) in enumerate(batch, first):
-                device, _, identity = self._devices[record.identity.device_id]
-                rows.append(
-                    (seq, device, record.timestamp, record.kind, identity, record.received_ms, record.exposed_ms)
-                )
+            rows, fresh = self._rows(connection, batch, first)
             inserted = connection.execute(_APPEND, (_encode(rows).decode(),)).rowcount
-            if unknown:
+            if connection.in_transaction:
                 connection.execute("COMMIT")
             self._next_seq = first + len(batch)
             kept: Container[int] = range(first, self._next_seq)
             if inserted < len(batch):
                 kept = {row[0] for row in connection.execute("SELECT seq FROM event WHERE seq >= ?", (first,))}
             return [self._appended(seq, append, kept, fresh) for seq, append in enumerate(batch, first)]
+
+    def _rows(
+        self, connection: sqlite3.Connection, batch: Sequence[Append], first: int
+    ) -> tuple[list[tuple[int, ...]], set[str]]:
+        """Return the rows to insert, and the ids of devices that are new; a transaction begins where there are such."""
+        rows: list[tuple[int, ...]] = []
+        fresh: set[str] = set()
+        for seq, (record, late) in enumerate(batch, first):
+            identity = record.identity
+            known = self._devices.get(identity.device_id)
+            if known is None or (known[1] is not identity and known[1] != identity):
+                if not connection.in_transaction:
+                    connection.execute("BEGIN IMMEDIATE")
+                if known is None:
+                    fresh.add(identity.device_id)
+                known = self._learn(connection, identity, known, newest=known is None or not late)
+            device, _, row = known
+            rows.append((seq, device, record.timestamp, record.kind, row, record.received_ms, record.exposed_ms))
+        return rows, fresh
 
     def _appended(self, seq: int, append: Append, kept: Container[int], fresh: set[str]) -> Appended:
         if seq not in kept:
@@ -292,34 +302,29 @@ class SqliteJournal:
             yield connection
             connection.execute("COMMIT")
 
-    def _is_unknown(self, identity: Identity) -> bool:
-        known = self._devices.get(identity.device_id)
-        return known is None or known[1] != identity
+    def _learn(
+        self, connection: sqlite3.Connection, identity: Identity, known: _Known | None, *, newest: bool
+    ) -> _Known:
+        """Give rows to a new device or a new identity of a known one; `newest`: reports go by this identity now."""
+        values = msgspec.structs.astuple(identity)
+        conditions = _IDENTITY.replace(",", " = ? AND") + " = ?"
+        query = f"SELECT id FROM identity WHERE {conditions}"  # noqa: S608 - made of constants
+        found = connection.execute(query, values).fetchone()
+        if found is None:
+            places = ", ".join("?" * len(values))
+            statement = f"INSERT INTO identity ({_IDENTITY}) VALUES ({places})"  # noqa: S608 - made of constants
+            found = (connection.execute(statement, values).lastrowid,)
+        device_id = identity.device_id
+        device = known[0] if known is not None else _insert_device(connection, device_id)
+        learnt = (device, identity, found[0])
+        if newest:
+            connection.execute("UPDATE device SET identity = ? WHERE id = ?", (found[0], device))
+            self._devices[device_id] = learnt
+        return learnt
 
-    def _add_identities(self, connection: sqlite3.Connection, identities: list[Identity]) -> set[str]:
-        """Give rows to new devices and new identities; return the ids of the new devices."""
-        fresh = set()
-        for identity in identities:
-            if not self._is_unknown(identity):
-                continue  # twice in one batch
-            values = msgspec.structs.astuple(identity)
-            conditions = _IDENTITY.replace(",", " = ? AND") + " = ?"
-            query = f"SELECT id FROM identity WHERE {conditions}"  # noqa: S608 - made of constants
-            row = connection.execute(query, values).fetchone()
-            if row is None:
-                places = ", ".join("?" * len(values))
-                statement = f"INSERT INTO identity ({_IDENTITY}) VALUES ({places})"  # noqa: S608 - made of constants
-                row = (connection.execute(statement, values).lastrowid,)
-            device_id = identity.device_id
-            known = self._devices.get(device_id)
-            if known is None:
-                fresh.add(device_id)
-                device = connection.execute("INSERT INTO device (device_id) VALUES (?)", (device_id,)).lastrowid or 0
-            else:
-                device = known[0]
-            connection.execute("UPDATE device SET identity = ? WHERE id = ?", (row[0], device))
-            self._devices[device_id] = (device, identity, row[0])
-        return fresh
+
+def _insert_device(connection: sqlite3.Connection, device_id: str) -> int:
+    return connection.execute("INSERT INTO device (device_id) VALUES (?)", (device_id,)).lastrowid or 0
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from exporter.identity import Identity
+    from exporter.journal.records import Append
+
 DOWN, UP, CUT = Kind.DISCONNECTED, Kind.CONNECTED, Kind.FORGOTTEN
 
 
@@ -90,6 +93,25 @@ def test_hostile_names_come_back_as_they_went_in(journal: SqliteJournal, path: P
     assert next(iter(journal.records_after(0)))[1].identity == hostile
     with Reader(path) as reader:
         assert reader.device("d1").identity == hostile
+
+
+def test_each_event_keeps_the_identity_it_came_with_and_reports_go_by_the_newest(
+    journal: SqliteJournal, path: Path
+) -> None:
+    old, new = identity(name="Old name"), identity(name="New name")
+
+    def named(timestamp: int, who: Identity, *, late: bool) -> Append:
+        item = append(timestamp, UP, late=late)
+        return item._replace(record=item.record._replace(identity=who))
+
+    journal.append([named(NOW, old, late=True), named(NOW + 9, new, late=False), named(NOW + 5, old, late=True)])
+    assert [record.identity.device_name for _, record in journal.records_after(0)] == [
+        "Old name",
+        "New name",
+        "Old name",
+    ]
+    with Reader(path) as reader:
+        assert reader.device("d1").identity.device_name == "New name"
 
 
 def test_a_second_exporter_on_the_same_file_is_refused(journal: SqliteJournal, path: Path) -> None:
