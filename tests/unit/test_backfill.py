@@ -212,4 +212,4 @@ def test_memory_does_not_grow_with_the_window() -> None:
         return most
 
     peak(2)  # what is loaded at the first use does not count
-    assert peak(12) < 1.2 * peak(2)
+    assert peak(15) < 1.1 * peak(5)  # both hold several pieces
