@@ -11,6 +11,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from exporter import __version__
+from exporter.backfill import cli as backfill_cli
 from exporter.backup import backup
 from exporter.cli import add_configuration_flags, check_config, configuration
 from exporter.errors import ConfigError, ExporterError
@@ -18,6 +19,7 @@ from exporter.journal.reader import open_reader
 from exporter.journal.sqlite import storage_path
 from exporter.logs import setup
 from exporter.notify import cli as notify_cli
+from exporter.report import cli as report_cli
 from exporter.simulate import cli as simulate_cli
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def add_parsers(subparsers: Subparsers) -> None:
     copy = _configured(subparsers, "backup", "copy the journal to a file, also while the exporter runs", _backup)
     copy.add_argument("target", type=Path, metavar="FILE")
     subparsers.add_parser("version", help="print the version").set_defaults(run=_version)
-    for module in (notify_cli, simulate_cli):
+    for module in (report_cli, backfill_cli, notify_cli, simulate_cli):
         module.add_parser(subparsers)
 
 

@@ -112,14 +112,11 @@ def _history(row: tuple[str, ...], events: list[Event]) -> History:
     observed: list[tuple[int, int | None]] = []
     after = -1
     for cut in (*cuts, None):
-        span = [
-            event
-            for event in events
-            if event[0] > after and (cut is None or event[0] <= cut) and event[1] is not Kind.FORGOTTEN
-        ]
+        span = [event for event in events if event[0] > after and (cut is None or event[0] < cut)]
         timeline = fold(span, base)
         if timeline is not None:
-            observed.append((timeline.first_seen, cut))
+            # of what was pruned only the last state is known, and since when
+            observed.append((timeline.first_seen if base is None else base.since, cut))
             found += [Outage(o.start, cut if o.end is None else o.end) for o in outages(span, base)]
         base, after = None, cut if cut is not None else after
     return History(Identity(*row[2:]), found, observed)

@@ -232,6 +232,24 @@ class TestHistories:
         assert history.observed == [(NOW, NOW + 30), (NOW + 50, None)]
         assert history.outages == [Outage(NOW + 10, NOW + 30)]
 
+    def test_an_event_in_the_second_of_a_cut_is_part_of_what_is_cut(self, journal: SqliteJournal, path: Path) -> None:
+        journal.append([append(NOW, UP), append(NOW + 30, DOWN), append(NOW + 30, CUT)])
+        with Reader(path) as reader:
+            (history,) = reader.histories()
+        assert history.observed == [(NOW, NOW + 30)]
+        assert history.outages == []
+
+    def test_what_was_pruned_is_not_observed_any_more_but_its_last_state_is(
+        self, journal: SqliteJournal, path: Path
+    ) -> None:
+        journal.append([append(NOW, UP), append(NOW + 10, DOWN), append(NOW + 20, UP), append(NOW + 90, DOWN)])
+        _save_everything(journal)
+        journal.prune(NOW + 50, 0)
+        with Reader(path) as reader:
+            (history,) = reader.histories()
+        assert history.observed == [(NOW + 20, None)]
+        assert history.outages == [Outage(NOW + 90, None)]
+
     def test_devices_without_events_left_are_still_there(self, journal: SqliteJournal, path: Path) -> None:
         journal.append([append(NOW - 100, DOWN), append(NOW, UP, "d2")])
         _save_everything(journal)
