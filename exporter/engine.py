@@ -124,6 +124,11 @@ class Engine:
         """How many events wait for the journal."""
         return len(self._waiting)
 
+    @property
+    def applied(self) -> int:
+        """The journal's number of the last record that is in the fleet, and of which every listener was told."""
+        return self._applied
+
     def subscribe(self, callback: Callable[[Change], None]) -> None:
         """Call `callback` with every change of a device, in order, after it is durable."""
         self._applier.listeners.append(callback)
