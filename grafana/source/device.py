@@ -9,6 +9,7 @@ from grafana.source import page as pages
 from grafana.source import panels as p
 from grafana.source import queries as q
 from grafana.source import shared
+from grafana.source import tables as t
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -88,11 +89,11 @@ def _identity() -> p.Panel:
         "business_id",
     )
     titles = ("Device", "Business", "Engine", "Channel", "User", "Device id", "Channel id", "Business id")
-    return p.table(
+    return t.table(
         "Identity",
         "Names and ids as its newest event gave them.",
         [p.Query(f"topk(1, max by ({', '.join(columns)}) ({c.DEVICE_INFO}{{{q.DEVICE_SELECTED}}}))")],
-        [p.Column(source, title) for source, title in zip(columns, titles, strict=True)],
+        [t.Column(source, title) for source, title in zip(columns, titles, strict=True)],
         size=(24, 4),
         empty="Choose a device",
         sort=("Device", False),

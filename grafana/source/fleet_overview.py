@@ -8,6 +8,8 @@ from grafana.source import page as pages
 from grafana.source import panels as p
 from grafana.source import queries as q
 from grafana.source import shared
+from grafana.source import slo_queries as s
+from grafana.source import tables as t
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -79,25 +81,25 @@ def _numbers() -> list[p.Panel]:
 
 def _groups(language: str) -> p.Panel:
     to_slo = f"/d/{pages.uid('slo', language)}?var-business=${{__data.fields.business_id}}"
-    return p.table(
+    return t.table(
         "Businesses with the least budget left",
         "Engines of businesses by the error budget that is left of the last 30 days, at most 100.",
         [
-            p.Query(q.business_named(q.worst_groups())),
-            p.Query(q.of_the_worst_groups(q.availability("engine_business", "30d"))),
-            p.Query(q.objective_of_the_worst_groups()),
-            p.Query(q.of_the_worst_groups(q.downtime("30d"))),
-            p.Query(q.of_the_worst_groups(q.burn("engine_business", "1h"))),
+            p.Query(s.business_named(s.worst_groups())),
+            p.Query(s.of_the_worst_groups(s.availability("engine_business", "30d"))),
+            p.Query(s.objective_of_the_worst_groups()),
+            p.Query(s.of_the_worst_groups(s.downtime("30d"))),
+            p.Query(s.of_the_worst_groups(s.burn("engine_business", "1h"))),
         ],
         [
-            p.Column("business_name", "Business", link=("Open its error budget", to_slo)),
-            p.Column("engine", "Engine", width=130),
-            p.Column("Value #B", "Availability", "percentunit", decimals=3, width=140),
-            p.Column("Value #C", "Objective", "percentunit", decimals=2, width=120),
-            p.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=145),
-            p.Column("Value #D", "Downtime", "s", decimals=1, width=130),
-            p.Column("Value #E", "Burn, last hour", "none", decimals=1, steps=p.BURN, width=140),
-            p.Column("business_id", "Business id", width=150),
+            t.Column("business_name", "Business", link=("Open its error budget", to_slo)),
+            t.Column("engine", "Engine", width=130),
+            t.Column("Value #B", "Availability", "percentunit", decimals=3, width=140),
+            t.Column("Value #C", "Objective", "percentunit", decimals=2, width=120),
+            t.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=145),
+            t.Column("Value #D", "Downtime", "s", decimals=1, width=130),
+            t.Column("Value #E", "Burn, last hour", "none", decimals=1, steps=p.BURN, width=140),
+            t.Column("business_id", "Business id", width=150),
         ],
         size=(24, 8),
         empty="No devices observed yet",

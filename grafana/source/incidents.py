@@ -8,6 +8,7 @@ from grafana.source import page as pages
 from grafana.source import panels as p
 from grafana.source import queries as q
 from grafana.source import shared
+from grafana.source import tables as t
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -74,19 +75,19 @@ def _numbers() -> list[p.Panel]:
 
 def _firing(language: str) -> p.Panel:
     runbook = ("Open the runbook", "${runbook}#${__data.fields.alertname}")
-    return p.table(
+    return t.table(
         "Firing in Prometheus",
         "Alerts of the rules that fire now, the oldest first, at most 100. A click on an alert opens its runbook, a "
         "click on a device its dashboard.",
         [p.Query(q.firing())],
         [
-            p.Column("alertname", "Alert", link=runbook, width=230),
-            p.Column("severity", "Severity", mapping=SEVERITY, width=110),
-            p.Column("Value", "For", "s", decimals=1, width=120),
-            p.Column("engine", "Engine", width=120),
-            p.Column("business_id", "Business id", width=160),
-            p.Column("device_name", "Device", link=pages.to_device(language)),
-            p.Column("device_id", "Device id", width=160),
+            t.Column("alertname", "Alert", link=runbook, width=230),
+            t.Column("severity", "Severity", mapping=SEVERITY, width=110),
+            t.Column("Value", "For", "s", decimals=1, width=120),
+            t.Column("engine", "Engine", width=120),
+            t.Column("business_id", "Business id", width=160),
+            t.Column("device_name", "Device", link=pages.to_device(language)),
+            t.Column("device_id", "Device id", width=160),
         ],
         size=(24, 8),
         empty="No alert fires",
@@ -144,11 +145,11 @@ def _affected() -> p.Panel:
 
 
 def _switched() -> p.Panel:
-    return p.table(
+    return t.table(
         "Channels on their backup",
         "Channels whose traffic is switched to a backup channel now.",
         [p.Query(q.channels_switched())],
-        [p.Column("channel_id", "Channel id"), p.Column("backup_channel_id", "Backup channel id")],
+        [t.Column("channel_id", "Channel id"), t.Column("backup_channel_id", "Backup channel id")],
         size=(12, 8),
         empty="No channel is switched",
         sort=("Channel id", False),

@@ -35,7 +35,6 @@ from grafana_foundation_sdk.cog import variants
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models.dashboard import (
     DataSourceRef,
-    DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
     GridPos,
@@ -85,22 +84,6 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a table: the field that it shows, its title and its looks."""
-
-    source: str
-    title: str
-    unit: str = "string"
-    decimals: int | None = None
-    steps: Steps | None = None
-    mapping: Named | None = None
-    link: tuple[str, str] | None = None
-    width: int | None = None
-    bar: tuple[float, float | None] | None = None
-    """Draw the value as a bar, from a least to a most value (None: the largest of the column)."""
-
-
-@dataclass(frozen=True)
 class Panel:
     """A panel that still lacks its language and place: `make` gives its builder, `size` its columns and rows."""
 
@@ -112,7 +95,7 @@ class Panel:
         return self.make(say).id(number).title(say(self.title)).grid_pos(place)
 
 
-def _steps(steps: Steps) -> dashboards.ThresholdsConfig:
+def steps_of(steps: Steps) -> dashboards.ThresholdsConfig:
     found = [Threshold(value=value, color=color) for value, color in steps]
     return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
 
@@ -121,12 +104,12 @@ def _fixed(color: str) -> DynamicConfigValue:
     return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})
 
 
-def _color(mode: FieldColorModeId, fixed: str = "") -> dashboards.FieldColor:
+def color_by(mode: FieldColorModeId, fixed: str = "") -> dashboards.FieldColor:
     builder = dashboards.FieldColor().mode(mode)
     return builder.fixed_color(fixed) if fixed else builder
 
 
-def _mapping(say: Say, mapping: Named) -> list[ValueMapping]:
+def mapped(say: Say, mapping: Named) -> list[ValueMapping]:
     results = {
         value: ValueMappingResult(text=say(text), color=color or None, index=index)
         for index, (value, (text, color)) in enumerate(mapping.items())
@@ -134,9 +117,7 @@ def _mapping(say: Say, mapping: Named) -> list[ValueMapping]:
     return [ValueMap(options=results)]
 
 
-def _targets(
-    say: Say, queries: Sequence[Query], *, instant: bool, shape: PromQueryFormat | None = None
-) -> list[Target]:
+def targets(say: Say, queries: Sequence[Query], *, instant: bool, shape: PromQueryFormat | None = None) -> list[Target]:
     found: list[Target] = []
     for ref, query in zip("ABCDEFGHIJ", queries, strict=False):
         target = (
@@ -152,7 +133,7 @@ def _targets(
     return found
 
 
-def _shared(builder: Kind, say: Say, about: str, unit: str, empty: str) -> Kind:
+def shared_parts(builder: Kind, say: Say, about: str, unit: str, empty: str) -> Kind:
     return builder.description(say(about)).datasource(SOURCE).unit(unit).no_value(say(empty))
 
 
@@ -190,9 +171,9 @@ def stat(
     """One number a query, or one a series with `named`."""
 
     def make(say: Say) -> Builder:
-        panel = _shared(stats.Panel(), say, about, unit, empty)
-        panel = panel.targets(_targets(say, queries, instant=True)).thresholds(_steps(steps))
-        panel = panel.color_scheme(_color(FieldColorModeId.THRESHOLDS)).graph_mode(kinds.BigValueGraphMode.NONE)
+        panel = shared_parts(stats.Panel(), say, about, unit, empty)
+        panel = panel.targets(targets(say, queries, instant=True)).thresholds(steps_of(steps))
+        panel = panel.color_scheme(color_by(FieldColorModeId.THRESHOLDS)).graph_mode(kinds.BigValueGraphMode.NONE)
         panel = panel.color_mode(
             kinds.BigValueColorMode.BACKGROUND_SOLID if background else kinds.BigValueColorMode.VALUE
         )
@@ -202,7 +183,7 @@ def stat(
         if decimals is not None:
             panel = panel.decimals(decimals)
         if mapping:
-            panel = panel.mappings(_mapping(say, mapping))
+            panel = panel.mappings(mapped(say, mapping))
         return _colored(panel, queries)
 
     return Panel(title, size, make)
@@ -230,13 +211,13 @@ def lines(
     """Values over time. `marks` are horizontal lines, `span` is an own time range, `shade` colours all series alike."""
 
     def make(say: Say) -> Builder:
-        panel = _shared(timeseries.Panel(), say, about, unit, empty).targets(_targets(say, queries, instant=False))
+        panel = shared_parts(timeseries.Panel(), say, about, unit, empty).targets(targets(say, queries, instant=False))
         panel = panel.draw_style(kinds.GraphDrawStyle.BARS if bars else kinds.GraphDrawStyle.LINE)
         panel = panel.bar_alignment(kinds.BarAlignment.BEFORE).bar_width_factor(0.7)
         panel = panel.fill_opacity(70 if bars else (25 if stacked else 0)).line_width(1 if bars else 2)
         shown = kinds.VisibilityMode.ALWAYS if points else kinds.VisibilityMode.NEVER
         colors = FieldColorModeId.SHADES if shade else FieldColorModeId.PALETTE_CLASSIC
-        panel = panel.show_points(shown).point_size(6).color_scheme(_color(colors, shade))
+        panel = panel.show_points(shown).point_size(6).color_scheme(color_by(colors, shade))
         if stepped:
             panel = panel.line_interpolation(kinds.LineInterpolation.STEP_AFTER)
         if span:
@@ -251,9 +232,9 @@ def lines(
             panel = panel.decimals(decimals)
         if marks:
             style = common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.DASHED)
-            panel = panel.thresholds(_steps(marks)).thresholds_style(style)
+            panel = panel.thresholds(steps_of(marks)).thresholds_style(style)
         else:
-            panel = panel.thresholds(_steps(((None, GOOD),)))
+            panel = panel.thresholds(steps_of(((None, GOOD),)))
         legend = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.LIST)
         panel = panel.legend(legend.placement(kinds.LegendPlacement.BOTTOM))
         tooltip = common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
@@ -276,29 +257,16 @@ def states(
     """One bar a series over time, named and coloured by `mapping`."""
 
     def make(say: Say) -> Builder:
-        panel = _shared(statetimeline.Panel(), say, about, "none", empty).targets(_targets(say, queries, instant=False))
-        panel = panel.mappings(_mapping(say, mapping)).thresholds(_steps(NEUTRAL))
-        panel = panel.color_scheme(_color(FieldColorModeId.FIXED, MUTED)).merge_values(True)
+        panel = shared_parts(statetimeline.Panel(), say, about, "none", empty).targets(
+            targets(say, queries, instant=False)
+        )
+        panel = panel.mappings(mapped(say, mapping)).thresholds(steps_of(NEUTRAL))
+        panel = panel.color_scheme(color_by(FieldColorModeId.FIXED, MUTED)).merge_values(True)
         panel = panel.show_value(kinds.VisibilityMode.NEVER).fill_opacity(80).line_width(0).row_height(0.85)
         shown = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.LIST)
         return panel.legend(shown.placement(kinds.LegendPlacement.BOTTOM))
 
     return Panel(title, size, make)
-
-
-def ranking(
-    title: str,
-    about: str,
-    query: Query,
-    labels: Sequence[Column],
-    value: Column,
-    *,
-    size: tuple[int, int] = (12, 8),
-    empty: str,
-    descending: bool = True,
-) -> Panel:
-    """Rows with a bar each, the largest (or smallest) first."""
-    return table(title, about, [query], [*labels, value], size=size, empty=empty, sort=(value.title, descending))
 
 
 def heatmap(
@@ -307,9 +275,9 @@ def heatmap(
     """Counts by bucket over time; the query returns a classic histogram's growth by `le`."""
 
     def make(say: Say) -> Builder:
-        panel = _shared(heatmaps.Panel(), say, about, unit, empty)
+        panel = shared_parts(heatmaps.Panel(), say, about, unit, empty)
         query_by_bucket = replace(query, legend="{{le}}")
-        panel = panel.targets(_targets(say, [query_by_bucket], instant=False, shape=PromQueryFormat.HEATMAP))
+        panel = panel.targets(targets(say, [query_by_bucket], instant=False, shape=PromQueryFormat.HEATMAP))
         panel = panel.calculate(False)
         color = heatmaps.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(32)
         panel = panel.color(color.scale(HeatmapColorScale.EXPONENTIAL).exponent(0.5).reverse(False).fill("dark-orange"))
@@ -319,65 +287,6 @@ def heatmap(
         return panel.tooltip(heatmaps.HeatmapTooltip().mode(kinds.TooltipDisplayMode.SINGLE).y_histogram(False))
 
     return Panel(title, size, make)
-
-
-def table(
-    title: str,
-    about: str,
-    queries: Sequence[Query],
-    columns: Sequence[Column],
-    *,
-    size: tuple[int, int] = (24, 8),
-    empty: str,
-    sort: tuple[str, bool],
-    join: str = "",
-) -> Panel:
-    """Rows from instant queries: joined by one field, or merged by all that they share. `sort`: title, descending."""
-
-    def make(say: Say) -> Builder:
-        panel = _shared(tables.Panel(), say, about, "none", empty).max_data_points(50)
-        panel = panel.targets(_targets(say, queries, instant=True, shape=PromQueryFormat.TABLE)).filterable(False)
-        panel = panel.cell_height(kinds.TableCellHeight.SM).show_header(True).thresholds(_steps(NEUTRAL))
-        panel = panel.color_scheme(_color(FieldColorModeId.THRESHOLDS))
-        if len(queries) > 1:
-            how = ("joinByField", {"byField": join, "mode": "outer"}) if join else ("merge", {})
-            panel = panel.with_transformation(DataTransformerConfig(id_val=how[0], options=how[1]))
-        names = {column.source: say(column.title) for column in columns}
-        chosen = {"include": {"names": list(names)}}
-        panel = panel.with_transformation(DataTransformerConfig(id_val="filterFieldsByName", options=chosen))
-        order = {"renameByName": names, "indexByName": {name: index for index, name in enumerate(names)}}
-        panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=order))
-        for column in columns:
-            panel = panel.override_by_name(say(column.title), _looks(say, column))
-        by = common.TableSortByFieldState().display_name(say(sort[0])).desc(sort[1])
-        return panel.sort_by([by])
-
-    return Panel(title, size, make)
-
-
-def _looks(say: Say, column: Column) -> list[DynamicConfigValue]:
-    found = [DynamicConfigValue("unit", column.unit), DynamicConfigValue("noValue", "-")]
-    if column.decimals is not None:
-        found.append(DynamicConfigValue("decimals", column.decimals))
-    if column.width:
-        found.append(DynamicConfigValue("custom.width", column.width))
-    if column.mapping:
-        found.append(DynamicConfigValue("mappings", _mapping(say, column.mapping)))
-    if column.steps:
-        found.append(DynamicConfigValue("thresholds", _steps(column.steps).build()))
-    if column.bar:
-        found.append(
-            DynamicConfigValue("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
-        )
-        found.append(DynamicConfigValue("min", column.bar[0]))
-        if column.bar[1] is not None:
-            found.append(DynamicConfigValue("max", column.bar[1]))
-    elif column.steps or column.mapping:
-        found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
-    if column.link:
-        title, url = column.link
-        found.append(DynamicConfigValue("links", [{"title": say(title), "url": url, "targetBlank": False}]))
-    return found
 
 
 def note(title: str, about: str, markdown: str, size: tuple[int, int] = (24, 4)) -> Panel:

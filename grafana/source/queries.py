@@ -20,7 +20,6 @@ GROUP: Final = slo_rules.GROUP
 RANGE: Final = "$__range"
 ROWS: Final = 100
 """The most rows of a table of devices or of groups."""
-PERIOD: Final = slo_rules.WINDOWS[-1]
 SECONDS: Final = {window.name: window.seconds for window in slo_rules.WINDOWS}
 
 
@@ -154,112 +153,6 @@ def finished_outages_by_duration(window: str) -> str:
 def mean_time_to_recover(window: str) -> str:
     """Mean duration of the outages that finished within the window, by engine."""
     return f"{finished_outages('sum', window, 'engine')} / ({finished_outages('count', window, 'engine')} > 0)"
-
-
-# SLO ---------------------------------------------------------------------------------------------------------
-def objective() -> str:
-    return f'max by (engine) ({c.POLICY_OBJECTIVE}{{engine=~"$engine"}})'
-
-
-def _increase(recorded: str, metric: str, window: str) -> str:
-    now, then = (f"max {GROUP} ({metric}{{{SELECTED}}}{offset})" for offset in ("", f" offset {window}"))
-    since = f"({then} or 0 * {now} and on () {slo_rules.watched(window)})"
-    return f"({recorded}{{{SELECTED}}} or ({now} - {since}))"
-
-
-def downtime(window: str) -> str:
-    return _increase(slo_rules.downtime(window), c.FLEET_DOWNTIME, window)
-
-
-def observed(window: str) -> str:
-    return _increase(slo_rules.observed(window), c.FLEET_OBSERVED, window)
-
-
-def _summed(expr: str, by: str) -> str:
-    return {"engine_business": expr, "engine": f"sum by (engine) {expr}", "fleet": f"sum {expr}"}[by]
-
-
-def availability(by: str, window: str) -> str:
-    return f"clamp_min(1 - {_summed(downtime(window), by)} / ({_summed(observed(window), by)} > 0), 0)"
-
-
-def fleet_objective(window: str) -> str:
-    """The objectives of the engines, weighted by the time that each was observed."""
-    seen = _summed(observed(window), "engine")
-    return f"(sum({seen} * on (engine) {objective()}) / (sum({seen} and on (engine) {objective()}) > 0))"
-
-
-def meets_objective(by: str, window: str, *, met: bool) -> str:
-    """The availability where it meets (or misses) its objective, else nothing: colours follow the policy."""
-    sign = ">=" if met else "<"
-    if by == "fleet":
-        return f"{availability(by, window)} {sign} on () {fleet_objective(window)}"
-    return f"{availability(by, window)} {sign} on (engine) group_left () {objective()}"
-
-
-def burn(by: str, window: str) -> str:
-    down, seen = _summed(downtime(window), by), _summed(observed(window), by)
-    return f"({down} / clamp_min({seen}, {SECONDS[window]}) / on (engine) group_left () (1 - {objective()}))"
-
-
-def budget_left(by: str) -> str:
-    window = PERIOD.name
-    if by != "fleet":
-        return f"(1 - {burn(by, window)})"
-    seen = _summed(observed(window), "engine")
-    allowed = f"sum(clamp_min({seen}, {PERIOD.seconds}) * on (engine) (1 - {objective()}))"
-    return f"(1 - {_summed(downtime(window), by)} / {allowed})"
-
-
-def worst_groups() -> str:
-    return f"bottomk({ROWS}, {budget_left('engine_business')})"
-
-
-def of_the_worst_groups(expr: str) -> str:
-    return f"({expr}) and on (engine, business_id) {worst_groups()}"
-
-
-def business_named(expr: str) -> str:
-    names = f"topk by (business_id) (1, max by (business_id, business_name) ({c.DEVICE_INFO}{{{SELECTED}}}))"
-    return f"({expr}) * on (business_id) group_left (business_name) {names} or on (engine, business_id) {expr}"
-
-
-def objective_of_the_worst_groups() -> str:
-    return of_the_worst_groups(f"0 * {observed(PERIOD.name)} + on (engine) group_left () {objective()}")
-
-
-def downtime_allowed_left() -> str:
-    """Seconds that the devices of a group may still be down before its budget is gone; below 0 overdrawn."""
-    window = PERIOD.name
-    allowed = f"clamp_min({observed(window)}, {PERIOD.seconds}) * on (engine) group_left () (1 - {objective()})"
-    return of_the_worst_groups(f"{allowed} - {downtime(window)}")
-
-
-def budget_burn_down() -> str:
-    """The budget of the dashboard's range, as far as it was left at each point, by engine."""
-    down, seen = (f"max {GROUP} ({metric}{{{SELECTED}}}%s)" for metric in (c.FLEET_DOWNTIME, c.FLEET_OBSERVED))
-    used = f"sum by (engine) ({down % ''} - ({down % ' @ start()'} or 0 * {down % ''}))"
-    time = f"sum by (engine) ({seen % ' @ end()'} - ({seen % ' @ start()'} or 0 * {seen % ' @ end()'}))"
-    return f"1 - {used} / clamp_min({time}, $__range_s) / on (engine) (1 - {objective()})"
-
-
-def groups_exhausted() -> str:
-    return f"count({budget_left('engine_business')} <= 0) or 0 * count({budget_left('engine_business')})"
-
-
-def groups_burning(rows: tuple[slo_rules.Burn, ...]) -> str:
-    """How many groups an alert of these rows fires for."""
-
-    def both(row: slo_rules.Burn) -> str:
-        long, short = (f"{burn('engine_business', window)} > {row.factor}" for window in (row.long, row.short))
-        return f"({long} and {short})"
-
-    return f"count({' or '.join(both(row) for row in rows)}) or 0 * count({burn('engine_business', '1h')})"
-
-
-def blind(window: str) -> str:
-    metric = self_metric("blind_seconds_total")
-    return f"max({metric}) - (max({metric} offset {window}) or min_over_time(max({metric})[{window}:$__interval]))"
 
 
 # One device --------------------------------------------------------------------------------------------------
@@ -409,3 +302,8 @@ def everywhere(name: str, by: str) -> str:
 
 def everywhere_quantile(share: str, name: str) -> str:
     return f"histogram_quantile({share}, sum by (le) (rate({self_metric(name)}_bucket[$__rate_interval])))"
+
+
+def blind(window: str) -> str:
+    metric = self_metric("blind_seconds_total")
+    return f"max({metric}) - (max({metric} offset {window}) or min_over_time(max({metric})[{window}:$__interval]))"

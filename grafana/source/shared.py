@@ -8,6 +8,8 @@ from exporter import conventions as c
 from grafana.source import page as pages
 from grafana.source import panels as p
 from grafana.source import queries as q
+from grafana.source import slo_queries as s
+from grafana.source import tables as t
 
 YES_NO: Final = {"0": ("no", p.BAD), "1": ("yes", p.GOOD)}
 UP_DOWN: Final = {"0": ("down", p.BAD), "1": ("connected", p.GOOD)}
@@ -64,7 +66,7 @@ def unknown_time(size: tuple[int, int] = (4, 4)) -> p.Panel:
 
 
 def running_outages(title: str, about: str, language: str) -> p.Panel:
-    return p.table(
+    return t.table(
         title,
         about,
         [
@@ -75,16 +77,16 @@ def running_outages(title: str, about: str, language: str) -> p.Panel:
             p.Query(q.of_each_longest_down(c.DEVICE_MAINTENANCE)),
         ],
         [
-            p.Column("device_name", "Device", link=pages.to_device(language), width=220),
-            p.Column("business_name", "Business"),
-            p.Column("engine", "Engine", width=110),
-            p.Column("channel_name", "Channel"),
-            p.Column("Value #B", "Since", "dateTimeAsIsoNoDateIfToday", width=170),
-            p.Column("Value #A", "Down for", "s", decimals=1, width=165),
-            p.Column("Value #C", "Conversations", "short", decimals=0, width=130),
-            p.Column("Value #D", "Alert delivered", mapping=YES_NO, width=160),
-            p.Column("Value #E", "Maintenance", mapping=IN_OUT, width=130),
-            p.Column("device_id", "Device id", width=150),
+            t.Column("device_name", "Device", link=pages.to_device(language), width=220),
+            t.Column("business_name", "Business"),
+            t.Column("engine", "Engine", width=110),
+            t.Column("channel_name", "Channel"),
+            t.Column("Value #B", "Since", "dateTimeAsIsoNoDateIfToday", width=170),
+            t.Column("Value #A", "Down for", "s", decimals=1, width=165),
+            t.Column("Value #C", "Conversations", "short", decimals=0, width=130),
+            t.Column("Value #D", "Alert delivered", mapping=YES_NO, width=160),
+            t.Column("Value #E", "Maintenance", mapping=IN_OUT, width=130),
+            t.Column("device_id", "Device id", width=150),
         ],
         size=(24, 8),
         empty="No device is known to be down",
@@ -94,14 +96,14 @@ def running_outages(title: str, about: str, language: str) -> p.Panel:
 
 
 def availability_by_engine() -> p.Panel:
-    no_objective = f"{q.availability('engine', '30d')} unless on (engine) {q.objective()}"
+    no_objective = f"{s.availability('engine', '30d')} unless on (engine) {s.objective()}"
     return p.stat(
         "Availability by engine",
         "Connected share of the observed time of the last 30 days. Green meets the policy's objective, red misses it, "
         "blue has none.",
         [
-            p.Query(q.meets_objective("engine", "30d", met=True), "{{engine}}", color=p.GOOD),
-            p.Query(q.meets_objective("engine", "30d", met=False), "{{engine}}", color=p.BAD),
+            p.Query(s.meets_objective("engine", "30d", met=True), "{{engine}}", color=p.GOOD),
+            p.Query(s.meets_objective("engine", "30d", met=False), "{{engine}}", color=p.BAD),
             p.Query(no_objective, "{{engine}}", color=p.CALM),
         ],
         "percentunit",
@@ -112,12 +114,12 @@ def availability_by_engine() -> p.Panel:
 
 
 def budget_by_engine() -> p.Panel:
-    return p.ranking(
+    return t.ranking(
         "Error budget left",
         "Share of the downtime that the objective allows within 30 days and that is still unused, by engine.",
-        p.Query(q.budget_left("engine")),
-        [p.Column("engine", "Engine", width=120)],
-        p.Column("Value", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, bar=(0, 1)),
+        p.Query(s.budget_left("engine")),
+        [t.Column("engine", "Engine", width=120)],
+        t.Column("Value", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, bar=(0, 1)),
         size=(10, 6),
         empty="No devices observed yet",
         descending=False,
@@ -125,12 +127,12 @@ def budget_by_engine() -> p.Panel:
 
 
 def downtime_by_channel() -> p.Panel:
-    return p.ranking(
+    return t.ranking(
         "Downtime by channel",
         "The ten channels with the most downtime within the dashboard's time range, all devices summed.",
         p.Query(q.downtime_by_channel()),
-        [p.Column("channel_name", "Channel"), p.Column("business_name", "Business")],
-        p.Column("Value", "Downtime", "s", decimals=1, steps=((None, p.CALM),), bar=(0, None)),
+        [t.Column("channel_name", "Channel"), t.Column("business_name", "Business")],
+        t.Column("Value", "Downtime", "s", decimals=1, steps=((None, p.CALM),), bar=(0, None)),
         size=(12, 10),
         empty="No downtime in this range",
     )
@@ -141,8 +143,8 @@ def availability_of_a_day(size: tuple[int, int] = (12, 8)) -> p.Panel:
         "Availability of a day",
         "Availability of the 24 hours before each point, by engine; dashed: the policy's objective.",
         [
-            p.Query(q.availability("engine", "1d"), "{{engine}}"),
-            p.Query(q.objective(), "objective {{engine}}", dashed=True),
+            p.Query(s.availability("engine", "1d"), "{{engine}}"),
+            p.Query(s.objective(), "objective {{engine}}", dashed=True),
         ],
         "percentunit",
         least=None,

@@ -8,6 +8,8 @@ from grafana.source import page as pages
 from grafana.source import panels as p
 from grafana.source import queries as q
 from grafana.source import shared
+from grafana.source import slo_queries as s
+from grafana.source import tables as t
 from prometheus import slo_rules
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ def _numbers() -> list[p.Panel]:
             "Connected share of the observed time of the last 30 days. Green meets the objectives, weighted by "
             "observed time; red misses them.",
             [
-                p.Query(q.meets_objective("fleet", "30d", met=True), color=p.GOOD),
-                p.Query(q.meets_objective("fleet", "30d", met=False), color=p.BAD),
+                p.Query(s.meets_objective("fleet", "30d", met=True), color=p.GOOD),
+                p.Query(s.meets_objective("fleet", "30d", met=False), color=p.BAD),
             ],
             "percentunit",
             size=(6, 4),
@@ -48,7 +50,7 @@ def _numbers() -> list[p.Panel]:
         p.stat(
             "Budget left",
             "Share of the downtime that the objectives allow within 30 days and that is still unused.",
-            [p.Query(q.budget_left("fleet"))],
+            [p.Query(s.budget_left("fleet"))],
             "percentunit",
             size=(6, 4),
             decimals=1,
@@ -57,14 +59,14 @@ def _numbers() -> list[p.Panel]:
         p.stat(
             "Exhausted",
             "Engines of businesses that have no budget left.",
-            [p.Query(q.groups_exhausted())],
+            [p.Query(s.groups_exhausted())],
             "short",
             steps=p.ANY_IS_BAD,
         ),
         p.stat(
             "Burning fast",
             "Engines of businesses for which ErrorBudgetBurnFast fires: 14.4 times over 1 h, or 6 times over 6 h.",
-            [p.Query(q.groups_burning(slo_rules.FAST))],
+            [p.Query(s.groups_burning(slo_rules.FAST))],
             "short",
             steps=p.ANY_IS_BAD,
         ),
@@ -73,32 +75,32 @@ def _numbers() -> list[p.Panel]:
 
 
 def _groups() -> p.Panel:
-    return p.table(
+    return t.table(
         "Error budgets",
         "Engines of businesses by the error budget that is left of the last 30 days, at most 100. A burn of 1 uses up "
         "the budget in exactly 30 days.",
         [
-            p.Query(q.business_named(q.worst_groups())),
-            p.Query(q.of_the_worst_groups(q.availability("engine_business", "30d"))),
-            p.Query(q.objective_of_the_worst_groups()),
-            p.Query(q.downtime_allowed_left()),
-            p.Query(q.of_the_worst_groups(q.downtime("30d"))),
-            *(p.Query(q.of_the_worst_groups(q.burn("engine_business", window))) for window in ("1h", "6h", "1d", "3d")),
+            p.Query(s.business_named(s.worst_groups())),
+            p.Query(s.of_the_worst_groups(s.availability("engine_business", "30d"))),
+            p.Query(s.objective_of_the_worst_groups()),
+            p.Query(s.downtime_allowed_left()),
+            p.Query(s.of_the_worst_groups(s.downtime("30d"))),
+            *(p.Query(s.of_the_worst_groups(s.burn("engine_business", window))) for window in ("1h", "6h", "1d", "3d")),
         ],
         [
-            p.Column("business_name", "Business"),
-            p.Column("engine", "Engine", width=110),
-            p.Column("Value #B", "Availability", "percentunit", decimals=3, width=120),
-            p.Column("Value #C", "Objective", "percentunit", decimals=2, width=100),
-            p.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=145),
-            p.Column(
+            t.Column("business_name", "Business"),
+            t.Column("engine", "Engine", width=110),
+            t.Column("Value #B", "Availability", "percentunit", decimals=3, width=120),
+            t.Column("Value #C", "Objective", "percentunit", decimals=2, width=100),
+            t.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=145),
+            t.Column(
                 "Value #D", "Downtime still allowed", "s", decimals=1, steps=((None, p.BAD), (0, "text")), width=190
             ),
-            p.Column("Value #E", "Downtime", "s", decimals=1, width=120),
-            p.Column("Value #F", "Burn 1 h", "none", decimals=1, steps=p.BURN, width=100),
-            p.Column("Value #G", "Burn 6 h", "none", decimals=1, steps=p.BURN, width=100),
-            p.Column("Value #H", "Burn 1 d", "none", decimals=1, steps=p.BURN, width=100),
-            p.Column("Value #I", "Burn 3 d", "none", decimals=1, steps=p.BURN, width=100),
+            t.Column("Value #E", "Downtime", "s", decimals=1, width=120),
+            t.Column("Value #F", "Burn 1 h", "none", decimals=1, steps=p.BURN, width=100),
+            t.Column("Value #G", "Burn 6 h", "none", decimals=1, steps=p.BURN, width=100),
+            t.Column("Value #H", "Burn 1 d", "none", decimals=1, steps=p.BURN, width=100),
+            t.Column("Value #I", "Burn 3 d", "none", decimals=1, steps=p.BURN, width=100),
         ],
         size=(24, 9),
         empty="No devices observed yet",
@@ -111,7 +113,7 @@ def _burn() -> p.Panel:
         "Burn rate by engine",
         "How many times faster than allowed the budget was used up within the 6 hours before each point. Lines: the "
         "factors of the alerts, 1, 6 and 14.4.",
-        [p.Query(q.burn("engine", "6h"), "{{engine}}")],
+        [p.Query(s.burn("engine", "6h"), "{{engine}}")],
         "none",
         marks=FACTORS,
         decimals=1,
@@ -119,12 +121,12 @@ def _burn() -> p.Panel:
 
 
 def _worst_burn() -> p.Panel:
-    return p.ranking(
+    return t.ranking(
         "Burn rate of the last hour, highest ten",
         "Engines of businesses that use up their budget fastest. Above 14.4 for an hour an alert pages.",
-        p.Query(q.business_named(f"topk(10, {q.burn('engine_business', '1h')} > 0)")),
-        [p.Column("business_name", "Business"), p.Column("engine", "Engine", width=110)],
-        p.Column("Value", "Burn", "none", decimals=1, steps=p.BURN, bar=(0, None)),
+        p.Query(s.business_named(f"topk(10, {s.burn('engine_business', '1h')} > 0)")),
+        [t.Column("business_name", "Business"), t.Column("engine", "Engine", width=110)],
+        t.Column("Value", "Burn", "none", decimals=1, steps=p.BURN, bar=(0, None)),
         empty="No budget was used within the last hour",
     )
 
@@ -133,7 +135,7 @@ def _burn_down() -> p.Panel:
     return p.lines(
         "Budget burn-down",
         "The error budget of the dashboard's time range, and how much of it was left at each point, by engine.",
-        [p.Query(q.budget_burn_down(), "{{engine}}")],
+        [p.Query(s.budget_burn_down(), "{{engine}}")],
         "percentunit",
         marks=((None, "transparent"), (0, p.BAD)),
         most=1,
@@ -146,7 +148,7 @@ def _downtime() -> p.Panel:
         "Downtime a day",
         "Downtime of all devices within the 24 hours (days of UTC) before each bar's end, planned maintenance "
         "excluded.",
-        [p.Query(f"sum by (engine) {q.downtime('1d')}", "{{engine}}", step="1d")],
+        [p.Query(f"sum by (engine) {s.downtime('1d')}", "{{engine}}", step="1d")],
         "s",
         bars=True,
         stacked=True,

@@ -177,7 +177,7 @@ def _devices(fleet: Fleet, writer: Writer) -> None:
     talk = [
         (
             _labels(channel_id=d.channel_id, engine=d.engine, business_id=d.business_id),
-            lambda t, d=d: 20 + t // 3600 % 7,
+            lambda t: 20 + t // 3600 % 7,
         )
         for d in fleet.devices
     ]
