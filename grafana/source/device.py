@@ -39,6 +39,7 @@ def _now() -> list[p.Panel]:
             [p.Query(q.of_the_device(c.DEVICE_UP))],
             "none",
             mapping=STATE,
+            steps=((None, p.IDLE),),
             background=True,
             empty="Choose a device",
         ),

@@ -40,7 +40,7 @@ def _numbers() -> list[p.Panel]:
             [p.Query(f"count by (version) ({q.of_the_instances('build_info')})", "{{version}}")],
             "short",
             named=True,
-            steps=((None, p.GOOD),),
+            steps=((None, p.BAD), (1, p.GOOD)),
             empty="No exporter answers",
             size=SMALL,
         ),

@@ -65,7 +65,7 @@ NEUTRAL: Final = ((None, MUTED),)
 ANY_IS_BAD: Final = ((None, IDLE), (0, GOOD), (1, BAD))
 """Unknown is grey, never green."""
 ANY_IS_ODD: Final = ((None, IDLE), (0, GOOD), (1, WARN))
-BUDGET: Final = ((None, BAD), (0, WARN), (0.25, GOOD))
+BUDGET: Final = ((None, IDLE), (-1e9, BAD), (0, WARN), (0.25, GOOD))
 """A budget left: none is bad, less than a quarter is a warning. It is relative to the policy's objective by itself."""
 RESULTS: Final = {"/(^| )(ok|sent|accepted)$/": GOOD, "/(^| )(error|failed|timeout|invalid_url|unavailable)$/": BAD}
 """Series that end in the name of a result say by their colour whether it is a good one."""
@@ -261,7 +261,7 @@ def states(
             targets(say, queries, instant=False)
         )
         panel = panel.mappings(mapped(say, mapping)).thresholds(steps_of(NEUTRAL))
-        panel = panel.color_scheme(color_by(FieldColorModeId.FIXED, MUTED)).merge_values(True)
+        panel = panel.color_scheme(color_by(FieldColorModeId.FIXED, MUTED)).merge_values(True).max_data_points(300)
         panel = panel.show_value(kinds.VisibilityMode.NEVER).fill_opacity(80).line_width(0).row_height(0.85)
         shown = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.LIST)
         return panel.legend(shown.placement(kinds.LegendPlacement.BOTTOM))

@@ -231,7 +231,7 @@ def firing_by_name() -> str:
 
 
 def alerts_of_the_device() -> str:
-    return f'count by (alertname) (ALERTS{{alertstate="firing", {DEVICE_SELECTED}}})'
+    return f'count by (alertname) (ALERTS{{alertstate="firing", device_id!="", {DEVICE_SELECTED}}})'
 
 
 # The exporter ------------------------------------------------------------------------------------------------
