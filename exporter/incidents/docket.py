@@ -1,0 +1,168 @@
+"""The open incidents in memory, and when the next ones open. No I/O and no clock: `now` is an argument, Unix seconds.
+
+Guarantees: a device that is down past its threshold, outside planned windows, has exactly one open incident, and one
+that is up has none. Events in order are decided here; for a device whose past changed (`unclear`), memory does not
+hold enough, and `settle` takes in what was decided from the journal.
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
+from exporter.incidents.model import FORGOTTEN, Add, Close, Held, Open
+from exporter.incidents.truth import due_at, resolution_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from exporter.fleet import Change, Device, Fleet
+    from exporter.incidents.model import Step
+    from exporter.policy import Policies
+    from exporter.timeline import Timeline
+
+
+class _Due(NamedTuple):
+    at: float
+    number: int  # keeps the heap's order total
+    device_id: str
+    since: int
+
+
+class Docket:
+    """The incidents of one fleet. `steps` must be made durable in their order."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        policies: Callable[[], Policies],
+        *,
+        planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
+        impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
+    ) -> None:
+        self._fleet = fleet
+        self._policies = policies
+        self._planned_until = planned_until
+        self._impact = impact
+        self.open: dict[str, Held] = {}
+        self.unclear: set[str] = set()
+        """Devices whose incidents must be compared with the journal."""
+        self.steps: list[Step] = []
+        self._due: list[_Due] = []
+        self._number = count()
+
+    def load(self, held: Iterable[tuple[str, Held]]) -> None:
+        """Take in the incidents that are open in the store; what does not fit the loaded fleet is unclear."""
+        for device_id, incident in held:
+            device = self._fleet.down.get(device_id)
+            if device_id in self.open or device is None or device.timeline.since != incident.started_at:
+                self.unclear.add(device_id)
+            self.open[device_id] = incident
+        for device in self._fleet.down.values():
+            self._schedule(device)
+
+    def change(self, change: Change, now: float) -> None:
+        """Take in what an event did to a device."""
+        device_id, before, after = change.device.identity.device_id, change.before, change.after
+        if device_id in self.unclear:
+            return
+        if after is None:
+            self._forgotten(device_id, now)
+        elif before is not None and after.newest <= before.newest:
+            self.unclear.add(device_id)
+        elif before is None or after.since != before.since:
+            if not after.up:
+                self._schedule(change.device)
+                self.advance(now)
+            elif before is not None:
+                self._ended(change.device, before, after.since, now)
+
+    def advance(self, now: float) -> None:
+        """Open what is due at `now`."""
+        while self._due and self._due[0].at <= now:
+            due = heapq.heappop(self._due)
+            device = self._fleet.down.get(due.device_id)
+            if device is None or device.timeline.since != due.since or self._is_settled(due.device_id):
+                continue
+            at = self.due(device, due.since)
+            if at is not None and at <= now:
+                self._open(device, due.since, now)
+            elif at is not None:  # a planned window began in the meantime
+                heapq.heappush(self._due, due._replace(at=at))
+
+    def next_due(self) -> float | None:
+        """Return when `advance` has something to do next."""
+        return self._due[0].at if self._due else None
+
+    def reconsider(self) -> None:
+        """Compute every due time anew: the policies or the planned windows changed. What is open stays open."""
+        self._due.clear()
+        for device in self._fleet.down.values():
+            self._schedule(device)
+
+    def settle(self, device_id: str, held: Held | None) -> None:
+        """Take in which incident of an unclear device is open after its steps were made durable."""
+        self.unclear.discard(device_id)
+        if held is not None:
+            self.open[device_id] = held
+            return
+        self.open.pop(device_id, None)
+        device = self._fleet.down.get(device_id)
+        if device is not None:
+            self._schedule(device)
+
+    def due(self, device: Device, start: int) -> float | None:
+        """Return when an outage of a device that began at `start` opens an incident; None: never."""
+        policy = self._policies().for_engine(device.identity.engine)
+        return due_at(start, policy.alert_after, lambda at: self._planned_until(device, at))
+
+    def severity(self, device: Device) -> str:
+        """Return the severity of a new incident."""
+        return self._policies().for_engine(device.identity.engine).severity
+
+    def facts(self, device: Device) -> tuple[int | None, int | None]:
+        """Return how many conversations the running outage of a device affects, and how many of them wait."""
+        found = self._impact(device) or {}
+        return found.get(AFFECTED_ANNOTATION), found.get(WAITING_ANNOTATION)
+
+    def line(self, device_id: str, key: str, at: float, kind: str, text: str) -> Add:
+        """Return the step that puts a line where it belongs: the open incident, the one to come, or the last one."""
+        held = self.open.get(device_id)
+        early = held is None and device_id in self._fleet.down
+        return Add(device_id, held.outage if held is not None else None, key, at, kind, text, early)
+
+    def _is_settled(self, device_id: str) -> bool:
+        return device_id in self.open or device_id in self.unclear
+
+    def _schedule(self, device: Device) -> None:
+        device_id, since = device.identity.device_id, device.timeline.since
+        if self._is_settled(device_id):
+            return
+        at = self.due(device, since)
+        if at is not None:
+            heapq.heappush(self._due, _Due(at, next(self._number), device_id, since))
+
+    def _open(self, device: Device, start: int, now: float) -> None:
+        affected, waiting = self.facts(device)
+        self.open[device.identity.device_id] = Held(start, start, now)
+        self.steps.append(Open(device.identity, start, now, self.severity(device), affected, waiting))
+
+    def _ended(self, device: Device, before: Timeline, end: int, now: float) -> None:
+        """Close the incident; where none was opened yet, the outage may have been long enough all the same."""
+        due = self.due(device, before.since)
+        if device.identity.device_id not in self.open and due is not None and due <= end:
+            self._open(device, before.since, now)
+        self._close(device.identity.device_id, end, due, now)
+
+    def _forgotten(self, device_id: str, now: float) -> None:
+        held = self.open.pop(device_id, None)
+        if held is not None:
+            self.steps.append(Close(device_id, held.outage, now, FORGOTTEN, now))
+
+    def _close(self, device_id: str, end: float, due: float | None, now: float) -> None:
+        held = self.open.pop(device_id, None)
+        if held is not None:
+            resolution = resolution_of(held, end, due)
+            self.steps.append(Close(device_id, held.outage, end, resolution, now))

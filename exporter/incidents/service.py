@@ -1,0 +1,249 @@
+"""Incidents in the running exporter: changes of devices and due times in, durable incidents out.
+
+Exactly once: an incident is unique by its device and outage in the journal's file; after a SIGKILL what is missing is
+derived from the fleet and from the journal records that came after the last progress mark. People's notes are durable
+before they are acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from exporter.errors import ExporterError, JournalUnavailable
+from exporter.incidents import store
+from exporter.incidents.docket import Docket
+from exporter.incidents.model import ALERTED, ESCALATED, NOTE, RESOLVED, STATUS, Entry, Held, Open
+from exporter.incidents.truth import abandon, reconcile
+from exporter.logs import fields
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from exporter.engine import Engine
+    from exporter.fleet import Change, Device
+    from exporter.incidents.model import Add, Step
+    from exporter.policy import Policies
+    from exporter.timeline import Outage, Timeline
+
+_Result = TypeVar("_Result")
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 200
+"""Steps in one transaction: the journal's thread is soon free again for events."""
+PAUSE: Final = 0.02
+"""Seconds between a change and its writing: alerts go first, and a mass outage is written in batches."""
+RETRY: Final = 1.0
+PROGRESS_INTERVAL: Final = 30.0
+"""Seconds; bounds how many devices a start after a SIGKILL looks at."""
+
+
+class AlreadyResolved(ExporterError):
+    """The status of a resolved incident cannot change."""
+
+    code = "already_resolved"
+
+
+class Incidents:
+    """All incidents. `start` once the fleet is loaded, then `run` for as long as the exporter runs, then `flush`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        policies: Callable[[], Policies],
+        *,
+        planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
+        impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
+    ) -> None:
+        self._engine = engine
+        self.docket = Docket(engine.fleet, policies, planned_until=planned_until, impact=impact)
+        self._events: list[tuple[str | None, str | None, str, float, str]] = []
+        self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._started = False
+        self._since = 0.0
+        self._seq = 0
+        self._progress_due = 0.0
+        engine.subscribe(self._changed)
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def note_event(
+        self, kind: str, at: float, text: str = "", *, device_id: str | None = None, channel_id: str | None = None
+    ) -> None:
+        """Put a line into the timeline of a device's incident, or into those of a channel; never waits, never raises.
+
+        It goes into the open incident; before one is open it waits for it; after the end it goes into the last one.
+        The same kind and time twice is one line. It is durable within a second, not when this returns.
+        """
+        self._events.append((device_id, channel_id, kind, at, text))
+        self._wake.set()
+
+    def acknowledged(self, device_id: str, at: float, *, escalation: bool = False) -> None:
+        """Note that an Alertmanager took the alert, or the escalation, of a device's outage."""
+        self.note_event(ESCALATED if escalation else ALERTED, at, device_id=device_id)
+
+    def reconsider(self) -> None:
+        """Judge every device that is down anew: the policies or the planned windows changed."""
+        self.docket.reconsider()
+        self._wake.set()
+
+    def _changed(self, change: Change) -> None:
+        if self._started:
+            self.docket.change(change, self._engine.clock())
+        elif change.live:
+            self.docket.unclear.add(change.device.identity.device_id)
+        self._wake.set()
+
+    # -- what people do -----------------------------------------------------------------------------------------------
+
+    async def add_note(self, number: int, text: str, *, author: str = "", key: str | None = None) -> Entry | None:
+        """Add a note durably; None if there is no such incident. The same key again adds nothing."""
+        entry = Entry(self._engine.clock(), NOTE, text, author)
+        name = f"{NOTE} {key or secrets.token_hex(8)}"
+        return await self._transact(lambda connection: store.note(connection, number, name, entry))
+
+    async def set_status(
+        self, number: int, status: str, *, text: str = "", author: str = "", key: str | None = None
+    ) -> bool:
+        """Set the status durably, with a note if there is a text; False if there is no such incident.
+
+        Raises AlreadyResolved. The same status again adds only the note.
+        """
+        now = self._engine.clock()
+        entries = [Entry(now, STATUS, status, author)]
+        if text:
+            entries.append(Entry(now, NOTE, text, author))
+        name = f"{STATUS} {key or secrets.token_hex(8)}"
+        former = await self._transact(
+            lambda connection: store.set_status(connection, number, status, name, entries),
+        )
+        if former == RESOLVED:
+            raise AlreadyResolved("the incident is resolved; its status does not change any more, notes can be added")
+        return former is not None
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load what is open and find what is missing. JournalUnavailable if the store cannot be read."""
+        engine, now = self._engine, self._engine.clock()
+        since, seq, held = await self._transact(lambda connection: store.begin(connection, engine.applied, now))
+        self._since, self._seq = since, seq
+        self.docket.unclear.update(await self._transact(lambda connection: store.devices_after(connection, seq)))
+        self.docket.load(held)
+        self._started = True
+
+    async def run(self) -> None:
+        """Write what changes and open what is due, until cancelled."""
+        while True:
+            self.docket.advance(self._engine.clock())
+            try:
+                await self.flush()
+            except JournalUnavailable as error:
+                log.warning("incidents wait for the journal", extra=fields(error=str(error)))
+                await asyncio.sleep(RETRY)
+                continue
+            if self._idle():
+                due = self.docket.next_due()
+                wait = PROGRESS_INTERVAL if due is None else min(PROGRESS_INTERVAL, due - self._engine.clock())
+                await self._sleep(max(0.0, wait))
+
+    async def _sleep(self, seconds: float) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(PAUSE)
+
+    def _idle(self) -> bool:
+        return not (self.docket.steps or self.docket.unclear or self._events)
+
+    async def flush(self, *, final: bool = False) -> None:
+        """Make durable what happened so far. JournalUnavailable: it is kept for the next time."""
+        async with self._writing:
+            seq = self._engine.applied
+            while self.docket.steps or self._events:
+                await self._write()
+            for device_id in list(self.docket.unclear):
+                await self._clarify(device_id)
+            if seq > self._seq and not self.docket.unclear and (final or self._engine.clock() >= self._progress_due):
+                await self._transact(lambda connection: store.save_progress(connection, seq))
+                self._seq, self._progress_due = seq, self._engine.clock() + PROGRESS_INTERVAL
+
+    async def prune(self, before: float) -> None:
+        """Delete incidents that were resolved before a time, Unix seconds."""
+        early = self._engine.clock() - store.EARLY_FOR
+        await self._transact(lambda connection: store.prune(connection, before, early))
+
+    async def _write(self) -> None:
+        events, self._events = self._events, []
+        self.docket.steps += [line for event in events for line in self._lines(*event)]
+        steps = self.docket.steps[:BATCH]
+        if not steps:
+            return
+        await self._transact(lambda connection: store.apply(connection, steps))
+        del self.docket.steps[: len(steps)]
+        for step in steps:
+            if isinstance(step, Open):
+                log.info("incident opened", extra=fields(device_id=step.device_id, outage=step.outage))
+
+    def _lines(self, device_id: str | None, channel_id: str | None, kind: str, at: float, text: str) -> list[Add]:
+        once = kind in (ALERTED, ESCALATED)
+        key = kind if once else f"{kind} {at:.3f}"
+        devices = [device_id] if device_id is not None else self._devices_of(channel_id)
+        return [self.docket.line(device, key, at, kind, text) for device in devices]
+
+    def _devices_of(self, channel_id: str | None) -> list[str]:
+        """Return the devices of a channel whose timelines take a line: those down, or else the last to rise."""
+        found = [device for device in self._engine.fleet.devices.values() if device.identity.channel_id == channel_id]
+        down = [device for device in found if not device.timeline.up]
+        last = [max(found, key=lambda device: device.timeline.since)] if found else []
+        return [device.identity.device_id for device in down or last]
+
+    async def _clarify(self, device_id: str) -> None:
+        """Compare a device's incidents with the journal's truth, and make what differs durable."""
+        device = self._engine.fleet.devices.get(device_id)
+        seen = device.timeline if device is not None else None
+        outages = await self._engine.outages(device_id) or []
+        held = await self._transact(lambda connection: store.held(connection, device_id))
+        if self._timeline(device_id) is not seen:
+            return  # changed while we read; it stays unclear, and the next round looks again
+        steps = self._steps_to_truth(device_id, device, held, outages)
+        held = await self._transact(lambda connection: _apply_and_read(connection, device_id, steps))
+        if self._timeline(device_id) is seen:
+            self.docket.settle(device_id, next((one for one in held if one.resolved_at is None), None))
+
+    def _steps_to_truth(
+        self, device_id: str, device: Device | None, held: list[Held], outages: list[Outage]
+    ) -> list[Step]:
+        now = self._engine.clock()
+        if device is None:
+            return abandon(device_id, held, outages, now)
+        return reconcile(
+            device.identity,
+            held,
+            outages,
+            due=lambda start: self.docket.due(device, start),
+            horizon=self._since,
+            now=now,
+            severity=self.docket.severity(device),
+            facts=self.docket.facts(device),
+        )
+
+    def _timeline(self, device_id: str) -> Timeline | None:
+        device = self._engine.fleet.devices.get(device_id)
+        return device.timeline if device is not None else None
+
+    async def _transact(self, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        return await self._engine.transact(store.OPERATION, job)
+
+
+def _apply_and_read(connection: sqlite3.Connection, device_id: str, steps: list[Step]) -> list[Held]:
+    store.apply(connection, steps)
+    return store.held(connection, device_id)

@@ -1,0 +1,108 @@
+"""What the incidents of one device must be, given its outages. Pure: no clock, no I/O; times are Unix seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.incidents.model import CONNECTED, CORRECTED, FORGOTTEN, Close, Held, Move, Open, Reopen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from exporter.identity import Identity
+    from exporter.incidents.model import Step
+    from exporter.timeline import Outage
+
+_WINDOWS: Final = 1000
+"""Planned windows that may follow each other without a gap."""
+
+
+def due_at(start: float, alert_after: float, planned_until: Callable[[float], float | None]) -> float | None:
+    """Return when an outage that began at `start` opens an incident; None: never.
+
+    Nothing opens inside a planned window; what lasts beyond one counts its threshold from the window's end.
+    """
+    at = start + alert_after
+    for _ in range(_WINDOWS):
+        until = planned_until(at)
+        if until is None:
+            return at
+        at = until + alert_after
+    return None
+
+
+def outage_of(instant: int, outages: Iterable[Outage]) -> Outage | None:
+    """Return the outage that contains an instant: of two that meet there, the later one."""
+    found = None
+    for outage in outages:
+        if outage.start <= instant and (outage.end is None or outage.end >= instant):
+            found = outage
+    return found
+
+
+def resolution_of(incident: Held, end: float, due: float | None) -> str:
+    """Return why an incident is over: whether its outage was long enough to have one at all."""
+    return CONNECTED if end >= incident.opened_at or (due is not None and end >= due) else CORRECTED
+
+
+def reconcile(
+    identity: Identity,
+    held: Sequence[Held],
+    outages: Sequence[Outage],
+    *,
+    due: Callable[[int], float | None],
+    horizon: float,
+    now: float,
+    severity: str,
+    facts: tuple[int | None, int | None] = (None, None),
+) -> list[Step]:
+    """Return the steps from the incidents that a device has to those that it must have.
+
+    `due` says when an outage with this start opens an incident. Outages that ended before `horizon` get none. `facts`
+    are the conversations affected by, and waiting in, the running outage.
+    """
+    steps: list[Step] = []
+    covered: set[int] = set()
+    for incident in held:
+        outage = outage_of(incident.outage, outages)
+        if outage is not None:
+            covered.add(outage.start)
+            steps += _follow(identity.device_id, incident, outage, due(outage.start), now)
+        else:
+            steps += abandon(identity.device_id, [incident], outages, now)
+    for outage in outages:
+        if outage.start in covered or (outage.end is not None and outage.end < horizon):
+            continue
+        at = due(outage.start)
+        if at is None or at > (now if outage.end is None else outage.end):
+            continue
+        affected, waiting = facts if outage.end is None else (None, None)
+        steps.append(Open(identity, outage.start, now, severity, affected, waiting))
+        if outage.end is not None:
+            steps.append(Close(identity.device_id, outage.start, outage.end, CONNECTED, now))
+    return steps
+
+
+def _follow(device_id: str, incident: Held, outage: Outage, due: float | None, now: float) -> list[Step]:
+    """Return what brings one incident to where its outage is."""
+    steps: list[Step] = []
+    if outage.start != incident.started_at:
+        steps.append(Move(device_id, incident.outage, outage.start, incident.started_at, now))
+    if outage.end is None:
+        if incident.resolved_at is not None:
+            steps.append(Reopen(device_id, incident.outage, now))
+    elif incident.resolved_at != outage.end and incident.resolution != FORGOTTEN:
+        resolution = resolution_of(incident, outage.end, due)
+        steps.append(Close(device_id, incident.outage, outage.end, resolution, now, incident.resolved_at))
+    return steps
+
+
+def abandon(device_id: str, held: Iterable[Held], outages: Sequence[Outage], now: float) -> list[Step]:
+    """Return the steps that close what is open of a device that was forgotten; its last outage ended with that."""
+    steps: list[Step] = []
+    for incident in held:
+        if incident.resolved_at is None:
+            outage = outage_of(incident.outage, outages)
+            end = now if outage is None or outage.end is None else outage.end
+            steps.append(Close(device_id, incident.outage, end, FORGOTTEN, now))
+    return steps

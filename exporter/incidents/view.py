@@ -1,0 +1,118 @@
+"""Reads incidents, beside the writer: lists, timelines and counts. Every call opens the file anew, read only."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from exporter.errors import JournalUnavailable
+from exporter.incidents.model import KINDS, TYPE, Entry, Incident
+from exporter.journal.sqlite import connect, storage_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
+_COLUMNS: Final = (
+    "number, status, resolution, severity, device_id, device_name, engine, channel_id, channel_name, business_id, "
+    "business_name, started_at, opened_at, resolved_at, affected, waiting"
+)
+_NAMES: Final = _COLUMNS.split(", ")
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which incidents. `open` stands for every status but resolved; `since` is the least start, Unix seconds."""
+
+    status: str | None = None
+    engine: str | None = None
+    business_id: str | None = None
+    device_id: str | None = None
+    since: float | None = None
+
+
+class View:
+    """The incidents of one journal. Methods block, and raise JournalUnavailable where the file cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def page(self, wanted: Filter, now: float, *, before: int | None = None, limit: int = 100) -> list[Incident]:
+        """Return incidents, newest numbers first, those below the number `before`."""
+        where, values = _where(wanted)
+        if before is not None:
+            where, values = [*where, "number < ?"], [*values, before]
+        condition = f"WHERE {' AND '.join(where)}" if where else ""
+        query = f"SELECT {_COLUMNS} FROM incident {condition} ORDER BY number DESC LIMIT ?"  # noqa: S608 - constants
+        return [_incident(row, now) for row in self._rows(query, (*values, limit))]
+
+    def one(self, number: int, now: float) -> tuple[Incident, list[Entry]] | None:
+        """Return an incident and its timeline in order of time; None if there is no such incident."""
+        rows = self._rows(f"SELECT {_COLUMNS} FROM incident WHERE number = ?", (number,))  # noqa: S608 - constants
+        return (_incident(rows[0], now), self.timelines([number])[number]) if rows else None
+
+    def timelines(self, numbers: list[int]) -> dict[int, list[Entry]]:
+        """Return the timelines of several incidents."""
+        found: dict[int, list[Entry]] = {number: [] for number in numbers}
+        places = ", ".join("?" * len(numbers))
+        query = f"SELECT incident, at, kind, text, author FROM incident_entry WHERE incident IN ({places})"  # noqa: S608
+        for number, *entry in self._rows(query, numbers):
+            found[number].append(Entry(*entry))
+        for entries in found.values():
+            entries.sort(key=lambda entry: (entry.at, _RANK.get(entry.kind, len(_RANK))))
+        return found
+
+    def choices(self, column: str) -> list[tuple[str, str]]:
+        """Return (id, newest name) of the engines or businesses that have incidents, at most 500."""
+        name = {"engine": "engine", "business_id": "business_name"}[column]
+        query = f"SELECT {column}, {name}, max(number) FROM incident GROUP BY {column} ORDER BY 1 LIMIT 500"  # noqa: S608
+        return [(row[0], row[1]) for row in self._rows(query, ())]
+
+    def open_count(self) -> int:
+        """Return how many incidents are not resolved."""
+        count: int = self._rows("SELECT count(*) FROM incident WHERE resolved_at IS NULL", ())[0][0]
+        return count
+
+    def _rows(self, query: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+        try:
+            with closing(connect(self._path, read_only=True)) as connection:
+                return connection.execute(query, tuple(values)).fetchall()
+        except sqlite3.Error as error:
+            raise JournalUnavailable(f"{self._path}: {error}") from error
+
+
+def view(storage_url: str) -> View:
+    """Return the view of a storage URL."""
+    return View(Path(storage_path(storage_url)))
+
+
+def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
+    where: list[str] = []
+    values: list[Any] = []
+    if wanted.status == "open":
+        where.append("resolved_at IS NULL")
+    elif wanted.status is not None:
+        where.append("status = ?")
+        values.append(wanted.status)
+    for name in ("engine", "business_id", "device_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            where.append(f"{name} = ?")
+            values.append(value)
+    if wanted.since is not None:
+        where.append("started_at >= ?")
+        values.append(wanted.since)
+    return where, values
+
+
+def _incident(row: tuple[Any, ...], now: float) -> Incident:
+    known = dict(zip(_NAMES, row, strict=True))
+    until = now if known["resolved_at"] is None else known["resolved_at"]
+    duration = max(0.0, until - known["started_at"])
+    affected, waiting = known.pop("affected"), known.pop("waiting")
+    return Incident(
+        type=TYPE, duration_seconds=duration, affected_conversations=affected, waiting_conversations=waiting, **known
+    )
