@@ -1,0 +1,109 @@
+"""
+Durable webhooks against a bare handler that only decodes the same JSON, driven in turn by wrk on 32 connections.
+
+    python -m bench.bench_webhook [--quick] [--rounds 5] [--seconds 5]
+
+Throughput of device events and of message events, and the latency at half of the exporter's throughput. Both servers
+run all the time; rounds alternate; medians count. The exporter logs warnings and worse: a bare handler without an
+access log writes no line for each request either.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench.processes import Exporter, Server, Wrk, bare, workplace
+from bench.rows import Row, at_least, at_most, number, parser, report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bench.processes import Load
+
+
+class Round(NamedTuple):
+    """One run of wrk, and the server's processor time in microseconds a request."""
+
+    load: Load
+    main: float
+    threads: float
+
+
+class Duel:
+    """The exporter and the bare handler, side by side."""
+
+    def __init__(self, exporter: Exporter, bare_server: Server, bare_url: str) -> None:
+        self.exporter = exporter
+        self._servers = {"exporter": (exporter, exporter.url), "bare": (bare_server, bare_url)}
+        self._wrk = Wrk(exporter.secret)
+
+    def rounds(self, count: int, seconds: float, *, kind: str, rate: float = 0.0) -> dict[str, list[Round]]:
+        """Load both in turn, the one that begins changing; the first pair warms up and is dropped."""
+        found: dict[str, list[Round]] = {"exporter": [], "bare": []}
+        for number_ in range(count + 1):
+            for name in ("exporter", "bare")[:: -1 if number_ % 2 else 1]:
+                found[name].append(self._one(name, seconds, kind, rate))
+        return {name: rounds[1:] for name, rounds in found.items()}
+
+    def _one(self, name: str, seconds: float, kind: str, rate: float) -> Round:
+        server, url = self._servers[name]
+        before = server.cpu()
+        load = self._wrk.run(url, seconds, kind=kind, rate=rate)
+        after = server.cpu()
+        main, threads = ((after[part] - before[part]) / load.requests * 1e6 for part in ("main", "threads"))
+        print(f"    {kind:8} {name:8} {load.rate:8.0f}/s  p50 {load.p50 / 1e3:6.2f} ms  p99 {load.p99 / 1e3:6.2f} ms"
+              f"  cpu {main:5.1f} + {threads:4.1f} us", flush=True)  # fmt: skip
+        return Round(load, main, threads)
+
+
+def throughput(duel: Duel, key: str, what: str, kind: str, rounds: int, seconds: float) -> tuple[Row, float]:
+    """Return the row and the exporter's requests a second."""
+    found = duel.rounds(rounds, seconds, kind=kind)
+    ours, other = (median(one.load.rate for one in found[name]) for name in ("exporter", "bare"))
+    ratio = median(a.load.rate / b.load.rate for a, b in zip(found["exporter"], found["bare"], strict=True))
+    cost = {name: median(one.main for one in found[name]) for name in found}
+    threads = median(one.threads for one in found["exporter"])
+    note = (
+        f"median of {rounds} rounds of {seconds:g} s; processor time a request: event loop {cost['exporter']:.0f} µs "
+        f"and writer thread {threads:.0f} µs, bare handler {cost['bare']:.0f} µs"
+    )
+    fields = at_least(ratio, 0.7)
+    return Row(key, what, f"{number(ours)}/s", f"bare aiohttp: {number(other)}/s", note=note, **fields), ours
+
+
+def latency(duel: Duel, rate: float, rounds: int, seconds: float) -> Row:
+    """Return the row of the p99 at a given rate."""
+    found = duel.rounds(rounds, seconds, kind="device", rate=rate)
+    ours, other = (median(one.load.p99 for one in found[name]) / 1e3 for name in ("exporter", "bare"))
+    reached = median(one.load.rate for one in found["exporter"])
+    note = f"{number(reached)} requests a second on both, spread at random over 32 connections"
+    return Row(
+        "2", "webhook p99 at half load", f"{number(ours)} ms", f"bare aiohttp: {number(other)} ms", note=note,
+        **at_most(ours - other, 10, " ms more"),
+    )  # fmt: skip
+
+
+def rows(directory: Path, rounds: int, seconds: float) -> Iterator[Row]:
+    bare_server, bare_url = bare(directory)
+    with bare_server, Exporter(directory) as exporter:
+        duel = Duel(exporter, bare_server, bare_url)
+        row, rate = throughput(duel, "1", "device webhooks, durable", "device", rounds, seconds)
+        yield row
+        yield latency(duel, rate / 2, max(1, rounds // 2), seconds)
+        yield throughput(duel, "1b", "message webhooks", "message", rounds, seconds)[0]
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--seconds", type=float, default=5)
+    chosen = arguments.parse_args()
+    rounds, seconds = (1, 1) if chosen.quick else (chosen.rounds, chosen.seconds)
+    with workplace() as directory:
+        report(list(rows(directory, rounds, seconds)), chosen.rows)
+
+
+if __name__ == "__main__":
+    main()

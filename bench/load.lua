@@ -1,0 +1,49 @@
+-- Load for wrk: wrk ... -s load.lua URL -- SECRET KIND FIRST DEVICES RATE
+--
+-- KIND device: connects and disconnects of DEVICES devices in turn, each of which changes a device's state;
+-- KIND message: message events of DEVICES conversations. FIRST is the event time of the first round over the devices.
+-- RATE, if not 0: about so many requests a second on each connection instead of as many as it takes.
+local n, head, kind, first, devices, pause = 0, "", "device", 0, 1, 0
+
+local DEVICE = '{"event":"device.%s","timestamp":%d,"status":"%s","device":{"id":"device_%05d",' ..
+  '"name":"Front desk WhatsApp","channel":{"id":"channel_%02d","name":"WhatsApp Business","engine":"wa"},' ..
+  '"bisnis":{"id":"biz_%d","name":"Toko Makmur"},"user":{"id":"merchant_%d","name":"Ibu Sari"}}}'
+local MESSAGE = '{"event":"channel.message_in","timestamp":%d,"conversation_id":"conversation_%05d","need_human":0,' ..
+  '"message":{"id":"message_1","content":"Halo, apakah masih ada?","customer":{"id":"customer_1","name":"Ibu Sari"},' ..
+  '"channel":{"id":"channel_%02d","name":"WhatsApp Business","engine":"wa"},' ..
+  '"bisnis":{"id":"biz_%d","name":"Toko Makmur"}}}'
+
+function init(args)
+  head = "POST /webhook HTTP/1.1\r\nHost: localhost\r\nAuthorization: " .. args[1] ..
+    "\r\nContent-Type: application/json\r\nContent-Length: "
+  kind, first, devices = args[2], tonumber(args[3]), tonumber(args[4])
+  local rate = tonumber(args[5])
+  if rate > 0 then pause = 1000 / rate else delay = nil end
+  math.randomseed(first)
+end
+
+-- milliseconds; drawn evenly, so that the connections do not fall into step
+function delay()
+  return math.floor(math.random() * 2 * pause + 0.5)
+end
+
+function request()
+  local device, round = n % devices, math.floor(n / devices)
+  n = n + 1
+  local body
+  if kind == "message" then
+    body = MESSAGE:format(first + round, device, device % 100, device % 50)
+  else
+    local state = (round + device) % 2 == 0 and "disconnected" or "connected"
+    body = DEVICE:format(state, first + round * 10, state, device, device % 100, device % 50, device % 50)
+  end
+  return head .. #body .. "\r\n\r\n" .. body
+end
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"microseconds":%d,"p50":%d,"p90":%d,"p99":%d,"worst":%d,"bad":%d}\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(90), latency:percentile(99),
+    latency.max, errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end

@@ -1,0 +1,181 @@
+"""The programs under measurement, each in a process of its own: start, processor time, memory, stop; and wrk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """Give a directory on the real disk that holds the checkout (or BENCH_DIR), not on a file system in memory."""
+    parent = Path(os.environ.get("BENCH_DIR", ROOT / ".bench"))
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as made:
+        yield Path(made)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """A running program."""
+
+    def __init__(self, command: list[str], ready: str, *, log: Path, timeout: float = 60.0) -> None:
+        """Start `command` and wait until the URL `ready` answers, whatever it answers but 503."""
+        self.started = time.perf_counter()
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
+        try:
+            self._wait(ready, timeout)
+        except BaseException:
+            self._process.kill()
+            print(log.read_text()[-2000:], file=sys.stderr)
+            raise
+        self.start_seconds = time.perf_counter() - self.started
+
+    def _wait(self, url: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(url, timeout=timeout).close()
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    return
+            except OSError:
+                pass
+            else:
+                return
+            time.sleep(0.01)
+        raise RuntimeError(f"no answer from {url}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def cpu(self) -> dict[str, float]:
+        """Return seconds of processor time: of the main thread (`main`), and of all others together (`threads`)."""
+        used = {"main": 0.0, "threads": 0.0}
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # a thread that has just ended
+                user, system = (task / "stat").read_text().rpartition(")")[2].split()[11:13]
+                used["main" if task.name == str(self.pid) else "threads"] += (int(user) + int(system)) / _TICK
+        return used
+
+    def memory(self) -> float:
+        """Return the resident memory in MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def stop(self, timeout: float = 60.0) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Exporter(Server):
+    """The exporter on SQLite in `directory`, without direct alerts."""
+
+    def __init__(self, directory: Path, *flags: str, timeout: float = 120.0) -> None:
+        webhook, admin = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{webhook}/webhook"
+        self.admin = f"http://127.0.0.1:{admin}"
+        self._directory = directory
+        command = [sys.executable, "-m", "exporter", "--log.level", "warning"]
+        command += ["--storage.url", f"sqlite:///{directory}/exporter.db"]
+        command += ["--webhook.listen-address", f"127.0.0.1:{webhook}", "--web.listen-address", f"127.0.0.1:{admin}"]
+        super().__init__(
+            [*command, *flags], f"{self.admin}/-/ready", log=directory / "exporter.log", timeout=timeout
+        )  # fmt: skip
+
+    @property
+    def secret(self) -> str:
+        return (self._directory / "webhook-secret").read_text().strip()
+
+    def metrics(self) -> dict[str, float]:
+        """Return the exporter's own series by their text, such as `device_exporter_devices`."""
+        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rpartition(" ") for line in lines if line.startswith("device_exporter_"))
+        return {name: float(value) for name, _, value in pairs}
+
+
+def bare(directory: Path) -> tuple[Server, str]:
+    """Start the bare handler; return it and its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/webhook"
+    command = [sys.executable, "-m", "bench.bare", str(port)]
+    return Server(command, url, log=directory / "bare.log"), url
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What wrk saw. Latencies in microseconds."""
+
+    requests: int
+    microseconds: int
+    p50: int
+    p90: int
+    p99: int
+    worst: int
+    bad: int
+
+    @property
+    def rate(self) -> float:
+        return self.requests / (self.microseconds / 1e6)
+
+
+class Wrk:
+    """Drives load onto webhook URLs. Each run has later event times than the one before it."""
+
+    CONNECTIONS = 32
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._first = 1_600_000_000
+
+    def run(
+        self, url: str, seconds: float, *, kind: str = "device", devices: int = 10_000, rate: float = 0.0
+    ) -> Load:  # fmt: skip
+        """Load the URL; `rate`: requests a second over all connections, 0 for as many as it takes."""
+        self._first += 20_000
+        script = ["-s", "bench/load.lua", url, "--", self._secret, kind, str(self._first), str(devices)]
+        command = ["wrk", "-t1", f"-c{self.CONNECTIONS}", f"-d{seconds:g}", *script, f"{rate / self.CONNECTIONS:.3f}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        load = msgspec.json.decode(done.stdout.splitlines()[-1], type=Load)
+        if load.bad:
+            raise RuntimeError(f"{load.bad} of {load.requests} requests to {url} failed")
+        return load
+
+
+def has_wrk() -> bool:
+    return shutil.which("wrk") is not None
