@@ -65,14 +65,19 @@ class Applier:
         """Keep the histogram of finished outages: what ended now, or what a late event changed."""
         if history is None:
             if before is not None and after is not None and after.up and not before.up:
-                self._fleet.histogram(record.identity.engine).change([after.since - before.since])
+                self._change_histogram(record, [after.since - before.since], [])
             return
         if record.kind is Kind.FORGOTTEN:
             return
         earlier = [event for event in history.events if event != (record.timestamp, record.kind)]
         old, new = _finished(earlier, history.base), _finished(history.events, history.base)
         if old != new:
-            self._fleet.histogram(record.identity.engine).change(new, old)
+            self._change_histogram(record, new, old)
+
+    def _change_histogram(self, record: Record, added: list[int], removed: list[int]) -> None:
+        histogram = self._fleet.histogram(record.identity.engine)
+        histogram.hold(record.exposed_ms / 1000)
+        histogram.change(added, removed)
 
     def _tell(self, change: Change) -> None:
         for listener in self.listeners:

@@ -27,8 +27,8 @@ def take(fleet: Fleet, seq: int, now_ms: int) -> Checkpoint:
     groups = [_save_group(group) for group in fleet.unsaved_groups]
     fleet.unsaved_groups = set()
     histograms = [
-        SavedHistogram(engine, list(histogram.counts), histogram.total, list(histogram.floor), histogram.floor_sum)
-        for engine, histogram in fleet.histograms.items()
+        SavedHistogram(engine, list(found.counts), found.total, list(found.floor), found.floor_sum, found.held_at)
+        for engine, found in fleet.histograms.items()
     ]
     return Checkpoint(seq, now_ms, devices, forgotten, groups, histograms)
 
@@ -48,6 +48,7 @@ def restore(fleet: Fleet, checkpoint: Checkpoint, identities: Mapping[str, Ident
         histogram = fleet.histogram(histogram_state.engine)
         histogram.counts, histogram.total = list(histogram_state.counts), histogram_state.total
         histogram.floor, histogram.floor_sum = list(histogram_state.floor), histogram_state.floor_sum
+        histogram.held_at = histogram_state.held_at
     for state in checkpoint.devices:
         known = identities.get(state.identity.device_id)
         fleet.restore(_restore_device(state, known if known == state.identity else state.identity), checkpoint.saved_ms)
@@ -69,6 +70,7 @@ def _save_device(device: Device) -> SavedDevice:
         device.observed_from,
         device.base_downtime,
         device.base_outages,
+        held_at=device.held_at,
     )
 
 
@@ -81,6 +83,7 @@ def _restore_device(state: SavedDevice, identity: Identity) -> Device:
     device.observed_from = state.observed_from
     device.base_downtime = state.base_downtime
     device.base_outages = state.base_outages
+    device.held_at = state.held_at
     return device
 
 
@@ -97,6 +100,7 @@ def _save_group(group: Group) -> SavedGroup:
         group.observed_from_ms,
         group.downtime_floor_ms,
         group.observed_floor_ms,
+        held_at=group.held_at,
     )
 
 
@@ -105,3 +109,4 @@ def _restore_group(group: Group, state: SavedGroup) -> None:
     group.closed_ms, group.down_since_ms = state.closed_ms, state.down_since_ms
     group.observed_ms, group.observed_from_ms = state.observed_ms, state.observed_from_ms
     group.downtime_floor_ms, group.observed_floor_ms = state.downtime_floor_ms, state.observed_floor_ms
+    group.held_at = state.held_at

@@ -248,6 +248,10 @@ class Engine:
                 log.warning("the exposition's lease was not written", extra=fields(error=str(error)))
         return now
 
+    def after_scrape(self) -> None:
+        """Tell that an exposition is finished: it may have shown what changed while it was rendered."""
+        self._exposed_ms += 1
+
     async def heartbeat(self) -> None:
         """Note in the journal that we hear events; a gap since the last time becomes a blind interval."""
         now_ms = round(self.clock() * 1000)
@@ -268,7 +272,7 @@ class Engine:
         state = checkpoint.take(self.fleet, self._applied, round(self.clock() * 1000))
         try:
             await self._run("checkpoint", lambda journal: journal.save(state))
-        except JournalUnavailable:
+        except BaseException:  # a stop may cancel this before its outcome is known; saving twice does no harm
             checkpoint.give_back(self.fleet, state)
             raise
 

@@ -5,7 +5,8 @@ corrects. Where a correction lowers the true downtime below what was last expose
 at that value until the truth catches up (`downtime_floor`).
 
 Not thread-safe: the engine's event loop is the only writer. No clock: times are arguments, in Unix seconds;
-`exposed_at` is the time of the last exposition before a change, 0 if there was none.
+`exposed_at` is the time of the last exposition before a change, 0 if there was none. It grows with every exposition:
+two changes with the same one had none between them, and what only the first of them made true was seen by nobody.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Device:
         "base_downtime",
         "base_outages",
         "downtime_floor",
+        "held_at",
         "identity",
         "identity_at",
         "observed_from",
@@ -45,6 +47,8 @@ class Device:
         self.timeline: Timeline = timeline
         self.downtime_floor = 0.0
         """The exposed downtime is never below this."""
+        self.held_at = 0.0
+        """The exposition that the floor takes into account, and all before it."""
         self.observed_from: float = timeline.first_seen
         """Since when the device counts in its present group; what it was before stays in the former group's sums."""
         self.base_downtime = 0.0
@@ -55,6 +59,12 @@ class Device:
     def exposed_downtime(self, now: float) -> float:
         """Return the counter `device_downtime_seconds_total`: monotone, unlike `timeline.downtime`."""
         return max(self.downtime_floor, self.timeline.downtime(now))
+
+    def hold(self, exposed_at: float) -> None:
+        """Remember what was exposed, so that the change that follows cannot lower the counter."""
+        if exposed_at > self.held_at:
+            self.downtime_floor = self.exposed_downtime(exposed_at)
+            self.held_at = exposed_at
 
 
 class Group:
@@ -68,6 +78,7 @@ class Group:
         "downtime_floor_ms",
         "engine",
         "future",
+        "held_at",
         "observed_floor_ms",
         "observed_from_ms",
         "observed_ms",
@@ -87,6 +98,7 @@ class Group:
         self.observed_from_ms = 0  # sum over all devices
         self.downtime_floor_ms = 0
         self.observed_floor_ms = 0
+        self.held_at = 0.0  # see Device
         self.future: set[Device] = set()  # devices with a time ahead of our clock
 
     def add(self, device: Device, sign: int = 1) -> None:
@@ -127,9 +139,10 @@ class Group:
 
     def hold(self, exposed_at: float) -> None:
         """Remember what was exposed, so that the change that follows cannot lower a counter."""
-        if exposed_at:
+        if exposed_at > self.held_at:
             self.downtime_floor_ms = max(self.downtime_floor_ms, self.true_downtime_ms(exposed_at))
             self.observed_floor_ms = max(self.observed_floor_ms, self.true_observed_ms(exposed_at))
+            self.held_at = exposed_at
 
     def freeze(self, device: Device, now: float) -> None:
         """Keep what a device contributed up to `now` when it leaves."""
@@ -141,20 +154,24 @@ class Group:
 class OutageHistogram:
     """Durations of finished outages of one engine: cumulative buckets that never decrease."""
 
-    __slots__ = ("counts", "floor", "floor_sum", "total")
+    __slots__ = ("counts", "floor", "floor_sum", "held_at", "total")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(OUTAGE_BUCKETS) + 1)  # per bucket, not cumulative
         self.total = 0  # seconds
         self.floor = [0] * len(self.counts)  # cumulative
         self.floor_sum = 0
+        self.held_at = 0.0  # see Device
+
+    def hold(self, exposed_at: float) -> None:
+        """Remember what was exposed, so that the change that follows cannot lower a count."""
+        if exposed_at > self.held_at:
+            self.floor = self.cumulative()
+            self.floor_sum = self.exposed_sum()
+            self.held_at = exposed_at
 
     def change(self, added: Iterable[int], removed: Iterable[int] = ()) -> None:
         """Count finished outages in, and those that a correction took away out; durations in seconds."""
-        removed = list(removed)
-        if removed:
-            self.floor = self.cumulative()
-            self.floor_sum = max(self.floor_sum, self.total)
         for durations, sign in ((added, 1), (removed, -1)):
             for seconds in durations:
                 self.counts[bisect_left(OUTAGE_BUCKETS, seconds)] += sign
@@ -224,13 +241,13 @@ class Fleet:
         if device is None:
             device = Device(identity, identity_at, timeline)
             self.devices[identity.device_id] = device
+            device.held_at = exposed_at
             group = self.group(identity.engine, identity.business_id)
             group.hold(exposed_at)
         else:
             group = self._group_of(device)
             group.hold(exposed_at)
-            if exposed_at:
-                device.downtime_floor = device.exposed_downtime(exposed_at)
+            device.hold(exposed_at)
             group.add(device, -1)
             if device.observed_from == device.timeline.first_seen:
                 device.observed_from = timeline.first_seen

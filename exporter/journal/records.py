@@ -69,6 +69,7 @@ class SavedDevice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     observed_from: float
     base_downtime: float
     base_outages: int
+    held_at: float = 0.0
 
 
 class SavedGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -85,6 +86,7 @@ class SavedGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
     observed_from_ms: int
     downtime_floor_ms: int
     observed_floor_ms: int
+    held_at: float = 0.0
 
 
 class SavedHistogram(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -95,6 +97,7 @@ class SavedHistogram(msgspec.Struct, frozen=True, array_like=True, gc=False):
     total: int
     floor: list[int]
     floor_sum: int
+    held_at: float = 0.0
 
 
 class Checkpoint(msgspec.Struct, frozen=True):

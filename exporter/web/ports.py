@@ -46,6 +46,9 @@ class EnginePort(Protocol):
     async def before_scrape(self) -> float:
         """Return the time to expose at."""
 
+    def after_scrape(self) -> None:
+        """Tell that the exposition is finished."""
+
     async def outages(self, device_id: str) -> list[Outage] | None:
         """Return the corrected outages of a device; None if it is unknown."""
 

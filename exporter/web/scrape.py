@@ -25,7 +25,10 @@ def scrape_handler(
         started = time.perf_counter()
         now = await engine.before_scrape()
         chosen = negotiate(request.headers.get("Accept"), request.headers.get("Accept-Encoding"))
-        rendered = await exposition.render(now, openmetrics=chosen.openmetrics, gzip=chosen.gzip)
+        try:
+            rendered = await exposition.render(now, openmetrics=chosen.openmetrics, gzip=chosen.gzip)
+        finally:
+            engine.after_scrape()
         metrics.scrape(time.perf_counter() - started)
         parts = [rendered] if isinstance(rendered, bytes) else rendered
         response = web.StreamResponse(headers={**answers.HEADERS, "Vary": "Accept, Accept-Encoding"})

@@ -93,7 +93,8 @@ class Recount:
         self.now_ms += milliseconds
 
     def scrape(self):
-        self.exposed_at = now = self.now
+        now = self.now
+        self.exposed_at = max(now, self.exposed_at) + 0.001  # as the engine does after each exposition
         shown = {}
         for key, group in self.fleet.groups.items():
             shown[key] = (group.downtime(now), group.observed(now), group.outages)

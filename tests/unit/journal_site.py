@@ -76,6 +76,7 @@ def picture(engine: Engine) -> object:
             device.observed_from,
             device.base_downtime,
             device.base_outages,
+            device.held_at,
         )
         for key, device in fleet.devices.items()
     }
@@ -84,6 +85,7 @@ def picture(engine: Engine) -> object:
         for key, group in fleet.groups.items()
     }
     histograms = {
-        engine: (found.counts, found.total, found.floor, found.floor_sum) for engine, found in fleet.histograms.items()
+        engine: (found.counts, found.total, found.floor, found.floor_sum, found.held_at)
+        for engine, found in fleet.histograms.items()
     }
     return devices, groups, histograms, set(fleet.down)

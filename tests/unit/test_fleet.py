@@ -102,6 +102,15 @@ class TestLateCorrections:
 
         assert device.exposed_downtime(T + 100) == group(fleet).downtime(T + 100) == 10
 
+    def test_a_late_pair_of_events_between_two_scrapes_leaves_nothing_of_what_nobody_saw(self):
+        fleet = Fleet()
+        device = put(fleet, identity(), [(0, UP)], at=0)
+
+        put(fleet, identity(), [(0, UP), (10, DOWN)], at=61, exposed=60)
+        put(fleet, identity(), [(0, UP), (10, DOWN), (15, UP)], at=62, exposed=60)
+
+        assert device.exposed_downtime(T + 100) == group(fleet).downtime(T + 100) == 5
+
     def test_a_second_correction_between_two_scrapes_keeps_the_first_ones_floor(self):
         fleet = Fleet()
         put(fleet, identity("d1"), [(0, DOWN)], at=0)
@@ -242,15 +251,27 @@ class TestOutageHistogram:
         histogram = OutageHistogram()
         histogram.change([5, 100])
         before = histogram.cumulative()
+        histogram.hold(T)
 
         histogram.change([3, 2], removed=[100])
 
         assert all(now >= then for now, then in zip(histogram.cumulative(), before, strict=True))
         assert histogram.exposed_sum() == 105
 
+    def test_what_was_never_exposed_is_corrected_at_once(self):
+        histogram = OutageHistogram()
+        histogram.hold(T)
+        histogram.change([100])
+        histogram.hold(T)
+
+        histogram.change([3, 2], removed=[100])
+
+        assert (histogram.cumulative()[-1], histogram.exposed_sum()) == (2, 5)
+
     def test_the_truth_catches_up(self):
         histogram = OutageHistogram()
         histogram.change([100])
+        histogram.hold(T)
         histogram.change([1], removed=[100])
         assert (histogram.cumulative()[-1], histogram.exposed_sum()) == (1, 100)
 

@@ -104,6 +104,9 @@ class FakeEngine:
     async def before_scrape(self) -> float:
         return NOW
 
+    def after_scrape(self) -> None:
+        pass
+
     async def outages(self, device_id: str) -> list[Outage] | None:
         return self.known_outages.get(device_id)
 
