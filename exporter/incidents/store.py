@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -33,6 +32,7 @@ from exporter.incidents.model import (
 )
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
 
     from exporter.incidents.model import Step
