@@ -56,8 +56,8 @@ rollback: ## go back to the images and the backup from before the last upgrade
 	@scripts/upgrade.sh rollback
 
 .PHONY: demo
-demo: ## the stack with a simulated fleet, its history and a mail catcher
-	$(COMPOSE) --profile demo up -d --build --wait --wait-timeout 300
+demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; the whole stack: docker compose --profile demo up -d
+	@exec $(PY) scripts/demo.py $(ARGS)
 
 ## Work on it
 

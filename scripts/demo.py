@@ -1,0 +1,248 @@
+"""The demo without Docker: exporter, Prometheus and Alertmanager as local processes, a month of history, a live fleet.
+
+Everything lives under data/demo (the history is made once; remove the folder for another one) and listens on loopback.
+Ctrl-C stops all of it. `make demo` calls this after fetching the programs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools" / "bin"
+PAST_DAYS = 30
+BLOCK = "480h"  # promtool reads its input once for each block
+
+
+class Demo:
+    """The processes, and the folder that they share."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.home = Path(options.home).resolve()
+        self.tsdb = self.home / "prometheus"
+        self.storage = f"sqlite:///{self.home / 'exporter.db'}"
+        self.exporter_url = f"http://127.0.0.1:{options.admin_port}"
+        self.webhook_url = f"http://127.0.0.1:{options.webhook_port}/webhook"
+        self.prometheus_url = f"http://127.0.0.1:{options.prometheus_port}"
+        self.alertmanager_url = f"http://127.0.0.1:{options.alertmanager_port}"
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def up(self) -> None:
+        """Start everything in order; the history only the first time."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        first = not (self.home / "history-done").exists()
+        self._write_configurations()
+        self._start_alertmanager()
+        self._start_exporter()
+        if first:
+            say(f"writing {PAST_DAYS} days of history (once; about a minute)")
+            self._device_exporter("simulate", *self._fleet(), f"--history={PAST_DAYS}d")
+            self._load_history()
+            (self.home / "history-done").touch()
+        self._start_prometheus()
+        self._simulate_live()
+
+    def _fleet(self) -> list[str]:
+        secret = self.home / "webhook-secret"
+        return [f"--url={self.webhook_url}", f"--secret-file={secret}", f"--devices={self.options.devices}"]
+
+    def _start_exporter(self) -> None:
+        self._start(
+            "exporter",
+            [
+                sys.executable,
+                "-m",
+                "exporter",
+                "serve",
+                f"--storage.url={self.storage}",
+                "--log.level=warning",
+                f"--config.file={self.home / 'device-exporter.yml'}",
+                f"--webhook.listen-address=127.0.0.1:{self.options.webhook_port}",
+                f"--web.listen-address=127.0.0.1:{self.options.admin_port}",
+            ],
+            f"{self.exporter_url}/-/ready",
+        )
+
+    def _start_alertmanager(self) -> None:
+        self._start(
+            "alertmanager",
+            [
+                TOOLS / "alertmanager",
+                f"--config.file={self.home / 'alertmanager' / 'alertmanager.yml'}",
+                f"--storage.path={self.home / 'alertmanager' / 'data'}",
+                "--cluster.listen-address=",
+                f"--web.listen-address=127.0.0.1:{self.options.alertmanager_port}",
+            ],
+            f"{self.alertmanager_url}/-/ready",
+        )
+
+    def _start_prometheus(self) -> None:
+        self._start(
+            "prometheus",
+            [
+                TOOLS / "prometheus",
+                f"--config.file={self.home / 'prometheus.yml'}",
+                f"--storage.tsdb.path={self.tsdb}",
+                "--storage.tsdb.retention.time=90d",
+                f"--web.listen-address=127.0.0.1:{self.options.prometheus_port}",
+            ],
+            f"{self.prometheus_url}/-/ready",
+        )
+
+    def _simulate_live(self) -> None:
+        live = ["--duration=0", "--messages-per-device=40", "--incident=telegram", "--incident-for=30m"]
+        command = [sys.executable, "-m", "exporter", "simulate", *self._fleet(), *live]
+        self.running.append(self._popen("simulate", command))
+
+    # -- history --------------------------------------------------------------------------------------------------
+
+    def _load_history(self) -> None:
+        samples = self.home / "history.om"
+        start = int(time.time()) - PAST_DAYS * 86_400
+        self._device_exporter(
+            "backfill", f"--storage.url={self.storage}", f"--from={start}", "--step=2m", f"--output={samples}"
+        )
+        call(
+            [
+                TOOLS / "promtool",
+                "tsdb",
+                "create-blocks-from",
+                f"--max-block-duration={BLOCK}",
+                "openmetrics",
+                samples,
+                self.tsdb,
+            ]
+        )
+        samples.unlink()
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def _write_configurations(self) -> None:
+        policy = yaml.safe_load((ROOT / "config" / "device-exporter.yml").read_text())
+        policy["alertmanager"] = {"urls": [self.alertmanager_url]}
+        (self.home / "device-exporter.yml").write_text(yaml.safe_dump(policy))
+        prometheus = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+        prometheus["rule_files"] = [str(ROOT / "prometheus" / "rules" / "*.yml")]
+        prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [_host(self.alertmanager_url)]
+        targets = {
+            "device-exporter": self.exporter_url,
+            "prometheus": self.prometheus_url,
+            "alertmanager": self.alertmanager_url,
+        }
+        jobs = [job for job in prometheus["scrape_configs"] if job["job_name"] in targets]
+        for job in jobs:
+            job["static_configs"] = [{"targets": [_host(targets[job["job_name"]])]}]
+        prometheus["scrape_configs"] = jobs
+        (self.home / "prometheus.yml").write_text(yaml.safe_dump(prometheus))
+        source = ROOT / "alertmanager"
+        target = self.home / "alertmanager"
+        target.mkdir(exist_ok=True)
+        call(
+            [
+                sys.executable,
+                ROOT / "scripts" / "alertmanager_config.py",
+                source / "alertmanager.yml",
+                target / "alertmanager.yml",
+            ]
+        )
+        templates = target / "templates"
+        if not templates.exists():
+            templates.symlink_to(source / "templates")
+
+    # -- processes ------------------------------------------------------------------------------------------------
+
+    def _device_exporter(self, *arguments: str) -> None:
+        call([sys.executable, "-m", "exporter", *arguments])
+
+    def _popen(self, name: str, command: list[object]) -> subprocess.Popen[bytes]:
+        log = (self.home / f"{name}.log").open("ab")
+        # a session of its own: Ctrl-C reaches this script alone, which then stops everything in order
+        return subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, start_new_session=True)
+
+    def _start(self, name: str, command: list[object], ready: str) -> None:
+        process = self._popen(name, command)
+        self.running.append(process)
+        while not answers(ready):
+            if process.poll() is not None:
+                raise SystemExit(f"{name} did not start; see {self.home / f'{name}.log'}")
+            time.sleep(0.1)
+        say(f"{name} is ready")
+
+
+def _host(url: str) -> str:
+    return url.removeprefix("http://")
+
+
+def answers(url: str) -> bool:
+    """Return whether a GET is answered with 2xx."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def call(command: list[object]) -> None:
+    """Run to the end; SystemExit if it fails."""
+    if subprocess.run([str(part) for part in command], check=False).returncode:
+        raise SystemExit(f"failed: {' '.join(str(part) for part in command)}")
+
+
+def stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    """End processes and wait for them."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal."""
+    print(f"demo: {text}", flush=True)
+
+
+def main() -> int:
+    """Bring it up, wait for Ctrl-C or `--for`, take it down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", default=ROOT / "data" / "demo", type=Path)
+    parser.add_argument("--devices", default=60, type=int)
+    parser.add_argument("--webhook-port", default=8080, type=int)
+    parser.add_argument("--admin-port", default=9877, type=int)
+    parser.add_argument("--prometheus-port", default=9090, type=int)
+    parser.add_argument("--alertmanager-port", default=9093, type=int)
+    parser.add_argument("--for", dest="seconds", default=None, type=float, help="stop by itself after so many seconds")
+    demo = Demo(parser.parse_args())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        demo.up()
+        say(f"exporter     {demo.exporter_url}  (API, metrics, incidents)")
+        say(f"prometheus   {demo.prometheus_url}")
+        say(f"alertmanager {demo.alertmanager_url}")
+        say("Grafana is part of the stack: docker compose --profile demo up -d. Ctrl-C stops all of this.")
+        end = None if demo.options.seconds is None else time.monotonic() + demo.options.seconds
+        while end is None or time.monotonic() < end:
+            time.sleep(0.5)
+            for process in demo.running:
+                if process.poll() is not None:
+                    raise SystemExit(f"a process ended: {process.args[:4]}; see the logs in {demo.home}")
+    except KeyboardInterrupt:
+        say("stopping")
+    finally:
+        stop(demo.running[::-1])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
