@@ -124,6 +124,7 @@ class Checks:
             if rule.channel in seen:
                 raise self._origins.error((*path, "channel"), f"{rule.channel!r} has a backup already")
             seen.add(rule.channel)
+            self._at_least(rule.give_up_after, 1, (*path, "give_up_after"))
             self._url(rule.hook.url, (*path, "hook", "url"))
             if not rule.hook.secret:
                 raise self._origins.error((*path, "hook"), "needs `secret` or `secret_file`, which sign the call")

@@ -113,6 +113,12 @@ class Failover(msgspec.Struct, frozen=True):
     channel: str
     backup: str
     hook: Hook
+    switch_back_after: Duration = 300.0
+    """How long the channel must have been up again before its traffic returns."""
+    give_up_after: Duration = 600.0
+    """How long a call is tried before people are told."""
+    in_maintenance: bool = False
+    """Whether to switch although the channel is down as planned."""
 
 
 class Match(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ DEVICE_LABELS: Final = ("device_id", "engine", "channel_id", "business_id")
 INFO_LABELS: Final = (*DEVICE_LABELS, "device_name", "channel_name", "business_name", "user_id", "user_name")
 CHANNEL_LABELS: Final = ("channel_id", "engine", "business_id")
 GROUP_LABELS: Final = ("engine", "business_id")
+FAILOVER_LABELS: Final = ("channel_id", "backup_channel_id")
 
 # Metrics of devices, (name, type, help) ----------------------------------------------------------------------
 DEVICE_UP: Final = "device_up"
@@ -20,6 +21,11 @@ DEVICE_AFFECTED_CONVERSATIONS: Final = "device_affected_conversations"
 DEVICE_MAINTENANCE: Final = "device_maintenance"
 CHANNEL_ACTIVE_CONVERSATIONS: Final = "channel_active_conversations"
 CHANNEL_FAILOVER_ACTIVE: Final = "channel_failover_active"
+CHANNEL_FAILOVER_PENDING: Final = "channel_failover_pending"
+CHANNEL_FAILOVER_FAILED: Final = "channel_failover_failed"
+CHANNEL_FAILOVER_NO_BACKUP: Final = "channel_failover_no_backup"
+FAILOVER_GROUP_DOWNTIME: Final = "failover_group_downtime_seconds_total"
+FAILOVER_GROUP_OBSERVED: Final = "failover_group_observed_seconds_total"
 FLEET_DEVICES: Final = "fleet_devices"
 FLEET_DOWNTIME: Final = "fleet_downtime_seconds_total"
 FLEET_OBSERVED: Final = "fleet_observed_seconds_total"
@@ -41,7 +47,12 @@ HELP: Final = {
     DEVICE_AFFECTED_CONVERSATIONS: "Conversations active on the channel of a down device at the time it went down.",
     DEVICE_MAINTENANCE: "Whether the device is inside a planned maintenance window.",
     CHANNEL_ACTIVE_CONVERSATIONS: "Conversations with a message within the impact window.",
-    CHANNEL_FAILOVER_ACTIVE: "Whether the channel's traffic is switched to its backup channel.",
+    CHANNEL_FAILOVER_ACTIVE: "Whether the channel's traffic is, or may be, switched to its backup channel.",
+    CHANNEL_FAILOVER_PENDING: "Whether a call to the hook is outstanding and being tried.",
+    CHANNEL_FAILOVER_FAILED: "Whether a call to the hook was given up.",
+    CHANNEL_FAILOVER_NO_BACKUP: "Whether the channel is down and its backup is not up either; planned work excluded.",
+    FAILOVER_GROUP_DOWNTIME: "Time in which neither the channel nor its backup was up, by event time.",
+    FAILOVER_GROUP_OBSERVED: "Time in which the channel or its backup was observed, by event time.",
     FLEET_DEVICES: "Devices by state.",
     FLEET_DOWNTIME: "Downtime summed over devices, planned maintenance excluded.",
     FLEET_OBSERVED: "Observed time summed over devices, planned maintenance excluded.",
@@ -97,6 +108,8 @@ ALERT_DEVICE_DOWN: Final = "DeviceDown"
 ALERT_DEVICE_DOWN_ESCALATED: Final = "DeviceDownEscalated"
 ALERT_ENGINE_OUTAGE: Final = "EngineOutage"
 ALERT_DEVICE_FLAPPING: Final = "DeviceFlapping"
+ALERT_FAILOVER_FAILED: Final = "FailoverFailed"
+ALERT_NO_BACKUP: Final = "NoBackupAvailable"
 
 # Annotations of alerts that the relay reads; numbers as decimal digits
 SUMMARY_ANNOTATION: Final = "summary"
