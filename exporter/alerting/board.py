@@ -4,7 +4,7 @@ Guarantees: a device that is down past its policy's threshold has a firing Devic
 DeviceDownEscalated, each with the labels of its first post, until it is up, forgotten or in planned maintenance. Only
 the current state alerts. Alerts that mute others come out ahead of them.
 
-Not durable and without a clock: `now` is an argument (Unix seconds), the outbox does the posting.
+Not durable and without a clock: `now` is an argument (Unix seconds), the outboxes do the posting.
 """
 
 from __future__ import annotations
@@ -13,29 +13,19 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from exporter.alerting.alert import Alert, device_labels, engine_labels
-from exporter.alerting.bursts import FLAP_WINDOW, HOLD, MASS_CALM, EngineCounts, Flaps, Pace
-from exporter.conventions import (
-    ALERT_DEVICE_DOWN,
-    ALERT_DEVICE_DOWN_ESCALATED,
-    ALERT_DEVICE_FLAPPING,
-    ALERT_ENGINE_OUTAGE,
-)
+from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, Alert, device_labels, engine_labels
+from exporter.alerting.bursts import MASS_CALM, EngineCounts, Flaps, Pace
+from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from exporter.alerting.alert import Fingerprint, Key
     from exporter.fleet import Change, Device, Fleet
     from exporter.policy import Policies
 
-    Key = tuple[str, str]
-    """(alert name, device id or engine)"""
-
 RESOLVED_FOR: Final = 300.0
-"""How long a resolved alert is repeated: an Alertmanager that was away in the meantime hears it too."""
-
-
-_OF_OUTAGES: Final = (ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED)
+"""How long an alert that is over is repeated: an Alertmanager that was away in the meantime hears it too."""
 
 
 class _Due(NamedTuple):
@@ -44,6 +34,7 @@ class _Due(NamedTuple):
     device_id: str
     since: int
     name: str
+    wanted_at: float | None
 
 
 class Board:
@@ -55,20 +46,19 @@ class Board:
         policies: Callable[[], Policies],
         *,
         planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
-        impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
+        impact: Callable[[Device], Mapping[str, int] | None] = lambda _device: None,
     ) -> None:
         self._fleet = fleet
         self._policies = policies
         self._planned_until = planned_until
         self._impact = impact
         self.firing: dict[Key, Alert] = {}
-        self.resolved: dict[frozenset[tuple[str, str]], Alert] = {}
+        self.resolved: dict[Fingerprint, Alert] = {}
         self._due: list[_Due] = []
         self._number = count()
         self._counts = EngineCounts()
         self._flaps = Flaps()
         self._pace = Pace()
-        self._held: dict[str, tuple[float, list[Alert]]] = {}  # engine: (until, alerts)
         self._calm: dict[str, float] = {}  # engine in a mass outage: since when its condition is over
         self._out: list[Alert] = []
 
@@ -77,97 +67,116 @@ class Board:
     def load(self, now: float, disconnects: Iterable[tuple[str, int]], resolved_within: float) -> None:
         """Derive everything from the fleet as it was loaded.
 
-        `disconnects` are (device id, event time) of the last while in order of time. What may have been resolved
-        within the last `resolved_within` seconds without having been told is resolved again.
+        `disconnects` are (device id, event time) of the last while. What may have ended within the last
+        `resolved_within` seconds without having been told is ended again.
         """
         self._counts.recount(self._fleet)
         for device_id, at in disconnects:
             device = self._fleet.devices.get(device_id)
-            if device is None:
-                continue
-            if self._flaps.add(device_id, at):
-                self._set_flapping(device, at, now)
+            if device is not None and self._flaps.add(device_id, at):
+                self._set_flapping(device, at, now, None)
         for engine in self._counts.engines():
             if self._counts.is_mass_outage(engine):
-                self._fire_mass_outage(engine, now, now)
+                self._fire(Alert(engine_labels(engine), now, None))
             else:
-                self._resolve_anew(Alert(engine_labels(engine), now, now, now))
+                self._end(Alert(engine_labels(engine), now, None), now, now)
         for device in self._fleet.devices.values():
             if not device.timeline.up:
-                self._schedule(device, now)
+                self._schedule(device, now, None)
             elif device.timeline.since >= now - resolved_within:
-                self._resolve_unseen(device, now)
+                self._end_unseen(device, now)
+
+    def adopt(self, labels: Mapping[str, str], starts_at: float, now: float) -> None:
+        """Take over an alert that an Alertmanager has from before this start, as it is there; end it if it is over."""
+        alert = Alert(labels, starts_at, None)
+        name, subject = alert.key
+        ours = self.firing.get(alert.key)
+        if ours is not None and ours.fingerprint == alert.fingerprint:
+            return
+        device = self._fleet.devices.get(subject)
+        if name == ALERT_ENGINE_OUTAGE and subject in self._counts.engines():
+            self._fire(alert)
+            self._calm[subject] = now
+        elif name == ALERT_DEVICE_FLAPPING and device is not None and ours is None:
+            self._fire(alert)  # `tidy` ends it when it is quiet
+        elif name in OF_OUTAGES and device is not None and alert.fingerprint not in self.resolved:
+            self._adopt_outage(alert, ours, device, now)
 
     def change(self, change: Change, now: float) -> None:
         """Take in what an event did to a device."""
         device, before, after = change.device, change.before, change.after
-        engine, device_id = device.identity.engine, device.identity.device_id
         was_down = before is not None and not before.up
         is_down = after is not None and not after.up
+        engine = device.identity.engine
         self._counts.add(engine, (after is not None) - (before is not None), is_down - was_down)
         moved = before is None or after is None or after.since != before.since
         if moved and after is not None and after.outages > (before.outages if before is not None else 0):
-            self._count_flap(device, after.since, now)
+            self._count_flap(device, after.since, change.received_at, now)
         self._judge_engine(engine, change.received_at, now)
         if after is None:
-            self._end_device(device_id, now, now)
+            self._forget(device.identity.device_id, now)
         elif after.up:
-            self._end_device(device_id, after.since, now)
-        elif moved:
-            self._move_start(device, now)
-            self._schedule(device, now)
+            self._end_device(device.identity.device_id, after.since, now)
+        else:
+            if moved:
+                self._end_early(device, now)
+            self._schedule(device, now, change.received_at)
 
     def reconsider(self, now: float) -> None:
         """Judge every device anew: the policies or the planned windows are others than before."""
         self._due.clear()
         for (name, device_id), alert in list(self.firing.items()):
-            if name not in _OF_OUTAGES:
-                continue
             device = self._fleet.devices.get(device_id)
-            due = self._due_at(device, name, now) if device is not None and not device.timeline.up else None
-            severity = self._policies().for_engine(device.identity.engine).severity if device is not None else ""
-            if due is None or due > now or severity != alert.labels["severity"]:
+            if name not in OF_OUTAGES or device is None:
+                continue
+            severity = self._policies().for_engine(device.identity.engine).severity
+            if self._is_early(device, name, now) or severity != alert.severity:
                 self._resolve((name, device_id), now, now)
         for device in self._fleet.down.values():
-            self._schedule(device, now)
+            self._schedule(device, now, now)
 
     def advance(self, now: float) -> list[Alert]:
-        """Do what is due at `now`; return what must be posted, what mutes others first."""
+        """Do what is due at `now`; return what must be posted, in order."""
         while self._due and self._due[0].at <= now:
             self._fire_due(heapq.heappop(self._due), now)
-        for engine, (until, alerts) in list(self._held.items()):
-            if until <= now or (ALERT_ENGINE_OUTAGE, engine) in self.firing:
-                del self._held[engine]
-                self._out += alerts
+        self._out += self._pace.release(now, self._is_in_mass_outage)
         for engine, since in list(self._calm.items()):
-            if now - since >= MASS_CALM:
+            if since + MASS_CALM <= now:
                 del self._calm[engine]
                 self._resolve((ALERT_ENGINE_OUTAGE, engine), now, now)
         out, self._out = self._out, []
+        for alert in out:
+            if alert.name == ALERT_ENGINE_OUTAGE and alert.ends_at is None:
+                self._count_down(alert)
         return out
 
     def next_due(self) -> float | None:
         """Return when `advance` has something to do next."""
-        times = [until for until, _ in self._held.values()] + [since + MASS_CALM for since in self._calm.values()]
+        times = [since + MASS_CALM for since in self._calm.values()]
         if self._due:
             times.append(self._due[0].at)
+        released = self._pace.next_release()
+        if released is not None:
+            times.append(released)
         return min(times, default=None)
 
+    def standing(self) -> list[Alert]:
+        """Return what must be repeated: all that fires and is not held back, and what ended lately."""
+        held = self._pace.held()
+        return [*(alert for alert in self.firing.values() if alert not in held), *self.resolved.values()]
+
     def tidy(self, now: float) -> None:
-        """Drop what is long over, end what is quiet. Call it once a re-send interval."""
-        self.resolved = {
-            key: alert
-            for key, alert in self.resolved.items()
-            if now - max(alert.ends_at or now, alert.wanted_at) < RESOLVED_FOR
-        }
+        """End what is quiet, count anew, drop what is long over. Call it once a re-send interval."""
         for name, device_id in [key for key in self.firing if key[0] == ALERT_DEVICE_FLAPPING]:
             if self._flaps.quiet_at(device_id) <= now:
                 self._resolve((name, device_id), now, now)
         self._flaps.drop_quiet(now)
+        self._pace.tidy(now)
         self._counts.recount(self._fleet)
         for name, engine in [key for key in self.firing if key[0] == ALERT_ENGINE_OUTAGE]:
-            self.firing[name, engine].facts = self._mass_facts(engine)
+            self._count_down(self.firing[name, engine])
             self._judge_engine(engine, now, now)
+        self._drop_old(now)
 
     # -- devices ------------------------------------------------------------------------------------------------------
 
@@ -176,109 +185,136 @@ class Board:
         after = policy.alert_after if name == ALERT_DEVICE_DOWN else policy.escalate_after
         if after is None:
             return None
-        since: float = device.timeline.since
-        planned_until = self._planned_until(device, now)
-        if planned_until is not None:
-            since = max(since, planned_until)
-        return since + after
+        return max(device.timeline.since, self._planned_until(device, now) or 0.0) + after
 
-    def _schedule(self, device: Device, now: float) -> None:
-        for name in _OF_OUTAGES:
-            key = (name, device.identity.device_id)
+    def _is_early(self, device: Device, name: str, now: float) -> bool:
+        at = self._due_at(device, name, now)
+        return at is None or at > now
+
+    def _schedule(self, device: Device, now: float, received_at: float | None) -> None:
+        for name in OF_OUTAGES:
             at = self._due_at(device, name, now)
-            if at is not None and key not in self.firing:
-                due = _Due(at, next(self._number), device.identity.device_id, device.timeline.since, name)
-                heapq.heappush(self._due, due)
+            if at is None or (name, device.identity.device_id) in self.firing:
+                continue
+            wanted_at = None if received_at is None and at <= now else max(at, received_at or 0.0)
+            due = _Due(at, next(self._number), device.identity.device_id, device.timeline.since, name, wanted_at)
+            heapq.heappush(self._due, due)
 
     def _fire_due(self, due: _Due, now: float) -> None:
-        device = self._fleet.devices.get(due.device_id)
-        key = (due.name, due.device_id)
-        if device is None or device.timeline.up or device.timeline.since != due.since or key in self.firing:
-            return
-        at = self._due_at(device, due.name, now)
-        if at is None:
+        device = self._untold(due)
+        at = None if device is None else self._due_at(device, due.name, now)
+        if device is None or at is None:
             return
         if at > now:  # a planned window began in the meantime
-            heapq.heappush(self._due, due._replace(at=at))
+            heapq.heappush(self._due, due._replace(at=at, wanted_at=at))
             return
         severity = self._policies().for_engine(device.identity.engine).severity
         labels = device_labels(due.name, device.identity, severity)
-        alert = Alert(labels, device.timeline.since, now, facts=self._impact(device))
-        self._fire(key, alert)
-        self._post_device(device.identity.engine, alert, now)
+        self._fire(Alert(labels, device.timeline.since, due.wanted_at, facts=self._impact(device)), now)
 
-    def _post_device(self, engine: str, alert: Alert, now: float) -> None:
-        """Post at once, unless so many came just now that a mass outage may be about to show."""
-        if engine in self._held:
-            self._held[engine][1].append(alert)
-        elif (ALERT_ENGINE_OUTAGE, engine) in self.firing or self._pace.may_post(engine, now):
-            self._out.append(alert)
-        else:
-            self._held[engine] = (now + HOLD, [alert])
+    def _untold(self, due: _Due) -> Device | None:
+        """Return the device if the outage that was scheduled still runs and is untold."""
+        device = self._fleet.down.get(due.device_id)
+        if device is None or device.timeline.since != due.since or (due.name, due.device_id) in self.firing:
+            return None
+        return device
 
     def _end_device(self, device_id: str, at: float, now: float) -> None:
-        for name in _OF_OUTAGES:
+        for name in OF_OUTAGES:
             self._resolve((name, device_id), at, now)
 
-    def _move_start(self, device: Device, now: float) -> None:
+    def _end_early(self, device: Device, now: float) -> None:
         """End what fires too early now that a correction let the outage begin later."""
-        for name in _OF_OUTAGES:
-            at = self._due_at(device, name, now)
-            if at is None or at > now:
+        for name in OF_OUTAGES:
+            if self._is_early(device, name, now):
                 self._resolve((name, device.identity.device_id), device.timeline.since, now)
 
-    def _resolve_unseen(self, device: Device, now: float) -> None:
+    def _forget(self, device_id: str, now: float) -> None:
+        self._end_device(device_id, now, now)
+        self._resolve((ALERT_DEVICE_FLAPPING, device_id), now, now)
+        self._flaps.forget(device_id)
+
+    def _end_unseen(self, device: Device, now: float) -> None:
         policy = self._policies().for_engine(device.identity.engine)
-        names = [ALERT_DEVICE_DOWN] + [ALERT_DEVICE_DOWN_ESCALATED] * (policy.escalate_after is not None)
-        for name in names:
-            labels = device_labels(name, device.identity, policy.severity)
-            self._resolve_anew(Alert(labels, device.timeline.since, now, min(device.timeline.since, now)))
+        since = min(device.timeline.since, now)
+        for name in OF_OUTAGES:
+            if name == ALERT_DEVICE_DOWN or policy.escalate_after is not None:
+                self._end(Alert(device_labels(name, device.identity, policy.severity), since, None), since, now)
+
+    def _adopt_outage(self, alert: Alert, ours: Alert | None, device: Device, now: float) -> None:
+        same = ours is not None and ours.severity == alert.severity
+        if ours is not None and same and ours.acknowledged_at is None:
+            ours.take_labels(alert.labels)  # as it was called when it went down
+            return
+        since = device.timeline.since
+        earlier = device.timeline.up or alert.starts_at < since
+        self._end(alert, since if earlier else now, now)
 
     # -- flapping and mass outages -------------------------------------------------------------------------------------
 
-    def _count_flap(self, device: Device, at: int, now: float) -> None:
-        if now - at < FLAP_WINDOW and self._flaps.add(device.identity.device_id, at):
-            self._set_flapping(device, at, now)
+    def _count_flap(self, device: Device, at: int, received_at: float, now: float) -> None:
+        device_id = device.identity.device_id
+        if self._flaps.add(device_id, at) and self._planned_until(device, now) is None:
+            self._set_flapping(device, at, now, received_at)
 
-    def _set_flapping(self, device: Device, at: float, now: float) -> None:
-        key = (ALERT_DEVICE_FLAPPING, device.identity.device_id)
-        if key in self.firing or self._flaps.quiet_at(device.identity.device_id) <= now:
+    def _set_flapping(self, device: Device, at: float, now: float, wanted_at: float | None) -> None:
+        device_id = device.identity.device_id
+        if (ALERT_DEVICE_FLAPPING, device_id) in self.firing or self._flaps.quiet_at(device_id) <= now:
             return
         severity = self._policies().for_engine(device.identity.engine).severity
-        alert = Alert(device_labels(ALERT_DEVICE_FLAPPING, device.identity, severity), at, now)
-        self._fire(key, alert)
-        self._out.append(alert)
+        self._fire(Alert(device_labels(ALERT_DEVICE_FLAPPING, device.identity, severity), min(at, now), wanted_at))
 
     def _judge_engine(self, engine: str, received_at: float, now: float) -> None:
-        key = (ALERT_ENGINE_OUTAGE, engine)
         if self._counts.is_mass_outage(engine):
             self._calm.pop(engine, None)
-            if key not in self.firing:
-                self._fire_mass_outage(engine, received_at, now)
-        elif key in self.firing:
+            if not self._is_in_mass_outage(engine):
+                self._fire(Alert(engine_labels(engine), received_at, received_at))
+        elif self._is_in_mass_outage(engine):
             self._calm.setdefault(engine, now)
 
-    def _fire_mass_outage(self, engine: str, at: float, now: float) -> None:
-        alert = Alert(engine_labels(engine), at, now, facts=self._mass_facts(engine))
-        self._fire((ALERT_ENGINE_OUTAGE, engine), alert)
-        self._out.append(alert)
+    def _is_in_mass_outage(self, engine: str) -> bool:
+        return (ALERT_ENGINE_OUTAGE, engine) in self.firing
 
-    def _mass_facts(self, engine: str) -> dict[str, int]:
-        devices, down = self._counts.of(engine)
-        return {"devices": devices, "devices_down": down}
+    def _count_down(self, alert: Alert) -> None:
+        devices, down = self._counts.of(alert.engine)
+        alert.facts = {"devices": devices, "devices_down": down}
 
-    # -- firing and resolved -------------------------------------------------------------------------------------------
+    # -- firing and over -----------------------------------------------------------------------------------------------
 
-    def _fire(self, key: Key, alert: Alert) -> None:
-        self.firing[key] = alert
-        self.resolved.pop(frozenset(alert.labels.items()), None)
+    def _fire(self, alert: Alert, now: float | None = None) -> None:
+        """Fire and post; with `now` at the pace of single outages."""
+        self.firing[alert.key] = alert
+        self.resolved.pop(alert.fingerprint, None)
+        engine = alert.engine
+        if now is None or self._is_in_mass_outage(engine) or self._pace.admit(engine, alert, now):
+            self._out.append(alert)
 
     def _resolve(self, key: Key, at: float, now: float) -> None:
         alert = self.firing.pop(key, None)
         if alert is not None:
-            alert.ends_at, alert.wanted_at = max(at, alert.starts_at), now
-            self._resolve_anew(alert)
+            self._end(alert, at, now)
 
-    def _resolve_anew(self, alert: Alert) -> None:
-        self.resolved[frozenset(alert.labels.items())] = alert
+    def _end(self, alert: Alert, at: float, now: float) -> None:
+        alert.ends_at = max(alert.starts_at, min(at, now))  # an end in the future would still fire at Alertmanager
+        alert.repeat_until = now + RESOLVED_FOR
+        self.resolved[alert.fingerprint] = alert
         self._out.append(alert)
+
+    def _drop_old(self, now: float) -> None:
+        """Forget what was repeated long enough, and outages that were scheduled and are over.
+
+        Alertmanager drops the end of an alert that is muted just then, and would take its next outage for this one.
+        So what is muted is repeated until it is not any more.
+        """
+        for alert in self.resolved.values():
+            if self._is_muted(alert):
+                alert.repeat_until = now + RESOLVED_FOR
+        self.resolved = {key: alert for key, alert in self.resolved.items() if alert.repeat_until > now}
+        if len(self._due) > 1000 + 4 * len(self._fleet.down):
+            current = {(due.device_id, due.name): due for due in self._due if self._untold(due) is not None}
+            self._due = list(current.values())
+            heapq.heapify(self._due)
+
+    def _is_muted(self, alert: Alert) -> bool:
+        flapping = (ALERT_DEVICE_FLAPPING, alert.labels.get("device_id", ""))
+        return alert.name not in INHIBITORS and (self._is_in_mass_outage(alert.engine) or flapping in self.firing)

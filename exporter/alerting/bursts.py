@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from exporter.conventions import ALERT_DEVICE_DOWN
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.alerting.alert import Alert
     from exporter.fleet import Fleet
 
 MASS_SHARE: Final = 0.3
@@ -14,10 +21,13 @@ MASS_CALM: Final = 60.0
 """How long a mass outage must be over before it ends, so that its last devices do not speak one by one."""
 FLAPS: Final = 5
 FLAP_WINDOW: Final = 1800.0
-FREE_POSTS: Final = 5
-"""Alerts of one engine that go out at once; the next ones within PACE wait up to HOLD for a mass outage to show."""
+FREE_DEVICES: Final = 5
+"""Devices of one engine that alert at once; when more go down within PACE, the next ones wait."""
 PACE: Final = 2.0
 HOLD: Final = 0.7
+"""They wait until nobody joined them for so long, or a mass outage shows,"""
+LONGEST_HOLD: Final = 10.0
+"""but no longer than this."""
 
 
 class EngineCounts:
@@ -27,7 +37,7 @@ class EngineCounts:
         self._counts: dict[str, list[int]] = {}
 
     def recount(self, fleet: Fleet) -> None:
-        """Start from the fleet's own sums; corrects what renames did to the counts."""
+        """Start from the fleet's own sums; corrects what devices that moved to another engine did to the counts."""
         counts: dict[str, list[int]] = {}
         for group in fleet.groups.values():
             count = counts.setdefault(group.engine, [0, 0])
@@ -47,7 +57,7 @@ class EngineCounts:
         return devices, down
 
     def engines(self) -> list[str]:
-        """Return every engine seen."""
+        """Return every engine that has devices, or had some at the last recount."""
         return list(self._counts)
 
     def is_mass_outage(self, engine: str) -> bool:
@@ -60,35 +70,80 @@ class Flaps:
     """The last disconnects of each device that had some."""
 
     def __init__(self) -> None:
-        self._times: dict[str, deque[float]] = {}
+        self._times: dict[str, list[float]] = {}
 
     def add(self, device_id: str, at: float) -> bool:
-        """Note a disconnect (event time); return whether the device has had more than 5 within 30 minutes."""
-        times = self._times.setdefault(device_id, deque(maxlen=FLAPS + 1))
-        times.append(at)
+        """Note a disconnect (event time, in any order); return whether there were more than 5 within 30 minutes."""
+        times = self._times.setdefault(device_id, [])
+        insort(times, at)
+        del times[: -(FLAPS + 1)]
         return len(times) > FLAPS and times[-1] - times[0] <= FLAP_WINDOW
 
     def quiet_at(self, device_id: str) -> float:
-        """Return the time at which the device has been quiet for 30 minutes."""
+        """Return the time at which the device has been, or will have been, quiet for 30 minutes."""
         times = self._times.get(device_id)
         return times[-1] + FLAP_WINDOW if times else 0.0
 
+    def forget(self, device_id: str) -> None:
+        """Drop a device."""
+        self._times.pop(device_id, None)
+
     def drop_quiet(self, now: float) -> None:
-        """Forget devices that have been quiet."""
-        for device_id in [known for known, times in self._times.items() if times[-1] + FLAP_WINDOW < now]:
+        """Drop the devices that have been quiet."""
+        for device_id in [known for known, times in self._times.items() if times[-1] + FLAP_WINDOW <= now]:
             del self._times[device_id]
 
 
+@dataclass(slots=True)
+class _Held:
+    alerts: list[Alert]
+    since: float
+    newest: float
+
+    @property
+    def until(self) -> float:
+        return min(self.newest + HOLD, self.since + LONGEST_HOLD)
+
+
 class Pace:
-    """Lets the first posts of an engine go at once and holds the next ones for a moment."""
+    """Lets the first devices of an engine alert at once and holds the next ones until it shows what it is."""
 
     def __init__(self) -> None:
-        self._posted: dict[str, deque[float]] = {}
+        self._times: dict[str, deque[float]] = {}
+        self._held: dict[str, _Held] = {}
 
-    def may_post(self, engine: str, now: float) -> bool:
-        """Return whether a post may go now, and count it if so."""
-        posted = self._posted.setdefault(engine, deque(maxlen=FREE_POSTS))
-        if len(posted) == FREE_POSTS and now - posted[0] < PACE:
+    def admit(self, engine: str, alert: Alert, now: float) -> bool:
+        """Return whether the alert may be posted now; otherwise it is kept for `release`."""
+        held = self._held.get(engine)
+        if held is not None:
+            held.alerts.append(alert)
+            held.newest = now
             return False
-        posted.append(now)
+        if alert.name != ALERT_DEVICE_DOWN or self._is_free(engine, now):
+            return True
+        self._held[engine] = _Held([alert], now, now)
+        return False
+
+    def release(self, now: float, is_mass_outage: Callable[[str], bool]) -> list[Alert]:
+        """Return what need not wait any longer; what was over before it was posted never will be."""
+        ready = [engine for engine, held in self._held.items() if held.until <= now or is_mass_outage(engine)]
+        return [alert for engine in ready for alert in self._held.pop(engine).alerts if alert.ends_at is None]
+
+    def next_release(self) -> float | None:
+        """Return when `release` has something next."""
+        return min((held.until for held in self._held.values()), default=None)
+
+    def held(self) -> set[Alert]:
+        """Return what waits."""
+        return {alert for held in self._held.values() for alert in held.alerts}
+
+    def tidy(self, now: float) -> None:
+        """Drop engines where nothing happened lately."""
+        self._times = {engine: times for engine, times in self._times.items() if times[-1] + PACE > now}
+
+    def _is_free(self, engine: str, now: float) -> bool:
+        times = self._times.setdefault(engine, deque(maxlen=FREE_DEVICES))
+        if len(times) == FREE_DEVICES and now - times[0] < PACE:
+            return False
+        times.append(now)
         return True

@@ -6,25 +6,27 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from exporter.alerting.board import Board
-from exporter.alerting.outbox import Outbox, session
+from exporter.alerting.client import Client, session
+from exporter.alerting.outbox import LIFE, Outbox
 from exporter.conventions import ALERT_DEVICE_DOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from exporter.alerting.alert import Alert
+    from exporter.alerting.client import Standing
     from exporter.config import Config
+    from exporter.config_schema import Alertmanager
     from exporter.engine import Engine
     from exporter.fleet import Change, Device
     from exporter.selfmetrics import SelfMetrics
 
-LIFE: Final = 3600.0
-"""How long Alertmanager keeps an alert that is not re-sent, seconds. Everything is resolved explicitly, so this only
-decides what becomes of alerts when the exporter dies: they stay, and ExporterDown fires beside them."""
 DELIVERED_FOR: Final = 3.0
 """Re-send intervals for which an acknowledgement counts: an Alertmanager that restarts loses what it had."""
 LOOK_BACK: Final = 5400.0
-"""How far back a start looks for disconnects: a flapping that ended within LIFE may have gone untold."""
+"""How far back a start looks for disconnects, seconds: three times the window of a flapping."""
+HAND_OVER: Final = 180.0
+"""How long alerts live on when direct alerts are turned off: enough for the rules to take over."""
 
 
 class DirectAlerts:
@@ -36,78 +38,130 @@ class DirectAlerts:
         config: Callable[[], Config],
         metrics: SelfMetrics,
         *,
-        impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
+        planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
+        impact: Callable[[Device], Mapping[str, int] | None] = lambda _device: None,
     ) -> None:
         self._engine = engine
         self._config = config
         self._metrics = metrics
-        self.board = Board(engine.fleet, lambda: config().policies, impact=impact)
+        self._planned_until = planned_until
+        self._impact = impact
+        self.board = self._empty_board()
+        self._loaded = False
         self._outboxes: list[Outbox] = []
         self._wake = asyncio.Event()
-        self._started = False
         engine.subscribe(self._changed)
-        for url in config().alertmanager.urls:
-            for result in ("ok", "error"):
-                metrics.pushes.labels(url, result)
+        self._count_from_zero()
 
     @property
     def enabled(self) -> bool:
         """Whether there is anybody to tell."""
-        config = self._config()
-        return config.alerts.direct and bool(config.alertmanager.urls)
+        return self._settings() is not None
 
     def delivered(self, now: float) -> Iterator[tuple[Device, float]]:
         """Yield the gauge device_alert_delivered: devices down past their threshold."""
-        if not self.enabled:
+        settings = self._settings()
+        if settings is None:
             return
-        oldest = now - DELIVERED_FOR * self._config().alertmanager.resend_interval
+        oldest = now - DELIVERED_FOR * settings.resend_interval
         for (name, device_id), alert in list(self.board.firing.items()):
             device = self._engine.fleet.devices.get(device_id)
             if name == ALERT_DEVICE_DOWN and device is not None:
                 yield device, float(alert.acknowledged_at is not None and alert.acknowledged_at >= oldest)
 
     def reconsider(self) -> None:
-        """Judge every device anew after the policies changed."""
-        if self._started:
+        """Take the changed configuration into use: policies, windows, Alertmanagers."""
+        if self._loaded:
             self.board.reconsider(self._engine.clock())
-            self._wake.set()
+        self._count_from_zero()
+        self._wake.set()
 
     async def run(self) -> None:
-        """Derive the state from the loaded fleet, then post until cancelled; returns where direct alerts are off."""
-        if not self.enabled:
-            return
-        settings, clock = self._config().alertmanager, self._engine.clock
-        async with session(settings) as client, asyncio.TaskGroup() as tasks:
-            self._outboxes = [
-                Outbox(url, client, lambda: self._config().alerts, self._metrics, clock, LIFE) for url in settings.urls
-            ]
-            self.board.load(clock(), await self._engine.disconnects_since(int(clock() - LOOK_BACK)), LIFE)
-            self._started = True
-            for outbox in self._outboxes:
-                tasks.create_task(outbox.run())
-            await self._keep_posting(settings.resend_interval)
-
-    async def _keep_posting(self, resend_interval: float) -> None:
-        clock = self._engine.clock
-        next_resend = clock() + resend_interval
+        """Post until cancelled, with the settings that hold at the time."""
         while True:
+            settings = self._settings()
+            if settings is not None:
+                await self._run_with(settings)
+            else:
+                self._loaded = False
+                self.board = self._empty_board()
+                await self._until_woken(None)
+
+    async def _run_with(self, settings: Alertmanager) -> None:
+        """Post until the settings are others."""
+        async with session(settings) as client, asyncio.TaskGroup() as tasks:
+            self._outboxes = [self._outbox(Client(url, client)) for url in settings.urls]
+            if not self._loaded:
+                await self._load()
+            self._post(self.board.standing())
+            running = [tasks.create_task(outbox.run()) for outbox in self._outboxes]
+            await self._keep_posting(settings)
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+            if not self.enabled:
+                firing = list(self.board.firing.values())
+                await asyncio.gather(*(outbox.hand_over(firing, HAND_OVER) for outbox in self._outboxes))
+
+    async def _load(self) -> None:
+        now = self._engine.clock()
+        disconnects = await self._engine.disconnects_since(int(now - LOOK_BACK))
+        self.board = self._empty_board()
+        self.board.load(now, disconnects, LIFE)
+        self._loaded = True
+
+    async def _keep_posting(self, settings: Alertmanager) -> None:
+        clock = self._engine.clock
+        next_resend = clock() + settings.resend_interval
+        while self._settings() == settings:
             now = clock()
             self._post(self.board.advance(now))
             if now >= next_resend:
-                next_resend = now + resend_interval
+                next_resend = now + settings.resend_interval
                 self.board.tidy(now)
-                self._post([*self.board.advance(now), *self.board.firing.values(), *self.board.resolved.values()])
+                self._post(self.board.advance(now))
+                self._post(self.board.standing())
             due = self.board.next_due()
-            wait = max(0.0, min(next_resend, due if due is not None else next_resend) - now)
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await self._until_woken(max(0.0, min(next_resend, next_resend if due is None else due) - now))
+
+    async def _until_woken(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    def _settings(self) -> Alertmanager | None:
+        """Return where to post; None: nowhere."""
+        config = self._config()
+        return config.alertmanager if config.alerts.direct and config.alertmanager.urls else None
+
+    def _outbox(self, client: Client) -> Outbox:
+        return Outbox(client, lambda: self._config().alerts, self._metrics, self._engine.clock, self._adopt)
+
+    def _empty_board(self) -> Board:
+        return Board(
+            self._engine.fleet,
+            lambda: self._config().policies,
+            planned_until=self._planned_until,
+            impact=self._impact,
+        )
+
+    def _count_from_zero(self) -> None:
+        """Let the counters exist before they count: an increase from nothing is no increase."""
+        for url in self._config().alertmanager.urls:
+            for result in ("ok", "error"):
+                self._metrics.pushes.labels(url, result)
+
+    def _adopt(self, standing: list[Standing]) -> None:
+        now = self._engine.clock()
+        for alert in standing:
+            self.board.adopt(alert.labels, alert.starts_at.timestamp(), now)
+        self._wake.set()
 
     def _changed(self, change: Change) -> None:
-        if self._started:
+        if self._loaded:
             self.board.change(change, self._engine.clock())
             self._wake.set()
 

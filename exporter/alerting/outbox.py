@@ -1,141 +1,214 @@
-"""Posts alerts to every Alertmanager, each with its own queue, so that one that is away does not hold up the others.
+"""What one Alertmanager has still to be told. Each has an outbox, so that one that is away holds up no other.
 
-Guarantees: what an Alertmanager did not acknowledge stays queued in its newest state and is tried again, with backoff
-and jitter, until it does. Alerts that mute others are posted, and given a moment to work, before the others.
+Guarantees:
+- What it did not acknowledge stays queued, in its newest state, and is tried again with backoff and jitter until it is.
+  What it refuses for good is left to the next repetition, without holding up the rest.
+- What mutes others is posted, and given a moment to work, before them; its end is posted after theirs.
+- What the rules of Prometheus told people while we could not is left to them until they are done with it: people hear
+  of an outage once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-import ssl
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
-import msgspec
-
-from exporter.alerting.alert import INHIBITORS, Alert, payload
+from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, RULES_SOURCE, SOURCE, Alert
+from exporter.alerting.client import Refused, Unavailable
+from exporter.alerting.payload import payload
 from exporter.logs import fields
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
-    from exporter.config_schema import Alertmanager, Alerts
+    from exporter.alerting.alert import Fingerprint
+    from exporter.alerting.client import Client, Standing
+    from exporter.config_schema import Alerts
     from exporter.selfmetrics import SelfMetrics
 
 log = logging.getLogger(__name__)
 
 BATCH: Final = 200
 FIRST_BACKOFF: Final = 0.2
-LAST_BACKOFF: Final = 10.0
+LAST_BACKOFF: Final = 5.0
 INHIBITION: Final = 0.05
 """Seconds that an Alertmanager gets to take in what mutes, before what is muted comes."""
+RULES_MAY_SPEAK: Final = 75.0
+"""The rules speak 90 s after we should have. What nobody heard of from us for so long is asked about first."""
+ANSWER_AGE: Final = 5.0
+"""How long one answer is used, seconds."""
+LIFE: Final = 3600.0
+"""How long Alertmanager keeps an alert that is not re-sent, seconds. Everything is ended explicitly, so this only
+decides what becomes of alerts when the exporter dies: they stay, and ExporterDown fires beside them."""
 
 
 class Outbox:
-    """The queue and the connection of one Alertmanager."""
+    """The queue of one Alertmanager. `adopt` takes what it had before we spoke to it first."""
 
     def __init__(
         self,
-        url: str,
-        session: aiohttp.ClientSession,
+        client: Client,
         settings: Callable[[], Alerts],
         metrics: SelfMetrics,
         clock: Callable[[], float],
-        ends_ahead: float,
+        adopt: Callable[[list[Standing]], None],
     ) -> None:
-        self._url = f"{url.rstrip('/')}/api/v2/alerts"
-        self._name = url
-        self._session = session
+        self._client = client
         self._settings = settings
-        self._metrics = metrics
         self._clock = clock
-        self._ends_ahead = ends_ahead
-        self._urgent: dict[Alert, None] = {}
-        self._queue: dict[Alert, None] = {}
+        self._adopt = adopt
+        self._queues: tuple[dict[Fingerprint, Alert], ...] = ({}, {}, {})  # by rank
         self._wake = asyncio.Event()
-        self._ok = metrics.pushes.labels(url, "ok")
-        self._error = metrics.pushes.labels(url, "error")
+        self._met = False
+        self._standing: list[Standing] = []
+        self._asked_at = 0.0
+        self._left: set[str] = set()  # ids of devices that are left to the rules
+        self._ok = metrics.pushes.labels(client.url, "ok")
+        self._error = metrics.pushes.labels(client.url, "error")
+        self._latency = metrics.push_latency
         self._failing = False
 
     def put(self, alerts: Iterable[Alert]) -> None:
-        """Queue alerts; those already queued keep their place."""
+        """Queue alerts; the newest state of an alert takes the place of an older one."""
         for alert in alerts:
-            queue = self._urgent if alert.name in INHIBITORS else self._queue
-            queue[alert] = None
+            rank = _rank(alert)
+            if rank != _PLAIN:
+                self._queues[_LAST - rank].pop(alert.fingerprint, None)
+            self._queues[rank][alert.fingerprint] = alert
         self._wake.set()
 
     async def run(self) -> None:
         """Post for ever."""
         backoff = 0.0
         while True:
-            await self._wake.wait()
-            queue = self._urgent or self._queue
-            if not queue:
-                self._wake.clear()
-                continue
-            batch = list(queue)[:BATCH]
-            for alert in batch:
-                del queue[alert]
-            if await self._post(batch):
-                backoff = 0.0
-                if queue is self._urgent and self._queue:
-                    await asyncio.sleep(INHIBITION)
-            else:
-                queue.update(dict.fromkeys(batch))
+            try:
+                await self._work()
+            except Unavailable as error:
+                self._failed(str(error))
                 backoff = min(LAST_BACKOFF, backoff * 2 or FIRST_BACKOFF)
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            else:
+                backoff = 0.0
+                await self._wake.wait()
 
-    async def _post(self, batch: list[Alert]) -> bool:
-        now, settings = self._clock(), self._settings()
-        body = msgspec.json.encode([payload(alert, now, self._ends_ahead, settings) for alert in batch])
-        reason = ""
-        try:
-            async with self._session.post(self._url, data=body, headers={"Content-Type": "application/json"}) as answer:
-                if answer.status >= 400:
-                    reason = f"status {answer.status}"
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            reason = str(error) or type(error).__name__
-        if reason:
-            self._failed(reason)
+    async def hand_over(self, alerts: Iterable[Alert], within: float) -> None:
+        """Let the rules take over: what fires ends by itself after so many seconds. Tried once."""
+        firing = [alert for alert in alerts if alert.ends_at is None]
+        for start in range(0, len(firing), BATCH):
+            try:
+                await self._post(firing[start : start + BATCH], within)
+            except Unavailable as error:
+                self._failed(str(error))
+                return
+
+    async def _work(self) -> None:
+        if not self._met:
+            self._adopt([alert for alert in await self._ask() if alert.labels["source"] == SOURCE])
+            self._met = True
+        self._wake.clear()
+        while (queue := next(filter(None, self._queues), None)) is not None:
+            batch = [queue.pop(fingerprint) for fingerprint in list(queue)[:BATCH]]
+            try:
+                await self._post(await self._without_told(batch), LIFE)
+            except Unavailable:
+                self._put_back(batch)
+                raise
+            if queue is self._queues[0] and self._queues[_PLAIN]:
+                await asyncio.sleep(INHIBITION)
+
+    def _put_back(self, batch: list[Alert]) -> None:
+        for alert in batch:
+            if not any(alert.fingerprint in queue for queue in self._queues):
+                self._queues[_rank(alert)][alert.fingerprint] = alert
+
+    # -- what the rules told ------------------------------------------------------------------------------------------
+
+    async def _ask(self) -> list[Standing]:
+        if self._clock() - self._asked_at > ANSWER_AGE:
+            self._standing = await self._client.standing()
+            self._asked_at = self._clock()
+        return self._standing
+
+    async def _without_told(self, batch: list[Alert]) -> list[Alert]:
+        """Return the batch without what is left to the rules."""
+        now = self._clock()
+        unsure = {alert for alert in batch if self._may_be_told(alert, now)}
+        if not unsure:
+            return batch
+        ours, told = self._sorted(await self._ask())
+        left = {
+            alert
+            for alert in unsure
+            if alert.fingerprint not in ours
+            and (_device(alert) in told or (alert.ends_at is not None and _device(alert) in self._left))
+        }
+        self._left -= {_device(alert) for alert in unsure}
+        self._left |= {_device(alert) for alert in left}
+        return [alert for alert in batch if alert not in left]
+
+    @staticmethod
+    def _sorted(standing: list[Standing]) -> tuple[set[Fingerprint], set[str]]:
+        """Return our alerts, and the ids of the devices that the rules speak of."""
+        told = {alert.labels.get("device_id", "") for alert in standing if alert.labels["source"] == RULES_SOURCE}
+        return {frozenset(alert.labels.items()) for alert in standing}, told
+
+    def _may_be_told(self, alert: Alert, now: float) -> bool:
+        if alert.name not in OF_OUTAGES:
             return False
-        self._succeeded(batch)
-        return True
+        if _device(alert) in self._left:
+            return True
+        if alert.ends_at is not None:
+            return alert.acknowledged_at is None
+        return alert.unheard_for(now) > RULES_MAY_SPEAK
+
+    # -- posting ------------------------------------------------------------------------------------------------------
+
+    async def _post(self, batch: list[Alert], ends_ahead: float) -> None:
+        if not batch:
+            return
+        now, settings = self._clock(), self._settings()
+        try:
+            await self._client.post([payload(alert, now, ends_ahead, settings) for alert in batch])
+        except Refused as error:
+            if len(batch) == 1:
+                self._failed(str(error), alert=batch[0].name, device_id=batch[0].labels.get("device_id"))
+                return
+            half = len(batch) // 2  # it took the good ones and does not say which
+            await self._post(batch[:half], ends_ahead)
+            await self._post(batch[half:], ends_ahead)
+        else:
+            self._succeeded(batch)
 
     def _succeeded(self, batch: list[Alert]) -> None:
         self._ok.inc()
         now = self._clock()
         for alert in batch:
-            if alert.acknowledged_at is None and alert.ends_at is None:
-                self._metrics.push_latency.observe(max(0.0, now - alert.wanted_at))
+            if alert.acknowledged_at is None and alert.ends_at is None and alert.wanted_at is not None:
+                self._latency.observe(max(0.0, now - alert.wanted_at))
             alert.acknowledged_at = now
         if self._failing:
             self._failing = False
-            log.info("an Alertmanager takes alerts again", extra=fields(alertmanager=self._name))
+            log.info("an Alertmanager takes alerts again", extra=fields(alertmanager=self._client.url))
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str, **about: str | None) -> None:
         self._error.inc()
         if not self._failing:
             self._failing = True
-            log.warning("an Alertmanager does not take alerts", extra=fields(alertmanager=self._name, reason=reason))
+            told = fields(alertmanager=self._client.url, reason=reason, **about)
+            log.warning("an Alertmanager does not take alerts", extra=told)
 
 
-@contextlib.asynccontextmanager
-async def session(settings: Alertmanager) -> AsyncIterator[aiohttp.ClientSession]:
-    """Give a client session with the configured time-out, credentials and trust."""
-    auth = None
-    if settings.basic_auth is not None:
-        auth = aiohttp.BasicAuth(settings.basic_auth.username, settings.basic_auth.password, "utf-8")
-    trust: ssl.SSLContext | bool = True
-    if settings.tls is not None:
-        trust = ssl.create_default_context(cafile=settings.tls.ca_file)
-        if settings.tls.cert_file:
-            trust.load_cert_chain(settings.tls.cert_file, settings.tls.key_file)
-        if settings.tls.insecure_skip_verify:
-            trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
-    timeout = aiohttp.ClientTimeout(total=settings.timeout)
-    connector = aiohttp.TCPConnector(ssl=trust, keepalive_timeout=120)
-    async with aiohttp.ClientSession(auth=auth, timeout=timeout, connector=connector) as opened:
-        yield opened
+_PLAIN, _LAST = 1, 2
+
+
+def _device(alert: Alert) -> str:
+    return alert.labels["device_id"]
+
+
+def _rank(alert: Alert) -> int:
+    """Return 0 for what mutes others, 2 for its end, 1 for everything else."""
+    if alert.name not in INHIBITORS:
+        return _PLAIN
+    return 0 if alert.ends_at is None else _LAST

@@ -1,0 +1,97 @@
+"""One Alertmanager over HTTP: post alerts, and ask which it has. API v2."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import msgspec
+
+from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, RULES_SOURCE, SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from exporter.config_schema import Alertmanager
+
+_REFUSED: Final = frozenset({400, 413, 422})
+_OURS: Final = "|".join(sorted({*INHIBITORS, *OF_OUTAGES}))
+_FILTER: Final = [("filter", f'alertname=~"{_OURS}"'), ("filter", f'source=~"{SOURCE}|{RULES_SOURCE}"')]
+
+
+class Unavailable(Exception):
+    """It did not answer, or not as it should: to be tried again."""
+
+
+class Refused(Exception):
+    """It does not take these alerts and never will."""
+
+
+class Standing(msgspec.Struct, frozen=True, rename="camel"):
+    """An alert that an Alertmanager has, muted ones included."""
+
+    labels: dict[str, str]
+    starts_at: datetime
+
+
+class Client:
+    """Talks to the Alertmanager at `url`."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self.url = url
+        self._api = f"{url.rstrip('/')}/api/v2/alerts"
+        self._session = session
+        self._decoder = msgspec.json.Decoder(list[Standing])
+
+    async def post(self, alerts: list[dict[str, Any]]) -> None:
+        """Post alerts. Raises Unavailable, Refused."""
+        body = msgspec.json.encode(alerts)
+        status, _ = await self._request("POST", data=body, headers={"Content-Type": "application/json"})
+        if status in _REFUSED:
+            raise Refused(f"status {status}")
+        if status >= 400:
+            raise Unavailable(f"status {status}")
+
+    async def standing(self) -> list[Standing]:
+        """Return the device alerts that it has, ours and those of Prometheus' rules. Raises Unavailable.
+
+        None where it does not let us ask: then we post without asking.
+        """
+        status, body = await self._request("GET", params=_FILTER)
+        if 400 <= status < 500:
+            return []
+        if status >= 500:
+            raise Unavailable(f"status {status}")
+        try:
+            return self._decoder.decode(body)
+        except msgspec.DecodeError as error:
+            raise Unavailable("the answer is not a list of alerts") from error
+
+    async def _request(self, method: str, **arguments: Any) -> tuple[int, bytes]:  # noqa: ANN401 - aiohttp's own
+        try:
+            async with self._session.request(method, self._api, **arguments) as answer:
+                return answer.status, await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(str(error) or type(error).__name__) from error
+
+
+@contextlib.asynccontextmanager
+async def session(settings: Alertmanager) -> AsyncIterator[aiohttp.ClientSession]:
+    """Give a client session with the configured time-out, credentials and trust. OSError: a file cannot be read."""
+    auth = None
+    if settings.basic_auth is not None:
+        auth = aiohttp.BasicAuth(settings.basic_auth.username, settings.basic_auth.password, "utf-8")
+    trust: ssl.SSLContext | bool = True
+    if settings.tls is not None:
+        trust = ssl.create_default_context(cafile=settings.tls.ca_file)
+        if settings.tls.cert_file:
+            trust.load_cert_chain(settings.tls.cert_file, settings.tls.key_file)
+        if settings.tls.insecure_skip_verify:
+            trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    timeout = aiohttp.ClientTimeout(total=settings.timeout)
+    connector = aiohttp.TCPConnector(ssl=trust, keepalive_timeout=120)
+    async with aiohttp.ClientSession(auth=auth, timeout=timeout, connector=connector) as opened:
+        yield opened
