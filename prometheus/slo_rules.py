@@ -93,9 +93,9 @@ def _latest(metric: str) -> str:
     return f"max {GROUP} (last_over_time({metric}[{BRIDGE}]))"
 
 
-def watched(window: str) -> str:
+def watched(window: str, at: str = "") -> str:
     """Return 1 or more if an exporter was scraped (or its history filled in) at the window's start, else nothing."""
-    back = f"[{BRIDGE}] offset {window}"
+    back = f"[{BRIDGE}] offset {window}{at}"
     scraped, filled = f"{SELF_PREFIX}_build_info{back}", f"{FLEET_OBSERVED}{back}"
     return f"(count(last_over_time({scraped})) or count(last_over_time({filled})))"
 

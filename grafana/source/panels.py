@@ -261,7 +261,7 @@ def states(
             targets(say, queries, instant=False)
         )
         panel = panel.mappings(mapped(say, mapping)).thresholds(steps_of(NEUTRAL))
-        panel = panel.color_scheme(color_by(FieldColorModeId.FIXED, MUTED)).merge_values(True).max_data_points(300)
+        panel = panel.color_scheme(color_by(FieldColorModeId.FIXED, MUTED)).merge_values(True).max_data_points(240)
         panel = panel.show_value(kinds.VisibilityMode.NEVER).fill_opacity(80).line_width(0).row_height(0.85)
         shown = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.LIST)
         return panel.legend(shown.placement(kinds.LegendPlacement.BOTTOM))

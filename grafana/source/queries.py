@@ -81,13 +81,11 @@ def of_each_longest_down(metric: str) -> str:
     return of_the_longest_down(f"max by (device_id) ({metric}{{{SELECTED}}})")
 
 
-def named(expr: str, selected: str = SELECTED) -> str:
+def named(expr: str, at: str = "") -> str:
     """Add the names; topk picks one where a renamed device has two for a moment."""
-    names = "device_id, device_name, channel_name, business_name"
-    return (
-        f"({expr}) * on (device_id) group_left (device_name, channel_name, business_name) "
-        f"topk by (device_id) (1, max by ({names}) ({c.DEVICE_INFO}{{{selected}}}))"
-    )
+    names = f"max by (device_id, device_name, channel_name, business_name) ({c.DEVICE_INFO}{{{SELECTED}}}{at})"
+    joined = "on (device_id) group_left (device_name, channel_name, business_name)"
+    return f"({expr}) * {joined} topk by (device_id) (1, {names})"
 
 
 def past_threshold(delivered: int) -> str:
@@ -105,13 +103,14 @@ def channels_switched() -> str:
 
 # What grew ---------------------------------------------------------------------------------------------------
 def device_growth(metric: str, window: str = RANGE, selected: str = SELECTED, at: str = "") -> str:
-    """Growth of a device's counter: from the window's start, or from its first second, or from where it is known."""
+    """Growth of a device's counter: from the window's start, or from its first second, or from where it is known.
+
+    Neither time() nor timestamp() may be used here: they would make the query with `@ end()` depend on the step.
+    """
     now = f"max {DEVICE} ({metric}{{{selected}}}{at})"
     then = f"max {DEVICE} ({metric}{{{selected}}} offset {window}{at})"
-    born = f"max by (device_id) (timestamp({metric}{{{selected}}}{at}) - {c.DEVICE_FIRST_SEEN}{{{selected}}}{at})"
-    seconds = window.replace("$__range", "$__range_s") if "$" in window else str(SECONDS[window])
     known = f"min_over_time({one_per_device(metric, selected)}[{window}:$__interval]{at})"
-    return f"({now} - ({then} or (0 * {now} and on (device_id) {born} < {seconds}) or {known}))"
+    return f"({now} - ({then} or (0 * {now} and on () {slo_rules.watched(window, at)}) or {known}))"
 
 
 def by_channel(expr: str) -> str:
@@ -125,10 +124,13 @@ def downtime_by_channel() -> str:
 
 
 def state_of_the_worst() -> str:
-    """0 or 1 over time, of the 20 devices that were down longest within the range."""
+    """0 or 1 over time, of the 20 devices that were down longest within the range.
+
+    What does not depend on the step is pinned to the end, so that it is computed once and not at every step.
+    """
     at = " @ end()"
     worst = f"topk(20, {device_growth(c.DEVICE_DOWNTIME, at=at)} > 0)"
-    return named(f"{one_per_device(c.DEVICE_UP)} and on (device_id) {worst}")
+    return named(f"max {DEVICE} ({c.DEVICE_UP}{{{SELECTED}}} and on (device_id) {worst})", at)
 
 
 def group_growth(metric: str, window: str) -> str:

@@ -60,7 +60,7 @@ class Fleet:
 
     def __init__(self, end: int) -> None:
         self.end = end
-        self.start = end - MONTH - DAY
+        self.start = end - MONTH - 2 * DAY
         plan = [("wa", "biz_1")] * 4 + [("wa", "biz_2")] * 2 + [("telegram", "biz_2")] * 3
         plan += [("telegram", "biz_1"), ("telegram", "biz_3"), ("slack", "biz_1"), ("slack", "biz_3"), ("wa", "biz_3")]
         self.devices = [self._device(number, *kind) for number, kind in enumerate(plan, 1)]
@@ -95,7 +95,12 @@ class Fleet:
 
     def times(self) -> list[int]:
         near = self.end - 6 * 3600
-        return [*range(self.start - self.start % 300, near, 300), *range(near, self.end + 1, 60)]
+        return [*range(self.start + 6 * 3600, near, 300), *range(near, self.end + 1, 60)]
+
+    def scraped_before(self, time: float) -> int:
+        """Return when what a query sees at `time` was scraped."""
+        times = self.times()
+        return times[bisect_right(times, time) - 1]
 
 
 Series = "tuple[str, Callable[[int], float | None], bool]"

@@ -178,6 +178,11 @@ def expr_of(path: str, title: str, ref: str = "A") -> str:
     return next(target["expr"] for target in panel["targets"] if target["refId"] == ref)
 
 
+def day_before(fleet, at: float) -> tuple[int, int]:
+    """Return the scrapes between which a query for the day before `at` looks."""
+    return fleet.scraped_before(at - DAY), fleet.scraped_before(at)
+
+
 def test_what_is_down_now_since_when_and_whom_it_touches(server):
     end = server.fleet.end
 
@@ -216,7 +221,7 @@ def test_error_budgets_per_engine_and_business(server):
         budget = max(seen, 30 * DAY) * (1 - fleet_history.OBJECTIVES[engine])
         left[engine, business], allowed[engine, business] = 1 - down / budget, budget - down
 
-    assert server.values(expr_of("slo", "Error budgets"), "engine", "business_id") == pytest.approx(left, abs=1e-4)
+    assert server.values(expr_of("slo", "Error budgets"), "engine", "business_id") == pytest.approx(left, abs=1e-6)
     assert server.values(expr_of("slo", "Error budgets", "D"), "engine", "business_id") == pytest.approx(allowed, abs=2)
     assert server.values(expr_of("slo", "Exhausted")) == {(): sum(value <= 0 for value in left.values())}
 
@@ -254,8 +259,8 @@ def test_outages_a_day_are_those_that_began(server):
 
     for row in found:
         for at, value in row["values"]:
-            devices = server.fleet.of(row["metric"]["engine"])
-            assert float(value) == sum(d.begun(at) - d.begun(at - DAY) for d in devices)
+            devices, (start, end) = server.fleet.of(row["metric"]["engine"]), day_before(server.fleet, at)
+            assert float(value) == sum(d.begun(end) - d.begun(start) for d in devices)
     assert {row["metric"]["engine"] for row in found} == {"wa", "telegram", "slack"}
 
 
@@ -264,8 +269,8 @@ def test_mean_time_to_recover_is_that_of_the_outages_that_finished(server):
 
     for row in found:
         for at, value in row["values"]:
-            devices = server.fleet.of(row["metric"]["engine"])
-            lengths = [end - start for d in devices for start, end in d.outages if at - DAY < end <= at]
+            devices, (start, end) = server.fleet.of(row["metric"]["engine"]), day_before(server.fleet, at)
+            lengths = [over - began for d in devices for began, over in d.outages if start < over <= end]
             assert float(value) == pytest.approx(sum(lengths) / len(lengths))
     assert found
 
