@@ -4,8 +4,10 @@ import json
 import re
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from exporter import conventions as c
+from exporter.selfmetrics import SelfMetrics
 from grafana import build
 from grafana.source import translation
 from grafana.source.page import uid
@@ -126,6 +128,17 @@ def test_every_name_of_a_metric_is_in_the_conventions_or_the_exporters_own():
 
     assert {name for name in used - known - labels if not name.startswith(f"{c.SELF_PREFIX}_")} == set()
     assert used >= known - {f"{c.FLEET_OUTAGE_DURATION}", c.POLICY_ESCALATE_AFTER, "policy_severity_info"}
+
+
+def test_every_metric_of_the_exporter_itself_is_shown_and_none_that_it_lacks():
+    registry = CollectorRegistry()
+    SelfMetrics(registry)
+    own = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
+    own.add(f"{c.SELF_PREFIX}_notify_total")  # registered by the relay
+    text = " ".join(expr for _, panel in (param.values for param in PANELS) for expr in expressions(panel))
+    shown = {re.sub("_(bucket|sum|count)$", "", name) for name in re.findall(rf"{c.SELF_PREFIX}_\w+", text)}
+
+    assert shown == own
 
 
 def test_links_between_dashboards_lead_to_existing_ones():
