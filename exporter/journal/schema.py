@@ -60,6 +60,15 @@ MIGRATIONS: Final = (
         device_id TEXT NOT NULL, key TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
         PRIMARY KEY (device_id, key)) WITHOUT ROWID;
     """,
+    # 4: failover's states and the settled sums of its groups
+    """
+    CREATE TABLE failover_state (
+        channel_id TEXT NOT NULL, backup_channel_id TEXT NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY (channel_id, backup_channel_id)) WITHOUT ROWID;
+    CREATE TABLE failover_group (
+        channel_id TEXT NOT NULL, backup_channel_id TEXT NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY (channel_id, backup_channel_id)) WITHOUT ROWID;
+    """,
 )
 
 
