@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter import conventions as c
 from grafana.source import page as pages
 from grafana.source import panels as p
 from grafana.source import queries as q
@@ -32,7 +33,7 @@ def make(language: str) -> Dashboard:
         shared.outages_a_day(),
         shared.outages_by_duration(),
         shared.mean_time_to_recover(),
-        _switched(),
+        _failover(),
     )
     return page.build()
 
@@ -144,13 +145,30 @@ def _affected() -> p.Panel:
     )
 
 
-def _switched() -> p.Panel:
+def _failover() -> p.Panel:
     return t.table(
-        "Channels on their backup",
-        "Channels whose traffic is switched to a backup channel now.",
-        [p.Query(q.channels_switched())],
-        [t.Column("channel_id", "Channel id"), t.Column("backup_channel_id", "Backup channel id")],
+        "Backup channels",
+        "Channels that have a backup: whether it carries the traffic now, whether the calls that switch it worked, and "
+        "how long both were down within the dashboard's time range.",
+        [
+            p.Query(q.of_each_pair(c.CHANNEL_FAILOVER_ACTIVE)),
+            p.Query(q.of_each_pair(c.CHANNEL_FAILOVER_PENDING)),
+            p.Query(q.of_each_pair(c.CHANNEL_FAILOVER_FAILED)),
+            p.Query(q.of_each_pair(c.CHANNEL_FAILOVER_NO_BACKUP)),
+            p.Query(q.both_down()),
+            p.Query(q.availability_of_each_pair()),
+        ],
+        [
+            t.Column("channel_id", "Channel id"),
+            t.Column("backup_channel_id", "Backup channel id"),
+            t.Column("Value #A", "On backup", mapping=shared.IN_OUT, width=90),
+            t.Column("Value #B", "Call open", mapping=shared.WARN_IF, width=90),
+            t.Column("Value #C", "Call failed", mapping=shared.BAD_IF, width=90),
+            t.Column("Value #D", "Both down now", mapping=shared.BAD_IF, width=115),
+            t.Column("Value #E", "Both down", "s", decimals=1, width=95),
+            t.Column("Value #F", "Available", "percentunit", decimals=3, width=95),
+        ],
         size=(12, 8),
-        empty="No channel is switched",
-        sort=("Channel id", False),
+        empty="No channel has a backup",
+        sort=("On backup", True),
     )

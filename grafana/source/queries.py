@@ -97,8 +97,26 @@ def in_maintenance() -> str:
     return _or_none(f"sum({one_per_device(c.DEVICE_MAINTENANCE)})")
 
 
-def channels_switched() -> str:
-    return f"max by (channel_id, backup_channel_id) ({c.CHANNEL_FAILOVER_ACTIVE}) == 1"
+PAIR: Final = f"by ({', '.join(c.FAILOVER_LABELS)})"
+
+
+def of_each_pair(metric: str) -> str:
+    """Of each channel that has a backup channel."""
+    return f"max {PAIR} ({metric})"
+
+
+def _pair_growth(metric: str) -> str:
+    now = of_each_pair(metric)
+    return f"({now} - (max {PAIR} ({metric} offset {RANGE}) or min_over_time({now}[{RANGE}:$__interval])))"
+
+
+def both_down() -> str:
+    """Seconds within the range in which neither the channel nor its backup was up."""
+    return _pair_growth(c.FAILOVER_GROUP_DOWNTIME)
+
+
+def availability_of_each_pair() -> str:
+    return f"1 - {both_down()} / ({_pair_growth(c.FAILOVER_GROUP_OBSERVED)} > 0)"
 
 
 # What grew ---------------------------------------------------------------------------------------------------

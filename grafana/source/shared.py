@@ -13,6 +13,8 @@ from grafana.source import tables as t
 
 YES_NO: Final = {"0": ("no", p.BAD), "1": ("yes", p.GOOD)}
 UP_DOWN: Final = {"0": ("down", p.BAD), "1": ("connected", p.GOOD)}
+WARN_IF: Final = {"0": ("no", ""), "1": ("yes", p.WARN)}
+BAD_IF: Final = {"0": ("no", ""), "1": ("yes", p.BAD)}
 IN_OUT: Final = {"0": ("no", ""), "1": ("yes", p.CALM)}
 BLIND_STEPS: Final = ((None, p.IDLE), (0, p.GOOD), (0.001, p.WARN))
 NOT_PER_BUSINESS: Final = "Follows the engine, not the business."

@@ -354,9 +354,19 @@ INDONESIAN: Final = {
     "No alert fired in this range": "Tidak ada peringatan dalam rentang ini",
     "Conversations affected over time": "Percakapan terdampak dari waktu ke waktu",
     "Conversations on the channels of the devices that were down.": "Percakapan di kanal perangkat yang terputus.",
-    "Channels on their backup": "Kanal yang memakai cadangan",
-    "Channels whose traffic is switched to a backup channel now.": "Kanal yang sedang dialihkan ke kanal cadangan.",
-    "No channel is switched": "Tidak ada kanal yang dialihkan",
+    "Backup channels": "Kanal cadangan",
+    "On backup": "Dialihkan",
+    "Call open": "Menunggu",
+    "Call failed": "Gagal",
+    "Both down now": "Keduanya putus",
+    "Both down": "Lama putus",
+    "Available": "Tersedia",
+    "Channels that have a backup: whether it carries the traffic now, whether the calls that switch it worked, and "
+    "how long both were down within the dashboard's time range.": (
+        "Kanal yang punya cadangan: apakah sedang dialihkan, apakah panggilan pengalihannya berhasil, dan berapa lama "
+        "keduanya putus dalam rentang waktu dasbor."
+    ),
+    "No channel has a backup": "Tidak ada kanal yang punya cadangan",
     # Exporter health
     "Exporter health": "Kesehatan exporter",
     "Whether the exporter hears the platform, keeps what it hears, tells Alertmanager and answers quickly.": (

@@ -189,6 +189,11 @@ def _devices(fleet: Fleet, writer: Writer) -> None:
     writer.family(c.CHANNEL_ACTIVE_CONVERSATIONS, "gauge", talk, recent=True)
     switched = [(_labels(channel_id="chn_01", backup_channel_id="chn_02"), lambda t: float(not down[0].up(t)))]
     writer.family(c.CHANNEL_FAILOVER_ACTIVE, "gauge", switched, recent=True)
+    pair = _labels(channel_id="chn_01", backup_channel_id="chn_02")
+    for metric in (c.CHANNEL_FAILOVER_PENDING, c.CHANNEL_FAILOVER_FAILED, c.CHANNEL_FAILOVER_NO_BACKUP):
+        writer.family(metric, "gauge", [(pair, lambda _: 0)], recent=True)
+    writer.family(c.FAILOVER_GROUP_DOWNTIME, "counter", [(pair, lambda t: 0 if t < fleet.end - DAY else 36)])
+    writer.family(c.FAILOVER_GROUP_OBSERVED, "counter", [(pair, lambda t: t - fleet.start)])
 
 
 def _groups(fleet: Fleet, writer: Writer) -> None:

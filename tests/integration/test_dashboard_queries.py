@@ -301,6 +301,15 @@ def test_a_device_that_came_within_the_window_counts_from_its_first_second(serve
     assert shown == [pytest.approx(1 - device.downtime(server.fleet.end) / (5 * DAY), abs=1e-6)]
 
 
+def test_a_channel_and_its_backup(server):
+    expressions = [expr_of("incidents", "Backup channels", ref) for ref in "AEF"]
+
+    switched, both_down, available = (list(server.values(expr).values()) for expr in expressions)
+
+    assert (switched, both_down) == ([1], [36])
+    assert available == [pytest.approx(1 - 36 / RANGE)]
+
+
 def test_time_in_which_the_exporter_was_blind(server):
     assert server.values(expr_of("exporter-health", "Unknown time")) == {(): 42.5}
 

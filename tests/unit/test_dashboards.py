@@ -122,7 +122,7 @@ def test_every_name_of_a_metric_is_in_the_conventions_or_the_exporters_own():
         name
         for _, panel in (param.values for param in PANELS)
         for expr in expressions(panel)
-        for name in re.findall(r"(?<![\w:\"])(?:device|fleet|channel|policy)_[a-z_]+(?=[{\[\s)@]|$)", expr)
+        for name in re.findall(r"(?<![\w:\"])(?:device|fleet|channel|policy|failover)_[a-z_]+(?=[{\[\s)@]|$)", expr)
     }
     labels = {"device_id", "channel_id", "device_name", "channel_name", "backup_channel_id"}
 
