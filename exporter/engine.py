@@ -86,6 +86,7 @@ class Engine:
         self._uncertain = False
         self._applied = 0  # seq of the last record in memory
         self._exposed_ms = 0
+        self._exposing = 0  # expositions that are being rendered
         self._lease_ms = 0
         self._horizon = 0
 
@@ -161,7 +162,7 @@ class Engine:
         device = self.fleet.devices.get(identity.device_id)
         if device is not None and device.identity == identity:
             identity = device.identity  # one object, so that nobody has to compare the texts again
-        record = Record(identity, timestamp, kind, round(self.clock() * 1000), self._exposed_ms)
+        record = Record(identity, timestamp, kind, round(self.clock() * 1000), self._stamp())
         newest = self._newest_waiting.get(identity.device_id, -1)
         late = timestamp <= newest or self._applier.is_late(record)
         self._newest_waiting[identity.device_id] = max(newest, timestamp)
@@ -234,13 +235,16 @@ class Engine:
     # -- expositions and housekeeping ---------------------------------------------------------------------------------
 
     async def before_scrape(self) -> float:
-        """Return the time to expose at, having made sure that a crash cannot make a counter decrease.
+        """Return the time to expose at, having made sure that a crash cannot make a counter decrease; see `after_scrape`.
 
         The journal holds a lease: a time that no exposition is later than. After a crash it stands for the last
         exposition. Without a working journal the exposition goes on all the same.
         """
         now = self.clock()
+        self._exposing += 1
         self._exposed_ms = max(self._exposed_ms, round(now * 1000))
+        if not self._idle.is_set():
+            await self._know_exposition()
         if self._exposed_ms > self._lease_ms and self.ready:
             try:
                 await self.heartbeat()
@@ -248,9 +252,23 @@ class Engine:
                 log.warning("the exposition's lease was not written", extra=fields(error=str(error)))
         return now
 
+    async def _know_exposition(self) -> None:
+        """Let no record that was stamped before the exposition change anything after it."""
+        for number, (append, answer) in enumerate(self._waiting):
+            record = append.record._replace(exposed_ms=self._stamp())
+            self._waiting[number] = _Waiting(append._replace(record=record), answer)
+        await self.writer.run(lambda _: None)  # the commit under way is done and applied when this returns
+
     def after_scrape(self) -> None:
-        """Tell that an exposition is finished: it may have shown what changed while it was rendered."""
+        """Tell that the exposition is finished, also where it failed."""
+        self._exposing -= 1
         self._exposed_ms += 1
+
+    def _stamp(self) -> int:
+        """Return the time of the last exposition. While one is rendered each change may be in it or not: each counts."""
+        if self._exposing:
+            self._exposed_ms += 1
+        return self._exposed_ms
 
     async def heartbeat(self) -> None:
         """Note in the journal that we hear events; a gap since the last time becomes a blind interval."""

@@ -23,9 +23,9 @@ def scrape_handler(
 
     async def handle(request: web.Request) -> web.StreamResponse:
         started = time.perf_counter()
-        now = await engine.before_scrape()
         chosen = negotiate(request.headers.get("Accept"), request.headers.get("Accept-Encoding"))
         try:
+            now = await engine.before_scrape()
             rendered = await exposition.render(now, openmetrics=chosen.openmetrics, gzip=chosen.gzip)
         finally:
             engine.after_scrape()

@@ -283,10 +283,12 @@ class TestReload:
             def in_force(seconds: float, successful: float) -> None:
                 wait_for(
                     lambda: (
-                        exporter.sample("policy_alert_after_seconds", engine="wa"),
-                        exporter.sample("device_exporter_config_last_reload_successful"),
-                    )
-                    == (seconds, successful),
+                        (
+                            exporter.sample("policy_alert_after_seconds", engine="wa"),
+                            exporter.sample("device_exporter_config_last_reload_successful"),
+                        )
+                        == (seconds, successful)
+                    ),
                     f"alert_after {seconds} with reload {successful}; log: {exporter.log}",
                 )
 
@@ -556,7 +558,9 @@ def _fill_journal(database: Path, *, devices: int, events: int) -> None:
     for first in range(0, events, 10_000):
         journal.append(
             [
-                Append(Record(identity(f"d{step % devices}"), start + step, Kind(step // devices % 2), 0, 0), late=False)
+                Append(
+                    Record(identity(f"d{step % devices}"), start + step, Kind(step // devices % 2), 0, 0), late=False
+                )
                 for step in range(first, min(events, first + 10_000))
             ]
         )

@@ -106,6 +106,41 @@ async def test_an_exposed_counter_never_decreases_over_corrections_and_a_crash(s
     await engine.stop()
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3], ids=lambda turns: f"{turns} turns of the loop after the event came")
+async def test_an_event_on_its_way_to_the_file_cannot_lower_what_a_scrape_shows_meanwhile(
+    site: Site, turns: int
+) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW - 1000, up=False))
+    on_its_way = asyncio.ensure_future(engine.submit(event(NOW - 900, up=True)))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    now = await engine.before_scrape()
+    device = engine.fleet.devices["d1"]
+    exposed = device.exposed_downtime(now), engine.fleet.groups["wa", "b1"].downtime(now)
+    engine.after_scrape()
+    await on_its_way
+    assert device.timeline.up
+    assert device.exposed_downtime(now + 1) >= exposed[0]
+    assert engine.fleet.groups["wa", "b1"].downtime(now + 1) >= exposed[1]
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
+
+
+async def test_an_outage_that_is_told_late_is_no_longer_than_it_was(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW - 1000, up=True))
+    now = await engine.before_scrape()
+    engine.after_scrape()
+    await engine.submit(event(NOW - 500, up=False))
+    await engine.submit(event(NOW - 470, up=True))
+    assert engine.fleet.devices["d1"].exposed_downtime(now) == 30
+    assert engine.fleet.groups["wa", "b1"].downtime(now) == 30
+    await engine.stop()
+
+
 async def test_events_far_apart_that_no_scrape_saw_leave_no_floor_behind(site: Site) -> None:
     engine = await site.start()
     await engine.submit(event(NOW - 86_400 * 30, up=False))
