@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.conventions import ACCEPTED, LATE, REDUNDANT
 from exporter.fleet import Change
 from exporter.logs import fields
-from exporter.timeline import Kind, advance, fold, outages
+from exporter.timeline import Kind, advance, fold, outages, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from exporter.timeline import Event, Timeline
 
 log = logging.getLogger(__name__)
+
+_CHANGES: Final = frozenset({Kind.DISCONNECTED, Kind.CONNECTED})
 
 
 class Applier:
@@ -30,7 +32,10 @@ class Applier:
     def is_late(self, record: Record) -> bool:
         """Whether `apply` needs the device's history: its newest event is not older, or it may have been forgotten."""
         device = self._fleet.devices.get(record.identity.device_id)
-        return device is None or record.kind is Kind.FORGOTTEN or record.timestamp <= device.timeline.newest
+        if device is None or record.kind is Kind.FORGOTTEN or record.timestamp <= device.timeline.newest:
+            return True
+        planned = device.timeline.planned
+        return planned is not None and record.timestamp <= planned.newest
 
     def apply(self, record: Record, history: DeviceHistory | None, *, live: bool) -> str:
         """Apply one record and return its outcome.
@@ -40,11 +45,14 @@ class Applier:
         """
         device = self._fleet.devices.get(record.identity.device_id)
         before = device.timeline if device is not None else None
-        if history is None:
-            after: Timeline | None = advance(before, record.timestamp, up=record.kind is Kind.CONNECTED)
-        else:
+        if history is not None:
             after = fold(history.events, history.base)
-        self._count_outages(record, before, after, history)
+        elif record.kind in _CHANGES or before is None:
+            after = advance(before, record.timestamp, up=record.kind is Kind.CONNECTED)
+        else:
+            after = plan(before, record.timestamp, record.kind)
+        if record.kind in _CHANGES:
+            self._count_outages(record, before, after, history)
         changed = self._put(record, device, after)
         if changed is not None and after is not before:
             self._tell(Change(changed, before, after, record.received_ms / 1000, live))
@@ -54,6 +62,8 @@ class Applier:
         received_at, exposed_at = record.received_ms / 1000, record.exposed_ms / 1000
         if after is not None:
             identity, timestamp = record.identity, record.timestamp
+            if device is not None and record.kind not in _CHANGES:
+                identity, timestamp = device.identity, device.identity_at  # a window tells nothing about who it is
             return self._fleet.put(identity, timestamp, after, received_at=received_at, exposed_at=exposed_at)
         if device is not None:
             self._fleet.forget(device, received_at=received_at, exposed_at=exposed_at)
@@ -66,8 +76,6 @@ class Applier:
         if history is None:
             if before is not None and after is not None and after.up and not before.up:
                 self._change_histogram(record, [after.since - before.since], [])
-            return
-        if record.kind is Kind.FORGOTTEN:
             return
         earlier = [event for event in history.events if event != (record.timestamp, record.kind)]
         old, new = _finished(earlier, history.base), _finished(history.events, history.base)
@@ -92,7 +100,7 @@ def _finished(events: list[Event], base: Timeline | None) -> list[int]:
 
 
 def _outcome(record: Record, before: Timeline | None, after: Timeline | None) -> str:
-    if record.kind is Kind.FORGOTTEN:
+    if record.kind not in _CHANGES:
         return ACCEPTED
     if after is None or (before is not None and record.timestamp <= before.newest):
         return LATE

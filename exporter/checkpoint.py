@@ -71,12 +71,14 @@ def _save_device(device: Device) -> SavedDevice:
         device.base_downtime,
         device.base_outages,
         held_at=device.held_at,
+        planned=timeline.planned,
+        base_planned=device.base_planned,
     )
 
 
 def _restore_device(state: SavedDevice, identity: Identity) -> Device:
     timeline = Timeline(
-        state.first_seen, state.newest, state.up, state.since, state.outages, state.closed_downtime
+        state.first_seen, state.newest, state.up, state.since, state.outages, state.closed_downtime, state.planned
     )  # fmt: skip
     device = Device(identity, state.identity_at, timeline)
     device.downtime_floor = state.downtime_floor
@@ -84,6 +86,7 @@ def _restore_device(state: SavedDevice, identity: Identity) -> Device:
     device.base_downtime = state.base_downtime
     device.base_outages = state.base_outages
     device.held_at = state.held_at
+    device.base_planned = state.base_planned
     return device
 
 
@@ -101,11 +104,16 @@ def _save_group(group: Group) -> SavedGroup:
         group.downtime_floor_ms,
         group.observed_floor_ms,
         held_at=group.held_at,
+        paused=group.paused,
+        paused_down=group.paused_down,
+        paused_while_down=group.paused_while_down,
     )
 
 
 def _restore_group(group: Group, state: SavedGroup) -> None:
     group.up, group.down, group.outages = state.up, state.down, state.outages
+    group.paused, group.paused_down = state.paused, state.paused_down
+    group.paused_while_down = state.paused_while_down
     group.closed_ms, group.down_since_ms = state.closed_ms, state.down_since_ms
     group.observed_ms, group.observed_from_ms = state.observed_ms, state.observed_from_ms
     group.downtime_floor_ms, group.observed_floor_ms = state.downtime_floor_ms, state.observed_floor_ms

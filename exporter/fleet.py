@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.identity import Identity
+    from exporter.planned import Planned
 
 
 class Device:
@@ -31,6 +32,7 @@ class Device:
     __slots__ = (
         "base_downtime",
         "base_outages",
+        "base_planned",
         "downtime_floor",
         "held_at",
         "identity",
@@ -52,7 +54,9 @@ class Device:
         self.observed_from: float = timeline.first_seen
         """Since when the device counts in its present group; what it was before stays in the former group's sums."""
         self.base_downtime = 0.0
+        """The downtime that counted before the device came into its group; likewise the next two."""
         self.base_outages = 0
+        self.base_planned = 0.0
         self.slot = -1
         """The exposition's place for this device; -1: none."""
 
@@ -68,7 +72,10 @@ class Device:
 
 
 class Group:
-    """The sums over the devices of one engine and business. All sums are exact integers of milliseconds."""
+    """The sums over the devices of one engine and business. All sums are exact integers of milliseconds.
+
+    A device inside a planned window is paused: its part of the downtime and the observed time stands still.
+    """
 
     __slots__ = (
         "business_id",
@@ -83,6 +90,9 @@ class Group:
         "observed_from_ms",
         "observed_ms",
         "outages",
+        "paused",
+        "paused_down",
+        "paused_while_down",
         "up",
     )
 
@@ -91,11 +101,14 @@ class Group:
         self.business_id = business_id
         self.up = 0
         self.down = 0
+        self.paused = 0
+        self.paused_down = 0
+        self.paused_while_down = 0  # of those, which were down when their window began
         self.outages = 0
-        self.closed_ms = 0  # finished outages, and the frozen sums of devices that left
-        self.down_since_ms = 0  # sum over devices that are down
-        self.observed_ms = 0  # the frozen sums of devices that left
-        self.observed_from_ms = 0  # sum over all devices
+        self.closed_ms = 0  # finished outages, paused devices, and the frozen sums of devices that left
+        self.down_since_ms = 0  # sum over devices that are down and not paused
+        self.observed_ms = 0  # paused devices, and the frozen sums of devices that left
+        self.observed_from_ms = 0  # sum over devices that are not paused
         self.downtime_floor_ms = 0
         self.observed_floor_ms = 0
         self.held_at = 0.0  # see Device
@@ -106,26 +119,42 @@ class Group:
         timeline = device.timeline
         self.outages += sign * (timeline.outages - device.base_outages)
         self.closed_ms += sign * (timeline.closed_downtime * 1000 - _ms(device.base_downtime))
-        self.observed_from_ms += sign * _ms(device.observed_from)
         if timeline.up:
             self.up += sign
         else:
             self.down += sign
-            self.down_since_ms += sign * timeline.since * 1000
+        if timeline.planned is not None:
+            self._add_planned(device, timeline.planned, sign)
+        if not timeline.in_window:
+            self.observed_from_ms += sign * _ms(device.observed_from)
+            self.down_since_ms += 0 if timeline.up else sign * timeline.since * 1000
+
+    def _add_planned(self, device: Device, planned: Planned, sign: int) -> None:
+        timeline = device.timeline
+        self.closed_ms -= sign * planned.downtime * 1000
+        self.observed_ms -= sign * (planned.observed * 1000 - _ms(device.base_planned))
+        if planned.since is None:
+            return
+        self.paused += sign
+        self.observed_ms += sign * (max(planned.since, timeline.first_seen) * 1000 - _ms(device.observed_from))
+        if not timeline.up:
+            self.paused_down += sign
+            self.paused_while_down += sign * (planned.waited >= 0)
+            self.closed_ms += sign * (max(planned.since, timeline.since) - timeline.since) * 1000
 
     def true_downtime_ms(self, now: float) -> int:
         """Return the summed downtime up to `now` as it is known today; a correction can lower it."""
-        ms = self.closed_ms + self.down * _ms(now) - self.down_since_ms
+        ms = self.closed_ms + (self.down - self.paused_down) * _ms(now) - self.down_since_ms
         for device in self.future:
-            if not device.timeline.up and device.timeline.since > now:
+            if not device.timeline.up and device.timeline.since > now and not device.timeline.in_window:
                 ms += device.timeline.since * 1000 - _ms(now)
         return ms
 
     def true_observed_ms(self, now: float) -> int:
         """Return the summed observed time up to `now`."""
-        ms = self.observed_ms + (self.up + self.down) * _ms(now) - self.observed_from_ms
+        ms = self.observed_ms + (self.up + self.down - self.paused) * _ms(now) - self.observed_from_ms
         for device in self.future:
-            if device.observed_from > now:
+            if device.observed_from > now and not device.timeline.in_window:
                 ms += _ms(device.observed_from) - _ms(now)
         return ms
 
@@ -146,9 +175,11 @@ class Group:
 
     def freeze(self, device: Device, now: float) -> None:
         """Keep what a device contributed up to `now` when it leaves."""
-        self.closed_ms += _ms(device.timeline.downtime(now)) - _ms(device.base_downtime)
-        self.observed_ms += max(0, _ms(now) - _ms(device.observed_from))
-        self.outages += device.timeline.outages - device.base_outages
+        timeline = device.timeline
+        self.closed_ms += _ms(timeline.counted_downtime(now)) - _ms(device.base_downtime)
+        planned_ms = _ms(timeline.planned_time(now)) - _ms(device.base_planned)
+        self.observed_ms += max(0, _ms(now) - _ms(device.observed_from)) - planned_ms
+        self.outages += timeline.outages - device.base_outages
 
 
 class OutageHistogram:
@@ -208,6 +239,8 @@ class Fleet:
     def __init__(self) -> None:
         self.devices: dict[str, Device] = {}
         self.down: dict[str, Device] = {}
+        self.planned: dict[str, Device] = {}
+        """Devices inside a planned window."""
         self.groups: dict[tuple[str, str], Group] = {}
         self.histograms: dict[str, OutageHistogram] = {}
         self.dirty: set[Device] = set()
@@ -271,6 +304,7 @@ class Fleet:
         device_id = device.identity.device_id
         del self.devices[device_id]
         self.down.pop(device_id, None)
+        self.planned.pop(device_id, None)
         self.dirty.add(device)
         self.unsaved.add(device_id)
 
@@ -281,6 +315,8 @@ class Fleet:
             self._group_of(device).future.add(device)
         if not device.timeline.up:
             self.down[device.identity.device_id] = device
+        if device.timeline.in_window:
+            self.planned[device.identity.device_id] = device
         self.dirty.add(device)
         self.newest_event = max(self.newest_event, device.timeline.newest)
 
@@ -300,8 +336,9 @@ class Fleet:
         self.unsaved_groups.add(group)
         group.freeze(device, received_at)
         group.future.discard(device)
-        device.base_downtime = device.timeline.downtime(received_at)
+        device.base_downtime = device.timeline.counted_downtime(received_at)
         device.base_outages = device.timeline.outages
+        device.base_planned = device.timeline.planned_time(received_at)
         device.observed_from = max(device.observed_from, received_at)
         group = self.group(identity.engine, identity.business_id)
         group.hold(exposed_at)
@@ -313,6 +350,10 @@ class Fleet:
             self.down.pop(device_id, None)
         else:
             self.down[device_id] = device
+        if timeline.in_window:
+            self.planned[device_id] = device
+        elif self.planned:
+            self.planned.pop(device_id, None)
         if timeline.newest > received_at or device.observed_from > received_at:
             group.future.add(device)
         elif group.future:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from exporter.identity import Identity
+from exporter.planned import Planned
 from exporter.timeline import Outage
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class SavedDevice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     base_downtime: float
     base_outages: int
     held_at: float = 0.0
+    planned: Planned | None = None
+    base_planned: float = 0.0
 
 
 class SavedGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -87,6 +90,9 @@ class SavedGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
     downtime_floor_ms: int
     observed_floor_ms: int
     held_at: float = 0.0
+    paused: int = 0
+    paused_down: int = 0
+    paused_while_down: int = 0
 
 
 class SavedHistogram(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -136,6 +142,8 @@ class History(msgspec.Struct, frozen=True):
     outages: list[Outage]
     observed: list[tuple[int, int | None]]
     """Spans in which the device was observed, each from a first event to a cut; the last may be open (None)."""
+    planned: list[tuple[int, int | None]] = msgspec.field(default_factory=list)
+    """Planned windows, in order; the last may be open (None)."""
 
 
 class Journal(Protocol):

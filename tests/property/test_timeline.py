@@ -14,10 +14,11 @@ from exporter.timeline import Event, Kind, Outage, Timeline, advance, fold, outa
 START = 1_000
 SPAN = 40  # seconds; short, so that ties and neighbours are common
 
-device_kinds = st.sampled_from([Kind.DISCONNECTED, Kind.CONNECTED])
+device_states = [Kind.DISCONNECTED, Kind.CONNECTED]
+device_kinds = st.sampled_from(device_states)
 times = st.integers(START, START + SPAN)
 event_sets = st.sets(st.tuples(times, device_kinds), max_size=30)
-sets_with_cuts = st.sets(st.tuples(times, st.sampled_from(list(Kind))), max_size=30)
+sets_with_cuts = st.sets(st.tuples(times, st.sampled_from([*device_states, Kind.FORGOTTEN])), max_size=30)
 
 
 @st.composite
