@@ -30,10 +30,10 @@ from exporter.timeline import Kind
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from exporter.events import DeviceEvent
-    from exporter.fleet import Change
+    from exporter.fleet import Change, Device
     from exporter.identity import Identity
     from exporter.journal.reader import Reader
     from exporter.journal.records import Appended, Blind, DeviceHistory, History, Journal
@@ -46,11 +46,20 @@ log = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 20_000  # submissions that may wait; beyond it the sender's retry is the better queue
 BATCH_LIMIT = 2_000
+PLAN_LIMIT = 500  # boundaries of planned windows in one go
 LEASE_MS = 30_000  # how far ahead the journal promises that expositions happen; bounds the error after a crash
 
 
 _Replayed = tuple[int, Record, "DeviceHistory | None"]
 _Committed = tuple[list[_Replayed], list["Appended"]]
+
+
+class Boundary(NamedTuple):
+    """A device goes into a planned window (`inside`) or out of it at an event time, whole Unix seconds."""
+
+    device: Device
+    at: int
+    inside: bool
 
 
 class _Waiting(NamedTuple):
@@ -154,6 +163,22 @@ class Engine:
         await self._append(device.identity, max(int(self.clock()), device.timeline.newest), Kind.FORGOTTEN)
         return True
 
+    async def plan(self, boundaries: Sequence[Boundary]) -> None:
+        """Journal begins and ends of planned windows, in few transactions; webhooks are answered in between.
+
+        Of one device they must come in order and be later than those before. A boundary that changes nothing is
+        harmless, and so is one that is sent again.
+        """
+        for first in range(0, len(boundaries), PLAN_LIMIT):
+            some = boundaries[first : first + PLAN_LIMIT]
+            known = [boundary for boundary in some if boundary.device.identity.device_id in self.fleet.devices]
+            kinds = [Kind.PLANNED if boundary.inside else Kind.PLANNED_END for boundary in known]
+            appended = (
+                self._append(boundary.device.identity, boundary.at, kind)
+                for boundary, kind in zip(known, kinds, strict=True)
+            )
+            await asyncio.gather(*appended)
+
     def _append(self, identity: Identity, timestamp: int, kind: Kind) -> asyncio.Future[str]:
         if not self.ready:
             raise JournalUnavailable("the journal is not loaded")
@@ -235,7 +260,7 @@ class Engine:
     # -- expositions and housekeeping ---------------------------------------------------------------------------------
 
     async def before_scrape(self) -> float:
-        """Return the time to expose at, having made sure that a crash cannot make a counter decrease; see `after_scrape`.
+        """Return the time to expose at, so that not even a crash makes a counter decrease; then call `after_scrape`.
 
         The journal holds a lease: a time that no exposition is later than. After a crash it stands for the last
         exposition. Without a working journal the exposition goes on all the same.
@@ -265,7 +290,7 @@ class Engine:
         self._exposed_ms += 1
 
     def _stamp(self) -> int:
-        """Return the time of the last exposition. While one is rendered each change may be in it or not: each counts."""
+        """Return the time of the last exposition. While one is rendered each change may be in it or not."""
         if self._exposing:
             self._exposed_ms += 1
         return self._exposed_ms
