@@ -169,8 +169,7 @@ def fold(events: Iterable[Event], base: Timeline | None = None) -> Timeline | No
     """Return the timeline of a set of events, in any order and however often repeated; None where nothing is known.
 
     `base` is the timeline up to an earlier second, for devices whose oldest events were pruned; all events must be
-    later than it, but for the begin of the window that runs in it. A FORGOTTEN event discards the base and every
-    event up to and including its own second.
+    later than it. A FORGOTTEN event discards the base and every event up to and including its own second.
     """
     seconds, timeline = _seconds(events, base)
     ahead: Planned | None = None  # a window that began before the first event

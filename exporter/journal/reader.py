@@ -27,6 +27,17 @@ SELECT d.id, d.base, i.device_id, i.device_name, i.engine, i.channel_id, i.chann
 FROM device d JOIN identity i ON i.id = d.identity
 """
 
+_DISCONNECTS = f"""
+SELECT d.device_id, e.timestamp FROM event e JOIN device d ON d.id = e.device
+WHERE e.timestamp >= ? AND e.kind = ? AND coalesce((
+    SELECT boundary.kind FROM event boundary WHERE boundary.device = e.device AND boundary.timestamp <= e.timestamp
+        AND boundary.kind IN ({Kind.PLANNED:d}, {Kind.PLANNED_END:d}) ORDER BY boundary.timestamp DESC LIMIT 1), 0)
+    <> {Kind.PLANNED:d}
+ORDER BY e.timestamp
+"""  # noqa: S608 - constants
+
+Span = tuple[int, int | None]
+
 
 class Reader:
     """A read-only view. Methods raise JournalUnavailable where the file cannot be read."""
@@ -75,12 +86,8 @@ class Reader:
         return _history(row, [(timestamp, Kind(kind)) for timestamp, kind in events])
 
     def disconnects_since(self, start: int) -> list[tuple[str, int]]:
-        """Return (device id, event time) of every disconnect since `start`, Unix seconds, in order of time."""
-        query = (
-            "SELECT d.device_id, e.timestamp FROM event e JOIN device d ON d.id = e.device "
-            "WHERE e.timestamp >= ? AND e.kind = ? ORDER BY e.timestamp"
-        )
-        return self._connection.execute(query, (start, Kind.DISCONNECTED)).fetchall()
+        """Return (device id, event time) of each disconnect since `start` outside planned windows, in order."""
+        return self._connection.execute(_DISCONNECTS, (start, Kind.DISCONNECTED)).fetchall()
 
     def blind_intervals(self) -> list[Blind]:
         """Return all blind intervals in order, Unix seconds."""
@@ -109,7 +116,8 @@ def _history(row: tuple[str, ...], events: list[Event]) -> History:
     base = msgspec.json.decode(row[1], type=Timeline | None) if row[1] else None
     cuts = sorted(timestamp for timestamp, kind in events if kind is Kind.FORGOTTEN)
     found: list[Outage] = []
-    observed: list[tuple[int, int | None]] = []
+    observed: list[Span] = []
+    planned: list[Span] = []
     after = -1
     for cut in (*cuts, None):
         span = [event for event in events if event[0] > after and (cut is None or event[0] < cut)]
@@ -118,5 +126,20 @@ def _history(row: tuple[str, ...], events: list[Event]) -> History:
             # of what was pruned only the last state is known, and since when
             observed.append((timeline.first_seen if base is None else base.since, cut))
             found += [Outage(o.start, cut if o.end is None else o.end) for o in outages(span, base)]
+            planned += _windows(span, base, observed[-1])
         base, after = None, cut if cut is not None else after
-    return History(Identity(*row[2:]), found, observed)
+    return History(Identity(*row[2:]), found, observed, planned)
+
+
+def _windows(events: list[Event], base: Timeline | None, observed: Span) -> list[Span]:
+    """Pair the boundaries of planned windows within one span."""
+    first, cut = observed
+    begin = base.planned.since if base is not None and base.planned is not None else None
+    found: list[Span] = []
+    for timestamp, kind in sorted(events):
+        if kind is Kind.PLANNED and begin is None:
+            begin = timestamp
+        elif kind is Kind.PLANNED_END and begin is not None:
+            found.append((max(begin, first), max(timestamp, first)))
+            begin = None
+    return found if begin is None else [*found, (max(begin, first), cut)]

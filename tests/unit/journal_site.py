@@ -77,6 +77,7 @@ def picture(engine: Engine) -> object:
             device.base_downtime,
             device.base_outages,
             device.held_at,
+            device.base_planned,
         )
         for key, device in fleet.devices.items()
     }
