@@ -15,7 +15,9 @@ PERIOD: Final = slo_rules.WINDOWS[-1]
 
 
 def objective() -> str:
-    return f'max by (engine) ({c.POLICY_OBJECTIVE}{{engine=~"$engine"}})'
+    """The policy of that time; where none was recorded (history that was filled in), the newest one of the range."""
+    policy = f'max by (engine) ({c.POLICY_OBJECTIVE}{{engine=~"$engine"}}'
+    return f"({policy}) or {policy} @ end()))"
 
 
 def _increase(recorded: str, metric: str, window: str) -> str:

@@ -219,7 +219,7 @@ def _groups(fleet: Fleet, writer: Writer) -> None:
         (c.POLICY_ALERT_AFTER, ALERT_AFTER),
         (c.POLICY_ESCALATE_AFTER, {"wa": 0, "telegram": 1800}),
     ):
-        writer.family(metric, "gauge", [(_labels(engine=e), lambda _, v=v: v) for e, v in values.items()])
+        writer.family(metric, "gauge", [(_labels(engine=e), lambda _, v=v: v) for e, v in values.items()], recent=True)
 
 
 def _group(chosen: list[Device], value: Callable[[Device, int], float]) -> Callable[[int], float | None]:

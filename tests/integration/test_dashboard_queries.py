@@ -244,6 +244,13 @@ def test_burn_rates_of_a_running_outage(server):
     assert server.values(expr_of("slo", "Burning fast")) == {(): 2}
 
 
+def test_the_burn_of_a_time_without_a_recorded_policy_uses_the_newest_one(server):
+    found = server.range(expr_of("slo", "Burn rate by engine"), 3600)
+
+    assert found
+    assert {row["values"][0][0] for row in found} == {server.fleet.end // 3600 * 3600 - RANGE}
+
+
 def test_downtime_by_channel_within_the_range(server):
     fleet = server.fleet
     grown = {d: d.downtime(fleet.end) - d.downtime(fleet.end - RANGE) for d in fleet.devices}
