@@ -64,9 +64,9 @@ class Channels:
         return {found for found in (former, channel) if found in self._devices}
 
     def devices(self, channel: str) -> list[Device]:
-        """Return the devices of a watched channel."""
+        """Return the devices of a watched channel; none of any other."""
         known = self._fleet.devices
-        return [known[device_id] for device_id in self._devices[channel] if device_id in known]
+        return [known[device_id] for device_id in self._devices.get(channel, ()) if device_id in known]
 
     def presence(self, channel: str) -> Presence:
         """Return whether a watched channel is up."""

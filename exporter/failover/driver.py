@@ -57,7 +57,7 @@ class Surroundings(NamedTuple):
     view: Callable[[Failover, float], View]
     save: Callable[[tuple[str, str], State], Awaitable[None]]
     sender: Sender
-    count: Callable[[Action, str], None]
+    counted: Callable[[Action, str], None]
     """(action, one of RESULTS)"""
     switched: Callable[[Switched], None]
 
@@ -116,14 +116,14 @@ class Driver:
 
     def _tell(self, order: Order, answer: Answer, state: State) -> None:
         facts = {**self._ids(), "action": order.action, "attempts": order.attempts}
-        self._around.count(order.action, OK if answer.accepted else ERROR)
+        self._around.counted(order.action, OK if answer.accepted else ERROR)
         if answer.accepted:
             log.info("the failover hook accepted a call", extra=fields(**facts))
             self._around.switched(Switched(order.action, self.rule.channel, self.rule.backup, state.changed_at))
             return
         log.warning("the failover hook failed", extra=fields(**facts, reason=answer.reason))
         if state.order is not None and not state.order.pending:
-            self._around.count(order.action, GAVE_UP)
+            self._around.counted(order.action, GAVE_UP)
             log.error("a failover call was given up", extra=fields(**facts))
 
     async def _keep(self, state: State) -> None:

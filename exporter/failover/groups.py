@@ -52,11 +52,17 @@ class GroupAccounts(Collector):
         self._members: dict[str, dict[str, None]] = {}
         self._dirty: dict[Pair, None] = {}
         self._wake = asyncio.Event()
+        self._busy = asyncio.Lock()
         self._settle_due = 0.0
 
     async def watch(self, pairs: Iterable[Pair]) -> None:
         """Account for these pairs from now on, and for no others. JournalUnavailable if they cannot be read."""
-        pairs = list(pairs)
+        async with self._busy:
+            await self._watch(list(pairs))
+        self._dirty.update(dict.fromkeys(self._accounts))  # what changed meanwhile
+        self._wake.set()
+
+    async def _watch(self, pairs: list[Pair]) -> None:
         await self.save()
         members: dict[str, dict[str, None]] = {channel: {} for pair in pairs for channel in pair}
         known = await self._store.sums() if pairs else {}
@@ -102,16 +108,19 @@ class GroupAccounts(Collector):
         if now >= self._settle_due:
             self._settle_due = now + SETTLE_INTERVAL
             self._dirty.update(dict.fromkeys(self._accounts))
-        while self._dirty:
-            pair = next(iter(self._dirty))
-            del self._dirty[pair]
-            try:
-                if pair in self._accounts:
-                    await self._take(pair, self._accounts[pair])
-            except JournalUnavailable:
-                self._dirty[pair] = None
-                raise
-        await self.save()
+        async with self._busy:
+            while self._dirty:
+                await self._refresh(next(iter(self._dirty)))
+            await self.save()
+
+    async def _refresh(self, pair: Pair) -> None:
+        del self._dirty[pair]
+        try:
+            if pair in self._accounts:
+                await self._take(pair, self._accounts[pair])
+        except JournalUnavailable:
+            self._dirty[pair] = None
+            raise
 
     async def save(self) -> None:
         """Keep what was exposed and settled."""

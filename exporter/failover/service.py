@@ -61,6 +61,7 @@ class FailoverService:
         self._store = Store(engine.transact)
         self._drivers: dict[Pair, Driver] = {}
         self._anew = asyncio.Event()
+        self._built = False
         self.on_switch: list[Callable[[Switched], None]] = []
         """Called after each call that the hook accepted, and again at a start for one that may not have been told."""
         self.groups = GroupAccounts(self._store, reader, engine.clock, retention)
@@ -87,13 +88,16 @@ class FailoverService:
     async def run(self) -> None:
         """Drive all pairs until cancelled; call `start` before."""
         while True:
+            resume = self._anew.is_set()
             self._anew.clear()
+            if not self._built:
+                await self._build(resume=resume)
+            self._built = False  # whatever ends the drivers, the store knows better than they how far they came
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(driver.run()) for driver in self._drivers.values()]
                 await self._anew.wait()
                 for task in running:
                     task.cancel()
-            await self._build(resume=True)
 
     def reconfigure(self) -> None:
         """Take the pairs of the present configuration into use."""
@@ -117,6 +121,7 @@ class FailoverService:
             _warn_of_removed(pair, known.get(pair, State()))
         self._drivers = drivers
         await self.groups.watch(drivers)
+        self._built = True
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -124,7 +129,7 @@ class FailoverService:
             view=self._view,
             save=self._store.save_state,
             sender=self._sender,
-            count=lambda action, result: self._calls.labels(action, result).inc(),
+            counted=lambda action, result: self._calls.labels(action, result).inc(),
             switched=self._switched,
         )
 

@@ -43,11 +43,8 @@ def group_history(identity: Identity, members: Sequence[History]) -> History:
     observed = merge(span for member in members for span in observed_of(member))
     up = merge(span for member in members for span in subtract(observed_of(member), down_of(member)))
     down = subtract(observed, up)
-    return History(
-        identity,
-        [Outage(start, _opened(end)) for start, end in down],
-        [(start, _opened(end)) for start, end in observed],
-    )
+    outages = [Outage(start, _opened(end)) for start, end in down]
+    return History(identity, outages, [(start, _opened(end)) for start, end in observed])
 
 
 def group_identity(pair: Pair, members: Sequence[History]) -> Identity:
