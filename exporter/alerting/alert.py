@@ -35,9 +35,10 @@ class Alert:
     labels: Mapping[str, str]
     starts_at: float
     """Event time."""
-    wanted_at: float | None
-    """When it had to be posted: the event's receipt or the threshold's end, whichever was later. None: before this
-    process started, so it may have been posted already."""
+    due_at: float
+    """Event time plus the policy's threshold."""
+    received_at: float | None
+    """When we heard of it. None: before this process started, so it may have been posted already."""
     ends_at: float | None = None
     """None while it fires."""
     acknowledged_at: float | None = None
@@ -76,10 +77,16 @@ class Alert:
         """What it says of whom, whatever else its labels say."""
         return self.name, self.labels.get("device_id") or self.engine
 
+    @property
+    def wanted_at(self) -> float | None:
+        """When it had to be posted; None if that was before this process started."""
+        return None if self.received_at is None else max(self.due_at, self.received_at)
+
     def unheard_for(self, now: float) -> float:
-        """Return for how many seconds no Alertmanager has been known to know of it."""
-        last = self.wanted_at if self.acknowledged_at is None else self.acknowledged_at
-        return now if last is None else now - last
+        """Return for how many seconds no Alertmanager has been known to know of it, by event time."""
+        if self.acknowledged_at is not None:
+            return now - self.acknowledged_at
+        return now if self.received_at is None else now - self.due_at
 
 
 def device_labels(name: str, identity: Identity, severity: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ class _Due(NamedTuple):
     device_id: str
     since: int
     name: str
-    wanted_at: float | None
+    received_at: float | None
 
 
 class Board:
@@ -77,9 +77,9 @@ class Board:
                 self._set_flapping(device, at, now, None)
         for engine in self._counts.engines():
             if self._counts.is_mass_outage(engine):
-                self._fire(Alert(engine_labels(engine), now, None))
+                self._fire(Alert(engine_labels(engine), now, now, None))
             else:
-                self._end(Alert(engine_labels(engine), now, None), now, now)
+                self._end(Alert(engine_labels(engine), now, now, None), now, now)
         for device in self._fleet.devices.values():
             if not device.timeline.up:
                 self._schedule(device, now, None)
@@ -88,7 +88,7 @@ class Board:
 
     def adopt(self, labels: Mapping[str, str], starts_at: float, now: float) -> None:
         """Take over an alert that an Alertmanager has from before this start, as it is there; end it if it is over."""
-        alert = Alert(labels, starts_at, None)
+        alert = Alert(labels, starts_at, starts_at, None)
         name, subject = alert.key
         ours = self.firing.get(alert.key)
         if ours is not None and ours.fingerprint == alert.fingerprint:
@@ -133,7 +133,7 @@ class Board:
             if self._is_early(device, name, now) or severity != alert.severity:
                 self._resolve((name, device_id), now, now)
         for device in self._fleet.down.values():
-            self._schedule(device, now, now)
+            self._schedule(device, now, now)  # a threshold that was lowered counts from now
 
     def advance(self, now: float) -> list[Alert]:
         """Do what is due at `now`; return what must be posted, in order."""
@@ -196,8 +196,7 @@ class Board:
             at = self._due_at(device, name, now)
             if at is None or (name, device.identity.device_id) in self.firing:
                 continue
-            wanted_at = None if received_at is None and at <= now else max(at, received_at or 0.0)
-            due = _Due(at, next(self._number), device.identity.device_id, device.timeline.since, name, wanted_at)
+            due = _Due(at, next(self._number), device.identity.device_id, device.timeline.since, name, received_at)
             heapq.heappush(self._due, due)
 
     def _fire_due(self, due: _Due, now: float) -> None:
@@ -206,11 +205,12 @@ class Board:
         if device is None or at is None:
             return
         if at > now:  # a planned window began in the meantime
-            heapq.heappush(self._due, due._replace(at=at, wanted_at=at))
+            heapq.heappush(self._due, due._replace(at=at))
             return
         severity = self._policies().for_engine(device.identity.engine).severity
         labels = device_labels(due.name, device.identity, severity)
-        self._fire(Alert(labels, device.timeline.since, due.wanted_at, facts=self._impact(device)), now)
+        facts = self._impact(device)
+        self._fire(Alert(labels, device.timeline.since, at, due.received_at, facts=facts), now)
 
     def _untold(self, due: _Due) -> Device | None:
         """Return the device if the outage that was scheduled still runs and is untold."""
@@ -239,7 +239,8 @@ class Board:
         since = min(device.timeline.since, now)
         for name in OF_OUTAGES:
             if name == ALERT_DEVICE_DOWN or policy.escalate_after is not None:
-                self._end(Alert(device_labels(name, device.identity, policy.severity), since, None), since, now)
+                labels = device_labels(name, device.identity, policy.severity)
+                self._end(Alert(labels, since, since, None), since, now)
 
     def _adopt_outage(self, alert: Alert, ours: Alert | None, device: Device, now: float) -> None:
         same = ours is not None and ours.severity == alert.severity
@@ -257,18 +258,19 @@ class Board:
         if self._flaps.add(device_id, at) and self._planned_until(device, now) is None:
             self._set_flapping(device, at, now, received_at)
 
-    def _set_flapping(self, device: Device, at: float, now: float, wanted_at: float | None) -> None:
+    def _set_flapping(self, device: Device, at: float, now: float, received_at: float | None) -> None:
         device_id = device.identity.device_id
         if (ALERT_DEVICE_FLAPPING, device_id) in self.firing or self._flaps.quiet_at(device_id) <= now:
             return
         severity = self._policies().for_engine(device.identity.engine).severity
-        self._fire(Alert(device_labels(ALERT_DEVICE_FLAPPING, device.identity, severity), min(at, now), wanted_at))
+        labels = device_labels(ALERT_DEVICE_FLAPPING, device.identity, severity)
+        self._fire(Alert(labels, min(at, now), at, received_at))
 
     def _judge_engine(self, engine: str, received_at: float, now: float) -> None:
         if self._counts.is_mass_outage(engine):
             self._calm.pop(engine, None)
             if not self._is_in_mass_outage(engine):
-                self._fire(Alert(engine_labels(engine), received_at, received_at))
+                self._fire(Alert(engine_labels(engine), received_at, received_at, received_at))
         elif self._is_in_mass_outage(engine):
             self._calm.setdefault(engine, now)
 

@@ -185,8 +185,9 @@ class Outbox:
         self._ok.inc()
         now = self._clock()
         for alert in batch:
-            if alert.acknowledged_at is None and alert.ends_at is None and alert.wanted_at is not None:
-                self._latency.observe(max(0.0, now - alert.wanted_at))
+            wanted_at = alert.wanted_at
+            if alert.acknowledged_at is None and alert.ends_at is None and wanted_at is not None:
+                self._latency.observe(max(0.0, now - wanted_at))
             alert.acknowledged_at = now
         if self._failing:
             self._failing = False

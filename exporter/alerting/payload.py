@@ -35,7 +35,7 @@ def rfc3339(seconds: float) -> str:
 
 
 def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:
-    annotations = _texts(alert) | {name: str(number) for name, number in (alert.facts or {}).items()}
+    annotations = _texts(alert) | {name: str(number) for name, number in (alert.facts or {}).items() if number}
     annotations["runbook_url"] = f"{settings.runbook_url or 'docs/runbook.md'}#{alert.name.lower()}"
     lasted = int((now if alert.ends_at is None else alert.ends_at) - alert.starts_at)
     if lasted > 0:

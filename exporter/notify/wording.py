@@ -103,13 +103,13 @@ WORDS: Final[dict[Language, Words]] = {
 
 
 def duration(seconds: float, words: Words) -> str:
-    """Return a duration in its two largest units, such as `2 jam 5 mnt`; never negative."""
-    minutes, second = divmod(max(0, int(seconds)), 60)
+    """Return a duration in its two largest units, such as `2 jam 5 mnt`; never less than a second."""
+    minutes, second = divmod(max(1, int(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     day, hour = divmod(hours, 24)
     parts = list(zip((day, hour, minute, second), words.units, strict=True))
-    first = next((index for index, (count, _) in enumerate(parts) if count), len(parts) - 1)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or f"0 {words.units[3]}"
+    first = next(index for index, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
 def clock_time(at: float, now: float, zone: tzinfo, words: Words) -> str:

@@ -207,8 +207,8 @@ def test_an_unusable_number_of_conversations_is_left_out():
 @pytest.mark.parametrize(
     ("seconds", "indonesian", "english"),
     [
-        pytest.param(-5, "0 dtk", "0 s", id="never negative"),
-        pytest.param(0.9, "0 dtk", "0 s", id="less than a second"),
+        pytest.param(-5, "1 dtk", "1 s", id="never negative"),
+        pytest.param(0.9, "1 dtk", "1 s", id="less than a second"),
         pytest.param(59, "59 dtk", "59 s", id="seconds"),
         pytest.param(60, "1 mnt", "1 min", id="a whole minute"),
         pytest.param(3599, "59 mnt 59 dtk", "59 min 59 s", id="two units"),
