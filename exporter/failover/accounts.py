@@ -1,9 +1,9 @@
-"""The counters of one group: how long it was observed, and how long neither channel was up. Pure.
+"""The counters of one group: how long it was observed, and how long neither channel was up; planned time in neither.
 
 The truth comes from the journal's histories, so late events correct it. What lies further back than `lag` is settled:
 summed up and kept, because retention drops the events it came from. What was exposed never decreases: where a
 correction lowers the truth, the counter stands still until the truth catches up.
-Times are Unix seconds by event time.
+Times are Unix seconds by event time. Pure.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.report.groups import OPEN, down_of, observed_of
-from exporter.report.intervals import intersect, total
+from exporter.report.groups import OPEN, down_of, observed_of, planned_of
+from exporter.report.intervals import intersect, subtract, total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +70,9 @@ class Account:
         until = max(self._until, int(now - lag))
         settle = (self._until, until)
         self._until = until
-        self.observed.take(observed_of(history), settle, now)
-        self.downtime.take(down_of(history), settle, now)
+        planned = planned_of(history)
+        self.observed.take(subtract(observed_of(history), planned), settle, now)
+        self.downtime.take(subtract(down_of(history), planned), settle, now)
 
     def sums(self) -> Sums:
         """Return what must survive a restart."""

@@ -1,8 +1,8 @@
 """A channel and its backup as one: up while any device of either is up.
 
 A group's history has the shape of a device's, so that everything that accounts for devices accounts for groups: it is
-observed while any of its devices is, and its outages are the times in which all observed ones were down. An outage
-without length is none of the group's. Pure.
+observed while any of its devices is, its outages are the times in which all observed ones were down, and its planned
+time is that in which all observed ones were in a planned window. An outage without length is none of the group's. Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.identity import Identity
 from exporter.report.history import History
-from exporter.report.intervals import intersect, merge, milliseconds, subtract
+from exporter.report.intervals import intersect, merge, subtract
 from exporter.timeline import Outage
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from exporter.report.history import Source
     from exporter.report.intervals import Interval
-    from exporter.report.measure import Planned
 
     Pair = tuple[str, str]
     """(channel id, backup channel id)"""
@@ -38,13 +37,22 @@ def down_of(history: History) -> list[Interval]:
     return intersect(merge(_closed((outage.start, outage.end)) for outage in history.outages), observed_of(history))
 
 
+def planned_of(history: History) -> list[Interval]:
+    """Return the observed times in planned windows, Unix seconds; what runs ends at `OPEN`."""
+    return intersect(merge(_closed(span) for span in history.planned), observed_of(history))
+
+
 def group_history(identity: Identity, members: Sequence[History]) -> History:
     """Return the history of a group under an identity of its own."""
     observed = merge(span for member in members for span in observed_of(member))
     up = merge(span for member in members for span in subtract(observed_of(member), down_of(member)))
-    down = subtract(observed, up)
-    outages = [Outage(start, _opened(end)) for start, end in down]
-    return History(identity, outages, [(start, _opened(end)) for start, end in observed])
+    due = merge(span for member in members for span in subtract(observed_of(member), planned_of(member)))
+    return History(
+        identity,
+        outages=[Outage(*span) for span in _opened(subtract(observed, up))],
+        observed=_opened(observed),
+        planned=_opened(subtract(observed, due)),
+    )
 
 
 def group_identity(pair: Pair, members: Sequence[History]) -> Identity:
@@ -63,7 +71,6 @@ class Groups:
     def __init__(self, source: Source, pairs: Iterable[Pair]) -> None:
         self._source = source
         self._pairs = list(pairs)
-        self._members: dict[str, list[Identity]] = {}
 
     def device_count(self) -> int:
         """Return how many histories there are at most."""
@@ -79,30 +86,16 @@ class Groups:
         for pair in self._pairs:
             members = [member for channel in pair for member in found[channel]]
             if members:
-                identity = group_identity(pair, members)
-                self._members[identity.device_id] = [member.identity for member in members]
-                yield group_history(identity, members)
+                yield group_history(group_identity(pair, members), members)
 
     def blind_intervals(self) -> Sequence[tuple[float, float]]:
         """Return the times in which events could be lost unheard, Unix seconds."""
         return self._source.blind_intervals()
-
-    def planned(self, of_device: Planned) -> Planned:
-        """Return the planned maintenance of groups: the time in which all devices of one are in a window."""
-
-        def of_group(identity: Identity) -> list[tuple[float, float]]:
-            common: list[Interval] | None = None
-            for member in self._members.get(identity.device_id, ()):
-                spans = merge((milliseconds(start), milliseconds(end)) for start, end in of_device(member))
-                common = spans if common is None else intersect(common, spans)
-            return [(start / 1000, end / 1000) for start, end in common or ()]
-
-        return of_group
 
 
 def _closed(span: tuple[int, int | None]) -> Interval:
     return span[0], OPEN if span[1] is None else span[1]
 
 
-def _opened(end: int) -> int | None:
-    return None if end == OPEN else end
+def _opened(spans: Iterable[Interval]) -> list[tuple[int, int | None]]:
+    return [(start, None if end == OPEN else end) for start, end in spans]
