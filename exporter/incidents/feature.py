@@ -1,0 +1,55 @@
+"""The incidents as one feature of the admin listener: its service, operations, pages and link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from exporter.incidents.api import IncidentApi
+from exporter.incidents.drawing import Drawing
+from exporter.incidents.pages import PATH, IncidentPages
+from exporter.incidents.view import view
+from exporter.incidents.wording import Wording
+from exporter.web.basicauth import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from exporter.config_schema import Config
+    from exporter.incidents.service import Incidents
+    from exporter.notify.wording import Language
+    from exporter.web.operations import Operation
+
+LINK = ("Incidents", PATH)
+"""For the landing page."""
+
+
+def operations_and_routes(
+    incidents: Incidents, config: Callable[[], Config], clock: Callable[[], float], *, authenticated: bool
+) -> tuple[list[Operation], list[web.RouteDef]]:
+    """Return the API's operations and the pages' routes.
+
+    `config` is asked anew each time. Where requests are `authenticated`, notes carry the user's name.
+    """
+
+    def wording(language: Language | None) -> Wording:
+        alerts = config().alerts
+        return Wording(language or alerts.language, ZoneInfo(alerts.timezone))
+
+    def author(request: web.Request) -> str:
+        given = credentials(request.headers.get("Authorization", "")) if authenticated else None
+        return given[0] if given is not None else ""
+
+    shown = view(config().storage.url)
+    api = IncidentApi(incidents, shown, clock, author=author, wording=wording)
+    pages = IncidentPages(
+        incidents,
+        shown,
+        clock,
+        author=author,
+        drawing=Drawing(wording),
+        zone=lambda: ZoneInfo(config().alerts.timezone),
+    )
+    return api.operations(), pages.routes()

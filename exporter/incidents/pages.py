@@ -1,0 +1,245 @@
+"""`/incidents`: pages for people, drawn here, without scripts, foreign resources or state beyond a language cookie.
+
+Other sites cannot make a browser change anything: besides the listener's check of origins, a form carries a token that
+only a page of this process holds. A key in it makes sending the form twice the same as once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from datetime import datetime
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlencode
+
+import msgspec
+from aiohttp import web
+
+from exporter.errors import JournalUnavailable, Overloaded
+from exporter.incidents.api import clean, cursor, number_of
+from exporter.incidents.drawing import Drawing, base
+from exporter.incidents.model import MANUAL, NOTE_LENGTH
+from exporter.incidents.service import AlreadyResolved
+from exporter.incidents.shapes import STATUS_FILTERS
+from exporter.incidents.view import Filter
+from exporter.web.operations import BadParameter, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import tzinfo
+
+    from exporter.incidents.service import Incidents
+    from exporter.incidents.view import View
+
+    Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PATH: Final = "/incidents"
+ON_A_PAGE: Final = 50
+_FORM: Final = "application/x-www-form-urlencoded"
+_FORM_LIMIT: Final = 64 * 1024
+_FORM_TIMEOUT: Final = 10.0
+
+
+class _Refused(Exception):
+    """A form that is not saved; `reason` is the name of a text."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class IncidentPages:
+    """The pages. `author` names who sent a form; dates in filters are days of `zone`."""
+
+    def __init__(
+        self,
+        incidents: Incidents,
+        view: View,
+        clock: Callable[[], float],
+        *,
+        author: Callable[[web.Request], str],
+        drawing: Drawing,
+        zone: Callable[[], tzinfo],
+    ) -> None:
+        self._incidents = incidents
+        self._view = view
+        self._clock = clock
+        self._author = author
+        self._drawing = drawing
+        self._zone = zone
+        self._token = secrets.token_urlsafe(16)
+        self._style = (files(__package__) / "templates" / "incidents.css").read_bytes()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes to register."""
+        one = f"{PATH}/{{number:[0-9]{{1,18}}}}"
+        return [
+            web.get(PATH, self._page(self.index)),
+            web.get(f"{PATH}/incidents.css", self.style),
+            web.get(one, self._page(self.one)),
+            web.post(f"{one}/notes", self._page(self.add_note)),
+            web.post(f"{one}/status", self._page(self.set_status)),
+        ]
+
+    async def style(self, _: web.Request) -> web.StreamResponse:
+        """Answer the style sheet."""
+        headers = {"Cache-Control": "max-age=300"}
+        return web.Response(body=self._style, content_type="text/css", charset="utf-8", headers=headers)
+
+    async def index(self, request: web.Request) -> web.StreamResponse:
+        """Answer the list."""
+        given = {name: value for name, value in request.query.items() if value and name not in ("lang", "cursor")}
+        wanted = self._filter(given)
+        before, now = cursor(request.query.get("cursor")), self._clock()
+
+        def read() -> dict[str, Any]:
+            view = self._view
+            return {
+                "found": view.page(wanted, now, before=before, limit=ON_A_PAGE + 1),
+                "open_count": view.open_count(),
+                "engines": view.choices("engine"),
+                "businesses": view.choices("business_id"),
+            }
+
+        values = await asyncio.to_thread(read)
+        found = values.pop("found")
+        older = {**given, "cursor": str(found[ON_A_PAGE - 1].number)} if len(found) > ON_A_PAGE else None
+        exported = {**given, "since": f"{wanted.since:.0f}"} if wanted.since is not None else given
+        return self._drawing.page(
+            request,
+            "list.html",
+            incidents=found[:ON_A_PAGE],
+            statuses=STATUS_FILTERS,
+            wanted=wanted,
+            since=given.get("since", ""),
+            filtered=bool(given),
+            paged=before is not None,
+            older_url=f"{base(request)}incidents?{urlencode(older)}" if older else None,
+            newest_url=f"{base(request)}incidents?{urlencode(given)}" if before is not None else None,
+            export_query=f"{urlencode(exported)}&" if exported else "",
+            **values,
+        )
+
+    async def one(self, request: web.Request) -> web.StreamResponse:
+        """Answer one incident."""
+        return await self._show(request)
+
+    async def add_note(self, request: web.Request) -> web.StreamResponse:
+        """Save a note and show it."""
+        number, form = number_of(request), await _form(request)
+        text = clean(form.get("text", ""))
+        try:
+            self._check(form, text, reason="" if text else "note_empty")
+            author = self._author(request)
+            found = await self._incidents.add_note(number, text, author=author, key=form.get("key")) is not None
+        except _Refused as refused:
+            return await self._show(request, refused, draft=text)
+        except (JournalUnavailable, Overloaded):
+            return await self._show(request, _Refused(503, "not_saved"), draft=text)
+        return _saved(number, found=found)
+
+    async def set_status(self, request: web.Request) -> web.StreamResponse:
+        """Save a status and show it."""
+        number, form = number_of(request), await _form(request)
+        text, status = clean(form.get("note", "")), form.get("status", "")
+        try:
+            self._check(form, text, reason="" if status in MANUAL else "bad_status")
+            author, key = self._author(request), form.get("key")
+            found = await self._incidents.set_status(number, status, text=text, author=author, key=key)
+        except AlreadyResolved:
+            return await self._show(request, _Refused(409, "already_resolved"), draft=text)
+        except _Refused as refused:
+            return await self._show(request, refused, status_draft=text, chosen=status)
+        except (JournalUnavailable, Overloaded):
+            return await self._show(request, _Refused(503, "not_saved"), status_draft=text, chosen=status)
+        return _saved(number, found=found)
+
+    def _check(self, form: dict[str, str], text: str, *, reason: str) -> None:
+        """Refuse a form of another process or site, a text that is too long, or for the reason given."""
+        if not hmac.compare_digest(form.get("token", "").encode(), self._token.encode()):
+            raise _Refused(403, "stale")
+        if len(text) > NOTE_LENGTH:
+            raise _Refused(400, "too_long")
+        if reason:
+            raise _Refused(400, reason)
+
+    async def _show(
+        self,
+        request: web.Request,
+        refused: _Refused | None = None,
+        *,
+        draft: str = "",
+        status_draft: str = "",
+        chosen: str = "",
+    ) -> web.StreamResponse:
+        """Answer an incident; a form that was refused keeps what was typed."""
+        found = await asyncio.to_thread(self._view.one, number_of(request), self._clock())
+        if found is None:
+            raise NotFound("no such incident")
+        words = self._drawing.words(request)
+        return self._drawing.page(
+            request,
+            "one.html",
+            status=refused.status if refused is not None else 200,
+            one=found[0],
+            timeline=found[1],
+            message=words.text(refused.reason, most=words.number(NOTE_LENGTH)) if refused is not None else "",
+            manual=MANUAL,
+            chosen=chosen or found[0].status,
+            draft=draft,
+            status_draft=status_draft,
+            note_length=NOTE_LENGTH,
+            token=self._token,
+            key=secrets.token_hex(8),
+        )
+
+    def _page(self, handle: Handle) -> Handle:
+        """Let errors answer with a page in the reader's language."""
+
+        async def page(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handle(request)
+            except NotFound:
+                return self._drawing.page(request, "error.html", status=404, reason="not_found", detail="")
+            except BadParameter as error:
+                return self._drawing.page(request, "error.html", status=400, reason="error", detail=str(error))
+            except (JournalUnavailable, Overloaded):
+                return self._drawing.page(request, "error.html", status=503, reason="unavailable", detail="")
+
+        return page
+
+    def _filter(self, given: dict[str, str]) -> Filter:
+        status, since = given.get("status"), given.get("since")
+        if status is not None and status not in STATUS_FILTERS:
+            raise BadParameter(f"status: {', '.join(STATUS_FILTERS)}")
+        wanted = Filter(status, given.get("engine"), given.get("business_id"), given.get("device_id"))
+        if since is None:
+            return wanted
+        try:
+            day = datetime.strptime(since, "%Y-%m-%d").replace(tzinfo=self._zone())
+            return msgspec.structs.replace(wanted, since=max(0.0, day.timestamp()))
+        except (ValueError, OverflowError):
+            raise BadParameter("since: 2025-01-31") from None
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """Return a form's fields; BadParameter for a body that is none."""
+    if request.content_type != _FORM or (request.content_length or 0) > _FORM_LIMIT:
+        raise BadParameter(f"{_FORM}, {_FORM_LIMIT} bytes")
+    try:
+        async with asyncio.timeout(_FORM_TIMEOUT):
+            body = await request.read()
+        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=20)
+    except (ValueError, TimeoutError) as error:
+        raise BadParameter(str(error)) from None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _saved(number: int, *, found: bool) -> web.Response:
+    """Send the browser to the incident, so that reloading does not send the form again."""
+    if not found:
+        raise NotFound("no such incident")
+    return web.Response(status=303, headers={"Location": f"../{number}#timeline", "Cache-Control": "no-store"})
