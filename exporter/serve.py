@@ -23,14 +23,21 @@ from exporter.clock import Clock
 from exporter.config import Config, Secret, ensure_webhook_secret
 from exporter.conventions import (
     CHANNEL_ACTIVE_CONVERSATIONS,
+    CHANNEL_FAILOVER_ACTIVE,
+    CHANNEL_FAILOVER_FAILED,
+    CHANNEL_FAILOVER_NO_BACKUP,
+    CHANNEL_FAILOVER_PENDING,
     CHANNEL_LABELS,
     DEVICE_AFFECTED_CONVERSATIONS,
     DEVICE_ALERT_DELIVERED,
+    FAILOVER_LABELS,
     HELP,
 )
 from exporter.engine import Engine
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.exposition import Exposition
+from exporter.failover.sender import HookSender
+from exporter.failover.service import FailoverService
 from exporter.housekeeping import Housekeeping
 from exporter.impact.hashing import ConversationHasher, ensure_key
 from exporter.impact.service import ImpactService
@@ -97,6 +104,15 @@ class Exporter:
         key = ensure_key(self._database.parent)
         self.impact = ImpactService(self.engine, self.config.impact, ConversationHasher(key))
         self.alerts = DirectAlerts(self.engine, lambda: self.config, self.metrics, impact=self.impact.facts_of)
+        self._hooks = HookSender(self._clock)
+        self.failover = FailoverService(
+            self.engine,
+            lambda: self.config.failover,
+            self._hooks,
+            self.registry,
+            reader=lambda: open_reader(self.config.storage.url),
+            retention=lambda: self.config.storage.retention,
+        )
         self._exposition = Exposition(self.engine.fleet, self.registry)
         self._housekeeping = Housekeeping(self.engine, self.metrics, lambda: self.config)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
@@ -119,6 +135,7 @@ class Exporter:
         await self.engine.start()
         await self.engine.heartbeat()
         await self.impact.start()
+        await self.failover.start()
         await self._deliveries.load(self._clock() - self.config.notify.repeat_window)
         if self.config.notify.targets:
             await asyncio.to_thread(load_apprise)  # its first use costs a third of a second
@@ -126,6 +143,8 @@ class Exporter:
         _settle_memory()
         self._housekeeping.start()
         self._housekeeping.keep("alerts", self.alerts.run)
+        self._housekeeping.keep("failover", self.failover.run)
+        self._housekeeping.keep("failover_groups", self.failover.groups.run)
         self._housekeeping.every("impact", IMPACT_INTERVAL, self.impact.save)
         self._housekeeping.every("log_summaries", 60.0, self._flush_warnings)
         log.info("ready", extra=fields(version=__version__, devices=len(self.engine.fleet.devices)))
@@ -138,6 +157,7 @@ class Exporter:
         """Drain and stop everything; what was acknowledged is on disk in any case."""
         await self._listening.stop()
         await self._housekeeping.stop()
+        await self._hooks.close()
         await self.relay.close(DRAIN)
         if self.engine.ready:
             await self._last_words()
@@ -148,6 +168,7 @@ class Exporter:
     async def _last_words(self) -> None:
         try:
             await self.impact.save()
+            await self.failover.groups.save()
             await self.engine.heartbeat()
         except JournalUnavailable as error:
             log.warning("the journal is unavailable at the stop", extra=fields(error=str(error)))
@@ -169,6 +190,7 @@ class Exporter:
         self._webhook = self._webhook_settings()
         self.alerts.reconsider()
         self.relay.reconfigure(config.notify, config.alerts)
+        self.failover.reconfigure()
         self._loaded()
 
     def _loaded(self) -> None:
@@ -200,6 +222,14 @@ class Exporter:
             CHANNEL_ACTIVE_CONVERSATIONS, HELP[CHANNEL_ACTIVE_CONVERSATIONS], CHANNEL_LABELS, self.impact.active
         )
         exposition.add_device_gauge(DEVICE_ALERT_DELIVERED, HELP[DEVICE_ALERT_DELIVERED], self.alerts.delivered)
+        failover, with_action = self.failover, (*FAILOVER_LABELS, "action")
+        for name, labels, values in (
+            (CHANNEL_FAILOVER_ACTIVE, FAILOVER_LABELS, failover.active),
+            (CHANNEL_FAILOVER_PENDING, with_action, failover.pending),
+            (CHANNEL_FAILOVER_FAILED, with_action, failover.failed),
+            (CHANNEL_FAILOVER_NO_BACKUP, FAILOVER_LABELS, failover.no_backup),
+        ):
+            exposition.add_gauge(name, HELP[name], labels, values)
         public = public_app(self.engine, lambda: self._webhook, instruments, self._warn, on_message=self.impact.message)
         admin = admin_app(
             self.engine,
