@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from exporter.incidents.export import FORMATS, Export
 from exporter.incidents.language import LANGUAGES
-from exporter.incidents.model import MANUAL, NOTE_LENGTH, STATUSES, Entry, Incident
+from exporter.incidents.model import MANUAL, Entry, Incident
 from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.shapes import (
     MOST,
@@ -43,44 +43,6 @@ EXPORT_PAGE: Final = 500
 _BODY_LIMIT: Final = 64 * 1024
 _BODY_TIMEOUT: Final = 10.0
 _LARGEST: Final = 2**62
-
-
-_FILTERS: Final = (OPEN, *STATUSES)
-EXPORT_PAGE: Final = 500
-_BODY_LIMIT: Final = 64 * 1024
-_BODY_TIMEOUT: Final = 10.0
-_LARGEST: Final = 2**62
-
-
-class IncidentsPage(msgspec.Struct, frozen=True):
-    """Incidents, newest first; `next` is the cursor of the following page, null on the last one."""
-
-    incidents: list[Incident]
-    next: str | None
-
-
-class IncidentWithTimeline(msgspec.Struct, frozen=True):
-    """One incident, and what happened in order of time."""
-
-    incident: Incident
-    timeline: list[Entry]
-
-
-class NewNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A note to add."""
-
-    text: Text
-    key: Key | None = None
-    """The same key again adds nothing: for retries."""
-
-
-class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A status to set, with a note if people say why."""
-
-    status: Annotated[str, msgspec.Meta(description=f"One of {', '.join(MANUAL)}.")]
-    note: Annotated[str, msgspec.Meta(max_length=NOTE_LENGTH)] = ""
-    key: Key | None = None
-
 
 _FILTERS: Final = (
     Query("status", {"type": "string", "enum": list(STATUS_FILTERS)}, "Only with this status; open: not resolved."),

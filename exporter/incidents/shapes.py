@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from exporter.incidents.model import NOTE_LENGTH, STATUSES
+from exporter.incidents.model import MANUAL, NOTE_LENGTH, STATUSES, Entry, Incident
 
 PATH: Final = "/api/v1/incidents"
 OPEN: Final = "open"
@@ -16,3 +16,33 @@ USUAL: Final = 100
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=NOTE_LENGTH)]
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class IncidentsPage(msgspec.Struct, frozen=True):
+    """Incidents, newest first; `next` is the cursor of the following page, null on the last one."""
+
+    incidents: list[Incident]
+    next: str | None
+
+
+class IncidentWithTimeline(msgspec.Struct, frozen=True):
+    """One incident, and what happened in order of time."""
+
+    incident: Incident
+    timeline: list[Entry]
+
+
+class NewNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A note to add."""
+
+    text: Text
+    key: Key | None = None
+    """The same key again adds nothing: for retries."""
+
+
+class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A status to set, with a note if people say why."""
+
+    status: Annotated[str, msgspec.Meta(description=f"One of {', '.join(MANUAL)}.")]
+    note: Annotated[str, msgspec.Meta(max_length=NOTE_LENGTH)] = ""
+    key: Key | None = None
