@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from exporter import conventions as names
 from exporter.backfill.sums import Sums
 from exporter.exposition.lines import Family, label_writer
+from exporter.report.intervals import merge, subtract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from exporter.backfill.steps import Steps
     from exporter.report.history import History
 
-    _Value = Callable[[int, int, int, int, int, int], int]
+    _Value = Callable[..., int]
+    """(time, *fields)"""
+    Span = tuple[int, int | None]
 
 Group = tuple[str, str]
 """(engine, business id)"""
 
-_FIELDS = ("devices", "observed_since", "down", "down_since", "outages")
+_FIELDS = ("devices", "down", "counted", "counted_since", "lost", "lost_since", "outages")
+"""How many there are and are down; of the observed time and the downtime the intervals outside planned windows."""
 _BUCKETS = tuple(f"le_{index}" for index in range(len(names.OUTAGE_BUCKETS) + 1))
 _BOUNDS = (*(str(bound).encode() for bound in names.OUTAGE_BUCKETS), b"+Inf")
 
@@ -54,16 +58,23 @@ class FleetSums:
             return  # it came after the groups were listed, so it has nothing in the window
         engine = self._engines[history.identity.engine]
         forgotten = {end for _, end in history.observed if end is not None}
-        for start, end in history.observed:
-            self._sums.interval(row, "devices", "observed_since", start, end)
+        self._count(row, "devices", "counted", history.observed, history)
+        self._count(row, "down", "lost", [(outage.start, outage.end) for outage in history.outages], history)
         for outage in history.outages:
             self._sums.change(row, "outages", outage.start, 1)
-            self._sums.interval(row, "down", "down_since", outage.start, outage.end)
             if outage.end is not None and outage.end not in forgotten:
                 seconds = outage.end - outage.start
                 bucket = bisect_left(names.OUTAGE_BUCKETS, seconds)
                 self._finished.change(engine, _BUCKETS[bucket], outage.end, 1)
                 self._finished.change(engine, "sum", outage.end, seconds)
+
+    def _count(self, row: int, number: str, time: str, spans: list[Span], history: History) -> None:
+        for start, end in spans:
+            self._sums.change(row, number, start, 1)
+            if end is not None:
+                self._sums.change(row, number, end, -1)
+        for start, end in _without(spans, history.planned):
+            self._sums.interval(row, time, f"{time}_since", start, end)
 
     def lines(self, family: str) -> Iterator[bytes]:
         """Yield the samples of one family, one series after the other."""
@@ -85,7 +96,7 @@ class FleetSums:
         for (engine, business_id), row in self._groups.items():
             for state in ("up", "down"):
                 prefix = names.FLEET_DEVICES.encode() + write_labels((business_id, engine, state))
-                for at, devices, _, down, _, _ in self._seen(row):
+                for at, devices, down, *_ in self._seen(row):
                     yield b"%b %d %d\n" % (prefix, down if state == "down" else devices - down, at)
 
     def _seen(self, row: int) -> Iterator[tuple[int, ...]]:
@@ -93,7 +104,7 @@ class FleetSums:
         seen = False
         times = self._steps.times(self._steps.start, self._steps.end)
         for numbers in zip(times, *(self._sums.values(row, field) for field in _FIELDS), strict=True):
-            seen = seen or numbers[1] > 0 or numbers[2] != 0
+            seen = seen or numbers[1] > 0 or numbers[4] != 0
             if seen:
                 yield numbers
 
@@ -114,10 +125,22 @@ class FleetSums:
                 yield b"%b_count%b %d %d\n%b_sum%b %d %d\n" % (name, labels, running, at, name, labels, total, at)
 
 
+def _without(spans: list[Span], planned: list[Span]) -> list[Span]:
+    """Return the spans outside planned windows; a span that runs has no end. One without length stays out."""
+    if not planned:
+        return spans
+    closed, windows = (
+        merge((start, _NEVER if end is None else end) for start, end in some) for some in (spans, planned)
+    )
+    return [(start, None if end == _NEVER else end) for start, end in subtract(closed, windows)]
+
+
+_NEVER: Final = 2**62
+
 _COUNTERS: Final[dict[str, _Value]] = {
-    names.FLEET_DOWNTIME: lambda at, _devices, _observed, down, since, _outages: since + down * at,
-    names.FLEET_OBSERVED: lambda at, devices, observed, _down, _since, _outages: observed + devices * at,
-    names.FLEET_DISCONNECTS: lambda _at, _devices, _observed, _down, _since, outages: outages,
+    names.FLEET_DOWNTIME: lambda at, *numbers: numbers[5] + numbers[4] * at,
+    names.FLEET_OBSERVED: lambda at, *numbers: numbers[3] + numbers[2] * at,
+    names.FLEET_DISCONNECTS: lambda _, *numbers: numbers[6],
 }
 
 FAMILIES = (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from exporter.identity import Identity
     from exporter.report.history import History
-    from exporter.report.measure import Measured, Planned
+    from exporter.report.measure import Measured
 
     Objective = Callable[[str], float | None]
     """The availability objective of an engine as a ratio, such as 0.995; None: it has none."""
@@ -169,7 +169,6 @@ def availability(
     start: float,
     end: float,
     by: str,
-    planned: Planned | None = None,
     objective: Objective | None = None,
 ) -> list[Row]:
     """Return one row per engine, business, channel or device that was known in [start, end), sorted by key.
@@ -177,7 +176,7 @@ def availability(
     Times are Unix seconds; `end` must not lie ahead of now, because what is running counts up to it. Raises
     ValueError for an unknown `by` and for an empty window.
     """
-    window, accounts = Window(start, end, blind=blind, planned=planned), Accounts(by, objective)
+    window, accounts = Window(start, end, blind=blind), Accounts(by, objective)
     for history in histories:
         accounts.add(window.measure(history))
     return accounts.rows()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from exporter.report.availability import Objective
     from exporter.report.history import Source
-    from exporter.report.measure import Planned
 
 
 class Day(msgspec.Struct, frozen=True):
@@ -59,12 +58,11 @@ def compile_report(
     *,
     now: float,
     objective: Objective | None = None,
-    planned: Planned | None = None,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Document:
     """Return the report of a period. `on_progress` gets the number of devices done. Raises JournalUnavailable."""
     blind = [(start, end) for start, end in source.blind_intervals() if end > period.start and start < period.end]
-    window = Window(period.start, period.end, blind=blind, planned=planned)
+    window = Window(period.start, period.end, blind=blind)
     accounts, daily = Accounts(by, objective), _Daily(period)
     for number, history in enumerate(source.histories()):
         measured = window.measure(history)

@@ -13,12 +13,9 @@ from exporter.identity import Identity
 from exporter.report.intervals import Interval, intersect, merge, milliseconds, subtract, total
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from exporter.report.history import History
-
-    Planned = Callable[[Identity], Sequence[tuple[float, float]]]
-    """Planned maintenance of a device: (start, end) in Unix seconds, in any order."""
 
 
 class Measured(msgspec.Struct, frozen=True, gc=False):
@@ -51,21 +48,18 @@ class _Stretch(msgspec.Struct, frozen=True, gc=False):
 class Window:
     """The window [start, end) in Unix seconds and what is blind in it. `end` must not lie ahead of now."""
 
-    def __init__(
-        self, start: float, end: float, *, blind: Iterable[tuple[float, float]] = (), planned: Planned | None = None
-    ) -> None:
+    def __init__(self, start: float, end: float, *, blind: Iterable[tuple[float, float]] = ()) -> None:
         if not start < end:
             raise ValueError("the window must end after it starts")
         self.start, self.end = milliseconds(start), milliseconds(end)
         self._all = [(self.start, self.end)]
         self._blind = _merged(blind)
-        self._planned = planned
 
     def measure(self, history: History) -> Measured:
         """Return one device's account."""
         known = [(start * 1000, self.end if end is None else end * 1000) for start, end in history.observed]
         spans = intersect(merge(known), self._all)
-        planned = _merged(self._planned(history.identity)) if self._planned is not None else []
+        planned = [(start * 1000, self.end if end is None else end * 1000) for start, end in history.planned]
         uncounted = merge([*self._blind, *planned]) if planned else self._blind
         blind, counted = intersect(spans, self._blind), subtract(spans, uncounted)
         outages = [stretch for stretch in self._outages(history) if not _inside(stretch, uncounted)]

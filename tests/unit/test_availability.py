@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,10 +26,13 @@ def identity(device: str = "d1", engine: str = "wa", channel: str = "c1", busine
 
 
 def history(
-    *outages: tuple[int, int | None], observed: list[tuple[int, int | None]] | None = None, **of: str
+    *outages: tuple[int, int | None],
+    observed: list[tuple[int, int | None]] | None = None,
+    planned: tuple[tuple[int, int | None], ...] = (),
+    **of: str,
 ) -> History:
     spans = observed if observed is not None else [(0, None)]
-    return History(identity(**of), [Outage(start, end) for start, end in outages], spans)
+    return History(identity(**of), [Outage(start, end) for start, end in outages], spans, list(planned))
 
 
 def one(*histories: History, **options: Any) -> Row:
@@ -164,14 +168,19 @@ CASES: dict[str, tuple[History, dict[str, Any], dict[str, Any]]] = {
         {"availability_ratio": None, "observed_seconds": 0, "downtime_seconds": 0, "blind_seconds": 1000, "outages": 0},
     ),
     "planned maintenance is neither up nor down": (
-        history((1_100, 1_300)),
-        {"planned": lambda _: [(1_200, 1_400)]},
+        history((1_100, 1_300), planned=((1_200, 1_400),)),
+        {},
         {"observed_seconds": 800, "downtime_seconds": 100, "planned_seconds": 200, "blind_seconds": 0},
     ),
     "time that is blind and planned counts as blind": (
-        history(),
-        {"planned": lambda _: [(1_200, 1_400)], "blind": [(1_300, 1_500)]},
+        history(planned=((1_200, 1_400),)),
+        {"blind": [(1_300, 1_500)]},
         {"observed_seconds": 700, "planned_seconds": 100, "blind_seconds": 200},
+    ),
+    "a window that runs counts up to the end": (
+        history((1_900, None), planned=((1_800, None),)),
+        {},
+        {"observed_seconds": 800, "downtime_seconds": 0, "planned_seconds": 200, "outages": 0},
     ),
     "fractions of a second of blind time are kept": (
         history(),
@@ -291,7 +300,8 @@ def test_the_sums_agree_with_looking_at_every_second(
     device: History, blind: list[tuple[int, int]], planned: list[tuple[int, int]]
 ) -> None:
     end = START + 50
-    rows = availability([device], blind=blind, start=START, end=end, by="device", planned=lambda _: planned)
+    device = msgspec.structs.replace(device, planned=planned)
+    rows = availability([device], blind=blind, start=START, end=end, by="device")
     observed = down = blind_seconds = planned_seconds = 0
     for second in range(max(START, device.observed[0][0]), end):
         if any(a <= second < b for a, b in blind):

@@ -290,8 +290,8 @@ def test_the_method_stands_under_every_table_and_on_every_page(language: str) ->
 
 
 def test_planned_time_has_a_column_only_where_there_was_some() -> None:
-    source = FakeSource(history("d1"))
-    planned = compile_report(source, PERIOD, "device", now=NOVEMBER, planned=lambda _: [(OCTOBER, OCTOBER + 60)])
+    source = FakeSource(msgspec.structs.replace(history("d1"), planned=[(OCTOBER, OCTOBER + 60)]))
+    planned = compile_report(source, PERIOD, "device", now=NOVEMBER)
     assert "Planned" in table(planned, "en").splitlines()[3]
     assert "Planned" not in table(report(history("d1")), "en").splitlines()[3]
 
