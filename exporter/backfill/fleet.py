@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from exporter.backfill.steps import Steps
     from exporter.report.history import History
+    from exporter.report.intervals import Interval
 
     _Value = Callable[..., int]
     """(time, *fields)"""
@@ -129,13 +130,15 @@ def _without(spans: list[Span], planned: list[Span]) -> list[Span]:
     """Return the spans outside planned windows; a span that runs has no end. One without length stays out."""
     if not planned:
         return spans
-    closed, windows = (
-        merge((start, _NEVER if end is None else end) for start, end in some) for some in (spans, planned)
-    )
-    return [(start, None if end == _NEVER else end) for start, end in subtract(closed, windows)]
+    left = subtract(_closed(spans), _closed(planned))
+    return [(start, None if end == _NEVER else end) for start, end in left]
 
 
-_NEVER: Final = 2**62
+def _closed(spans: list[Span]) -> list[Interval]:
+    return merge((start, _NEVER if end is None else end) for start, end in spans)
+
+
+_NEVER: Final = 1 << 62
 
 _COUNTERS: Final[dict[str, _Value]] = {
     names.FLEET_DOWNTIME: lambda at, *numbers: numbers[5] + numbers[4] * at,

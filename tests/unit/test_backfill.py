@@ -145,6 +145,18 @@ def test_fleet_sums_are_the_sums_of_the_devices(all_events: list[set[Event]], st
             assert (up, down) == (sum(s.up for s in known), sum(not s.up for s in known))
 
 
+def test_fleet_sums_leave_planned_windows_out_and_states_do_not() -> None:
+    history = History(identity(), [Outage(20, 40), Outage(70, None)], [(10, None)], [(30, 60), (80, None)])
+    text = written(Steps(0, 100, 10), history)
+    labels = '{business_id="b1",engine="wa"}'
+    times = (20, 30, 40, 60, 70, 80, 90)
+    downtime, observed = samples(text, names.FLEET_DOWNTIME), samples(text, names.FLEET_OBSERVED)
+    assert [downtime[labels, at] for at in times] == [0, 10, 10, 10, 10, 20, 20]
+    assert [observed[labels, at] for at in times] == [10, 20, 20, 20, 30, 40, 40]
+    down = samples(text, names.FLEET_DEVICES)
+    assert [down[f'{labels[:-1]},state="down"}}', at] for at in times] == [1, 1, 0, 0, 1, 1, 1]
+
+
 def test_what_a_forgotten_device_contributed_stays_in_the_fleets_counters() -> None:
     text = written(Steps(0, 60, 10), History(identity(), [Outage(12, 17)], [(10, 30)]))
     labels = '{business_id="b1",engine="wa"}'
