@@ -15,6 +15,7 @@ from exporter.backfill import cli as backfill_cli
 from exporter.backup import backup
 from exporter.cli import add_configuration_flags, check_config, configuration
 from exporter.errors import ConfigError, ExporterError
+from exporter.incidents import cli as incidents_cli
 from exporter.journal.reader import open_reader
 from exporter.journal.sqlite import storage_path
 from exporter.logs import setup
@@ -50,7 +51,7 @@ def add_parsers(subparsers: Subparsers) -> None:
     copy = _configured(subparsers, "backup", "copy the journal to a file, also while the exporter runs", _backup)
     copy.add_argument("target", type=Path, metavar="FILE")
     subparsers.add_parser("version", help="print the version").set_defaults(run=_version)
-    for module in (report_cli, backfill_cli, notify_cli, simulate_cli):
+    for module in (report_cli, backfill_cli, incidents_cli, notify_cli, simulate_cli):
         module.add_parser(subparsers)
 
 

@@ -38,9 +38,11 @@ from exporter.errors import ConfigError, JournalUnavailable
 from exporter.exposition import Exposition
 from exporter.failover.sender import HookSender
 from exporter.failover.service import FailoverService
-from exporter.housekeeping import Housekeeping
+from exporter.housekeeping import FIRST_PRUNE, PRUNE_INTERVAL, Housekeeping
 from exporter.impact.hashing import ConversationHasher, ensure_key
 from exporter.impact.service import ImpactService
+from exporter.incidents import feature as incidents
+from exporter.incidents.service import Incidents
 from exporter.journal.reader import open_reader
 from exporter.journal.sqlite import SqliteJournal, storage_path
 from exporter.logs import RateLimited, fields, log_loop_errors
@@ -113,6 +115,7 @@ class Exporter:
             reader=lambda: open_reader(self.config.storage.url),
             retention=lambda: self.config.storage.retention,
         )
+        self.incidents = Incidents(self.engine, lambda: self.config.policies, impact=self.impact.facts_of)
         self._exposition = Exposition(self.engine.fleet, self.registry)
         self._housekeeping = Housekeeping(self.engine, self.metrics, lambda: self.config)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
@@ -135,6 +138,7 @@ class Exporter:
         await self.engine.start()
         await self.engine.heartbeat()
         await self.impact.start()
+        await self.incidents.start()
         await self.failover.start()
         await self._deliveries.load(self._clock() - self.config.notify.repeat_window)
         if self.config.notify.targets:
@@ -143,6 +147,8 @@ class Exporter:
         _settle_memory()
         self._housekeeping.start()
         self._housekeeping.keep("alerts", self.alerts.run)
+        self._housekeeping.keep("incidents", self.incidents.run)
+        self._housekeeping.every("incident_retention", PRUNE_INTERVAL, self._prune_incidents, first=FIRST_PRUNE)
         self._housekeeping.keep("failover", self.failover.run)
         self._housekeeping.keep("failover_groups", self.failover.groups.run)
         self._housekeeping.every("impact", IMPACT_INTERVAL, self.impact.save)
@@ -168,6 +174,7 @@ class Exporter:
     async def _last_words(self) -> None:
         try:
             await self.impact.save()
+            await self.incidents.flush(final=True)
             await self.failover.groups.save()
             await self.engine.heartbeat()
         except JournalUnavailable as error:
@@ -189,6 +196,7 @@ class Exporter:
         self.config = config
         self._webhook = self._webhook_settings()
         self.alerts.reconsider()
+        self.incidents.reconsider()
         self.relay.reconfigure(config.notify, config.alerts)
         self.failover.reconfigure()
         self._loaded()
@@ -231,6 +239,12 @@ class Exporter:
         ):
             exposition.add_gauge(name, HELP[name], labels, values)
         public = public_app(self.engine, lambda: self._webhook, instruments, self._warn, on_message=self.impact.message)
+        incident_operations, incident_pages = incidents.operations_and_routes(
+            self.incidents,
+            lambda: self.config,
+            self._clock,
+            authenticated=lambda: web_config is not None and bool(web_config.config.basic_auth_users),
+        )
         admin = admin_app(
             self.engine,
             exposition,
@@ -239,7 +253,9 @@ class Exporter:
             account=self.account,
             external_url=self.config.web.external_url,
             web_config=web_config,
-            operations=notify_operations(self.relay),
+            operations=[*incident_operations, *notify_operations(self.relay)],
+            routes=incident_pages,
+            links=[incidents.LINK],
         )
         webhook_address = parse_address(self.config.webhook.listen_address)
         admin_address = parse_address(self.config.web.listen_address)
@@ -264,6 +280,9 @@ class Exporter:
                 )
 
         return await asyncio.to_thread(compute)
+
+    async def _prune_incidents(self) -> None:
+        await self.incidents.prune(self._clock() - self.config.storage.retention)
 
     async def _flush_warnings(self) -> None:
         self._warn.flush()

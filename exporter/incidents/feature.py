@@ -27,11 +27,11 @@ LINK = ("Incidents", PATH)
 
 
 def operations_and_routes(
-    incidents: Incidents, config: Callable[[], Config], clock: Callable[[], float], *, authenticated: bool
+    incidents: Incidents, config: Callable[[], Config], clock: Callable[[], float], *, authenticated: Callable[[], bool]
 ) -> tuple[list[Operation], list[web.RouteDef]]:
     """Return the API's operations and the pages' routes.
 
-    `config` is asked anew each time. Where requests are `authenticated`, notes carry the user's name.
+    `config` is asked anew each time. Where requests are authenticated, notes carry the user's name.
     """
 
     def wording(language: Language | None) -> Wording:
@@ -39,7 +39,7 @@ def operations_and_routes(
         return Wording(language or alerts.language, ZoneInfo(alerts.timezone))
 
     def author(request: web.Request) -> str:
-        given = credentials(request.headers.get("Authorization", "")) if authenticated else None
+        given = credentials(request.headers.get("Authorization", "")) if authenticated() else None
         return given[0] if given is not None else ""
 
     shown = view(config().storage.url)

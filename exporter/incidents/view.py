@@ -111,7 +111,7 @@ def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
 def _incident(row: tuple[Any, ...], now: float) -> Incident:
     known = dict(zip(_NAMES, row, strict=True))
     until = now if known["resolved_at"] is None else known["resolved_at"]
-    duration = max(0.0, until - known["started_at"])
+    duration = round(max(0.0, until - known["started_at"]), 3)
     affected, waiting = known.pop("affected"), known.pop("waiting")
     return Incident(
         type=TYPE, duration_seconds=duration, affected_conversations=affected, waiting_conversations=waiting, **known
