@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,10 @@ class Stack:
         (self.directory / "secrets/slack_url").write_text("http://sink:9000/slack\n")
 
     def up(self) -> None:
-        """Bring it up and wait until every service is healthy."""
-        self.compose("build", timeout=900)
-        started = time.monotonic()
+        """Bring it up by the one command of the README, which builds the image; wait until every service is healthy."""
         self.compose("up", "-d", "--wait", "--wait-timeout", "240", timeout=900)
-        self.seconds_to_healthy = time.monotonic() - started
+        created = datetime.fromisoformat(self.inspect("exporter")["Created"].split(".")[0] + "+00:00")
+        self.seconds_to_healthy = time.time() - created.timestamp()
 
     def tear_down(self) -> None:
         """Remove containers, networks, volumes and the images built here; never raises."""
