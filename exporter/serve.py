@@ -116,6 +116,7 @@ class Exporter:
             retention=lambda: self.config.storage.retention,
         )
         self.incidents = Incidents(self.engine, lambda: self.config.policies, impact=self.impact.facts_of)
+        incidents.follow(self.incidents, self.alerts, self.failover)
         self._exposition = Exposition(self.engine.fleet, self.registry)
         self._housekeeping = Housekeeping(self.engine, self.metrics, lambda: self.config)
         self._warn = RateLimited(logging.getLogger("exporter.web"))

@@ -49,6 +49,8 @@ class DirectAlerts:
         self.board = self._empty_board()
         self._loaded = False
         self._outboxes: list[Outbox] = []
+        self.on_acknowledged: list[Callable[[Alert], None]] = []
+        """Called when an Alertmanager first takes an alert that fires; must not raise."""
         self._wake = asyncio.Event()
         engine.subscribe(self._changed)
         self._count_from_zero()
@@ -138,7 +140,7 @@ class DirectAlerts:
         return config.alertmanager if config.alerts.direct and config.alertmanager.urls else None
 
     def _outbox(self, client: Client) -> Outbox:
-        return Outbox(client, lambda: self._config().alerts, self._metrics, self._engine.clock, self._adopt)
+        return Outbox(client, lambda: self._config().alerts, self._metrics, self._engine.clock, self._adopt, self._told)
 
     def _empty_board(self) -> Board:
         return Board(
@@ -153,6 +155,10 @@ class DirectAlerts:
         for url in self._config().alertmanager.urls:
             for result in ("ok", "error"):
                 self._metrics.pushes.labels(url, result)
+
+    def _told(self, alert: Alert) -> None:
+        for listener in self.on_acknowledged:
+            listener(alert)
 
     def _adopt(self, standing: list[Standing]) -> None:
         now = self._engine.clock()

@@ -54,11 +54,13 @@ class Outbox:
         metrics: SelfMetrics,
         clock: Callable[[], float],
         adopt: Callable[[list[Standing]], None],
+        told: Callable[[Alert], None] = lambda _alert: None,
     ) -> None:
         self._client = client
         self._settings = settings
         self._clock = clock
         self._adopt = adopt
+        self._told = told
         self._queues: tuple[dict[Fingerprint, Alert], ...] = ({}, {}, {})  # by rank
         self._wake = asyncio.Event()
         self._met = False
@@ -185,10 +187,12 @@ class Outbox:
         self._ok.inc()
         now = self._clock()
         for alert in batch:
-            wanted_at = alert.wanted_at
-            if alert.acknowledged_at is None and alert.ends_at is None and wanted_at is not None:
+            wanted_at, first = alert.wanted_at, alert.acknowledged_at is None and alert.ends_at is None
+            if first and wanted_at is not None:
                 self._latency.observe(max(0.0, now - wanted_at))
             alert.acknowledged_at = now
+            if first:
+                self._told(alert)
         if self._failing:
             self._failing = False
             log.info("an Alertmanager takes alerts again", extra=fields(alertmanager=self._client.url))

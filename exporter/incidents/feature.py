@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
+from exporter.failover.machine import SWITCH
 from exporter.incidents.api import IncidentApi
 from exporter.incidents.drawing import Drawing
+from exporter.incidents.model import ALERTED, ESCALATED, SWITCHED, SWITCHED_BACK
 from exporter.incidents.pages import PATH, IncidentPages
 from exporter.incidents.view import view
 from exporter.incidents.wording import Wording
@@ -17,13 +20,34 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from exporter.alerting.alert import Alert
+    from exporter.alerting.direct import DirectAlerts
     from exporter.config_schema import Config
+    from exporter.failover.driver import Switched
+    from exporter.failover.service import FailoverService
     from exporter.incidents.service import Incidents
     from exporter.notify.wording import Language
     from exporter.web.operations import Operation
 
-LINK = ("Incidents", PATH)
+_KINDS: Final = {ALERT_DEVICE_DOWN: ALERTED, ALERT_DEVICE_DOWN_ESCALATED: ESCALATED}
+LINK: Final = ("Incidents", PATH)
 """For the landing page."""
+
+
+def follow(incidents: Incidents, alerts: DirectAlerts, failover: FailoverService) -> None:
+    """Let timelines show that people were told and that channels were switched."""
+
+    def acknowledged(alert: Alert) -> None:
+        kind = _KINDS.get(alert.name)
+        if kind is not None:
+            incidents.note_event(kind, alert.acknowledged_at or 0.0, device_id=alert.labels["device_id"])
+
+    def switched(told: Switched) -> None:
+        kind = SWITCHED if told.action == SWITCH else SWITCHED_BACK
+        incidents.note_event(kind, told.at, f"{told.channel} → {told.backup}", channel_id=told.channel)
+
+    alerts.on_acknowledged.append(acknowledged)
+    failover.on_switch.append(switched)
 
 
 def operations_and_routes(

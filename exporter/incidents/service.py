@@ -83,10 +83,6 @@ class Incidents:
         self._events.append((device_id, channel_id, kind, at, text))
         self._wake.set()
 
-    def acknowledged(self, device_id: str, at: float, *, escalation: bool = False) -> None:
-        """Note that an Alertmanager took the alert, or the escalation, of a device's outage."""
-        self.note_event(ESCALATED if escalation else ALERTED, at, device_id=device_id)
-
     def reconsider(self) -> None:
         """Judge every device that is down anew: the policies or the planned windows changed."""
         self.docket.reconsider()
