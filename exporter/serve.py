@@ -52,6 +52,7 @@ from exporter.notify.sending import ThreadedSender, load_apprise
 from exporter.notify.store import JournalDeliveries
 from exporter.policy_metrics import PolicyCollector
 from exporter.report.availability import Row, availability
+from exporter.report.groups import source_by
 from exporter.selfmetrics import SelfMetrics
 from exporter.web.address import parse_address
 from exporter.web.admin import admin_app
@@ -271,8 +272,9 @@ class Exporter:
         def compute() -> list[Row]:
             with open_reader(self.config.storage.url) as reader:
                 blind = reader.blind_intervals()
+                pairs = [(pair.channel, pair.backup) for pair in self.config.failover]
                 return availability(
-                    reader.histories(),
+                    source_by(by, reader, pairs).histories(),
                     blind=blind,
                     start=start,
                     end=end,

@@ -36,8 +36,10 @@ KEYS: Final[dict[str, tuple[str, str]]] = {
     "business": ("business_id", "business_name"),
     "channel": ("channel_id", "channel_name"),
     "device": ("device_id", "device_name"),
+    "group": ("device_id", "device_name"),
 }
-"""`by` → the fields of Identity that are a row's key and its name."""
+"""`by` → the fields of Identity that are a row's key and its name. A group is a channel with its backup: its history
+stands for all its devices (see `groups`) and counts as one."""
 
 
 class Row(msgspec.Struct, frozen=True):

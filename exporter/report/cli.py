@@ -13,6 +13,7 @@ from exporter.journal.reader import open_reader
 from exporter.report.availability import KEYS
 from exporter.report.document import compile_report
 from exporter.report.forms import as_csv, as_json, print_table
+from exporter.report.groups import source_by
 from exporter.report.journal import add_journal_flags, config_of
 from exporter.report.progress import progress_bar
 from exporter.report.windows import DEFAULT_WINDOW, between, month, timezone, window
@@ -86,8 +87,9 @@ def period_of(args: argparse.Namespace, now: float, zone: str) -> Period:
 
 def _compile(by: str, period: Period, config: Config, now: float) -> Document:
     with open_reader(config.storage.url) as reader, progress_bar("report", 0, reader.device_count()) as bar:
+        pairs = [(pair.channel, pair.backup) for pair in config.failover]
         return compile_report(
-            reader,
+            source_by(by, reader, pairs),
             period,
             by,
             now=now,

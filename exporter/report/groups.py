@@ -27,6 +27,11 @@ OPEN: Final = 1 << 62
 """The end of an interval that still runs."""
 
 
+def source_by(by: str, source: Source, pairs: Iterable[Pair]) -> Source:
+    """Return the source of a report by one key: that of the groups for `group`, else the devices' own."""
+    return Groups(source, pairs) if by == "group" else source
+
+
 def observed_of(history: History) -> list[Interval]:
     """Return the times in which a device or group was observed, Unix seconds; what runs ends at `OPEN`."""
     return merge(_closed(span) for span in history.observed)

@@ -139,7 +139,7 @@ class Api:
                 "GET",
                 "/api/v1/availability",
                 self.availability,
-                "Availability by engine, business, channel or device",
+                "Availability by engine, business, channel, device or group",
                 {200: Availability, **busy},
                 _BY_QUERY,
                 tag="reports",
