@@ -269,53 +269,72 @@ STEPS = st.one_of(
 )
 
 
-def play(steps: list[tuple[str, object]], line: Line) -> list[str]:
-    """Play steps against a hook whose real state is known; return the keys of all calls."""
-    real, order_of_key = "main", {}
-    for kind, value in steps:
-        if kind == "main":
-            line.at(line.now + 1, main=value)
-        elif kind == "backup":
-            line.at(line.now + 1, backup=value)
-        elif kind == "wait":
-            line.at(line.now + value)
-        elif kind == "plan":
-            line.planned_until = line.now + value
-            line.look()
-        elif kind == "reload":
-            line.state = machine.resumed(line.state, line.now)
-            line.look()
-        elif line.due:
-            order, before = line.state.order, line.state.side
-            assert order.action == "switch" or before != "main" or order.perhaps_done
-            target = line.backup if order.action == "switch" else line.main
-            assert target.status is UP, "never towards a channel that is not up"
-            assert order_of_key.setdefault(order.key, order.sequence) == order.sequence
-            assert order.sequence == max(order_of_key.values()), "never an older call after a newer one"
-            if order.action == "switch_back" and not order.attempts:
-                assert line.now - line.main.since >= 300 or line.backup.status is not UP
-            if value in {"ok", "timeout that worked", "crash"}:
-                real = "backup" if order.action == "switch" else "main"
-            line.call("timeout" if value == "timeout that worked" else value)
-        order = line.state.order
+class Play:
+    """A time line against a hook whose real state is known."""
+
+    def __init__(self) -> None:
+        self.line = Line()
+        self.real = "main"
+        self.sequences: dict[str, int] = {}
+
+    def run(self, steps: list[tuple[str, object]]) -> Line:
+        for kind, value in steps:
+            getattr(self, kind)(value)
+            self.check()
+        return self.line
+
+    def main(self, status: Status) -> None:
+        self.line.at(self.line.now + 1, main=status)
+
+    def backup(self, status: Status) -> None:
+        self.line.at(self.line.now + 1, backup=status)
+
+    def wait(self, seconds: float) -> None:
+        self.line.at(self.line.now + seconds)
+
+    def plan(self, seconds: float) -> None:
+        self.line.planned_until = self.line.now + seconds
+        self.line.look()
+
+    def reload(self, _: object) -> None:
+        self.line.state = machine.resumed(self.line.state, self.line.now)
+        self.line.look()
+
+    def call(self, answer: str) -> None:
+        if not self.line.due:
+            return
+        self.check_call()
+        if answer in {"ok", "timeout that worked", "crash"}:
+            self.real = "backup" if self.line.state.order.action == "switch" else "main"
+        self.line.call("timeout" if answer == "timeout that worked" else answer)
+
+    def check_call(self) -> None:
+        line, order = self.line, self.line.state.order
+        target = line.backup if order.action == "switch" else line.main
+        assert target.status is UP, "never towards a channel that is not up"
+        assert self.sequences.setdefault(order.key, order.sequence) == order.sequence
+        assert order.sequence == max(self.sequences.values()), "never an older call after a newer one"
+        assert len(set(self.sequences.values())) == len(self.sequences), "one decision, one key"
+        if order.action == "switch_back" and not order.attempts:
+            assert line.now - line.main.since >= 300 or line.backup.status is not UP
+
+    def check(self) -> None:
+        line, order = self.line, self.line.state.order
         if line.state.side != "unsure" and not (order is not None and order.perhaps_done):
-            assert line.state.side == real, "we know where the traffic is, or know that we do not"
+            assert line.state.side == self.real, "we know where the traffic is, or know that we do not"
         assert machine.decide(line.state, line.view, RULE, line.now, pytest.fail) is line.state, "one look is enough"
         next_time = machine.next_time(line.state, line.view, RULE)
         assert line.due or next_time is None or next_time > line.now, "nobody looks again and again"
-    assert len(set(order_of_key.values())) == len(order_of_key)
-    return list(order_of_key)
 
 
 @given(st.lists(STEPS, max_size=60))
 def test_for_any_time_line_no_call_goes_astray(steps: list[tuple[str, object]]):
-    play(steps, Line())
+    Play().run(steps)
 
 
 @given(st.lists(STEPS, max_size=60))
 def test_after_any_time_line_a_calm_world_has_the_traffic_where_it_belongs(steps: list[tuple[str, object]]):
-    line = Line()
-    play(steps, line)
+    line = Play().run(steps)
     line.planned_until = None
     line.at(line.now + 1, main=UP, backup=UP)
     for _ in range(4):
