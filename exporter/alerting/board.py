@@ -173,9 +173,10 @@ class Board:
         self._flaps.drop_quiet(now)
         self._pace.tidy(now)
         self._counts.recount(self._fleet)
-        for name, engine in [key for key in self.firing if key[0] == ALERT_ENGINE_OUTAGE]:
-            self._count_down(self.firing[name, engine])
+        for engine in self._counts.engines():
             self._judge_engine(engine, now, now)
+            if self._is_in_mass_outage(engine):
+                self._count_down(self.firing[ALERT_ENGINE_OUTAGE, engine])
         self._drop_old(now)
 
     # -- devices ------------------------------------------------------------------------------------------------------

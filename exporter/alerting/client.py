@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import msgspec
 
+from exporter import __version__
 from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, RULES_SOURCE, SOURCE
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Client:
         status, _ = await self._request("POST", data=body, headers={"Content-Type": "application/json"})
         if status in _REFUSED:
             raise Refused(f"status {status}")
-        if status >= 400:
+        if status >= 300:  # a redirected POST would become a GET and tell nobody
             raise Unavailable(f"status {status}")
 
     async def standing(self) -> list[Standing]:
@@ -63,7 +64,7 @@ class Client:
         status, body = await self._request("GET", params=_FILTER)
         if 400 <= status < 500:
             return []
-        if status >= 500:
+        if status >= 300:
             raise Unavailable(f"status {status}")
         try:
             return self._decoder.decode(body)
@@ -72,7 +73,7 @@ class Client:
 
     async def _request(self, method: str, **arguments: Any) -> tuple[int, bytes]:  # noqa: ANN401 - aiohttp's own
         try:
-            async with self._session.request(method, self._api, **arguments) as answer:
+            async with self._session.request(method, self._api, allow_redirects=False, **arguments) as answer:
                 return answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(str(error) or type(error).__name__) from error
@@ -81,9 +82,10 @@ class Client:
 @contextlib.asynccontextmanager
 async def session(settings: Alertmanager) -> AsyncIterator[aiohttp.ClientSession]:
     """Give a client session with the configured time-out, credentials and trust. OSError: a file cannot be read."""
-    auth = None
+    headers = {"User-Agent": f"device-exporter/{__version__}"}
     if settings.basic_auth is not None:
-        auth = aiohttp.BasicAuth(settings.basic_auth.username, settings.basic_auth.password, "utf-8")
+        given = settings.basic_auth
+        headers["Authorization"] = aiohttp.encode_basic_auth(given.username, given.password, "utf-8")
     trust: ssl.SSLContext | bool = True
     if settings.tls is not None:
         trust = ssl.create_default_context(cafile=settings.tls.ca_file)
@@ -93,5 +95,5 @@ async def session(settings: Alertmanager) -> AsyncIterator[aiohttp.ClientSession
             trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     timeout = aiohttp.ClientTimeout(total=settings.timeout)
     connector = aiohttp.TCPConnector(ssl=trust, keepalive_timeout=120)
-    async with aiohttp.ClientSession(auth=auth, timeout=timeout, connector=connector) as opened:
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as opened:
         yield opened

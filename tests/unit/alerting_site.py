@@ -1,0 +1,170 @@
+"""A fleet on explicit times with a board, and an Alertmanager that does as it is told: for the tests of alerting."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from exporter.alerting.board import Board
+from exporter.fleet import Change, Fleet
+from exporter.identity import Identity
+from exporter.policy import Policies, Policy
+from exporter.timeline import Kind, fold
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from exporter.alerting.alert import Alert
+
+NOW = 1_790_000_000
+
+POLICIES = Policies(
+    {
+        "default": Policy(alert_after=900.0),
+        "wa": Policy(alert_after=0.0, severity="critical", escalate_after=0.0),
+        "telegram": Policy(alert_after=300.0, severity="critical", escalate_after=1800.0),
+        "slack": Policy(alert_after=900.0, severity="warning"),
+    }
+)
+
+
+def identity(device_id: str = "d1", *, engine: str = "wa", name: str = "Front desk") -> Identity:
+    return Identity(device_id, name, engine, "c1", "WhatsApp Business", "b1", "Toko Makmur", "m1", "Ibu Sari")
+
+
+class Story:
+    """Tells a board what happens, second by second after NOW, and keeps what it wants posted."""
+
+    def __init__(self, policies: Policies = POLICIES, **given: Callable[..., Any]) -> None:
+        self.fleet = Fleet()
+        self.policies = policies
+        self._given = given
+        self.board = Board(self.fleet, lambda: self.policies, **given)
+        self.events: dict[str, list[tuple[int, Kind]]] = {}
+
+    def down(self, at: float, device_id: str = "d1", *, event_at: float | None = None, **given: str) -> list[str]:
+        return self.event(at, Kind.DISCONNECTED, device_id, event_at, **given)
+
+    def up(self, at: float, device_id: str = "d1", *, event_at: float | None = None, **given: str) -> list[str]:
+        return self.event(at, Kind.CONNECTED, device_id, event_at, **given)
+
+    def event(
+        self, at: float, kind: Kind, device_id: str = "d1", event_at: float | None = None, **given: str
+    ) -> list[str]:
+        """Let an event arrive at `at`; return what is to be posted then."""
+        self.change(at, kind, device_id, event_at, **given)
+        return self.at(at)
+
+    def change(self, at: float, kind: Kind, device_id: str = "d1", event_at: float | None = None, **given: str) -> None:
+        events = self.events.setdefault(device_id, [])
+        known = self.fleet.devices.get(device_id)
+        before = known.timeline if known else None
+        events.append((int(NOW + (at if event_at is None else event_at)), kind))
+        after = fold(events)
+        assert after is not None
+        given.setdefault("engine", known.identity.engine if known else "wa")
+        device = self.fleet.put(identity(device_id, **given), after.newest, after, received_at=NOW + at, exposed_at=0.0)
+        self.board.change(Change(device, before, after, NOW + at, True), NOW + at)
+
+    def forget(self, at: float, device_id: str = "d1") -> list[str]:
+        device = self.fleet.devices[device_id]
+        before = device.timeline
+        self.fleet.forget(device, received_at=NOW + at, exposed_at=0.0)
+        self.board.change(Change(device, before, None, NOW + at, True), NOW + at)
+        return self.at(at)
+
+    def fleet_of(self, count: int, engine: str = "wa") -> list[str]:
+        """Let so many devices connect long before the story."""
+        ids = [f"{engine}{number}" for number in range(count)]
+        for device_id in ids:
+            self.change(-10_000, Kind.CONNECTED, device_id, engine=engine)
+        return ids
+
+    def at(self, at: float) -> list[str]:
+        """Return what is due then as texts such as "DeviceDown d1" or "-DeviceDown d1" for its end."""
+        return [told(alert) for alert in self.board.advance(NOW + at)]
+
+    def tidy(self, at: float) -> list[str]:
+        self.board.tidy(NOW + at)
+        return self.at(at)
+
+    def firing(self) -> list[str]:
+        return sorted(told(alert) for alert in self.board.firing.values())
+
+    def standing(self) -> list[str]:
+        return sorted(told(alert) for alert in self.board.standing())
+
+    def alert(self, name: str = "DeviceDown", subject: str = "d1") -> Alert:
+        return self.board.firing[name, subject]
+
+    def ended(self, name: str = "DeviceDown", subject: str = "d1") -> Alert:
+        [alert] = [alert for alert in self.board.resolved.values() if alert.key == (name, subject)]
+        return alert
+
+    def restart(self, at: float, *, resolved_within: float = 3600.0) -> list[str]:
+        """Begin again with nothing but the fleet and the disconnects in the journal."""
+        self.board = Board(self.fleet, lambda: self.policies, **self._given)
+        disconnects = sorted(
+            (timestamp, device_id)
+            for device_id, events in self.events.items()
+            for timestamp, kind in events
+            if kind is Kind.DISCONNECTED and NOW + at - 5400 <= timestamp
+        )
+        self.board.load(NOW + at, [(device_id, time) for time, device_id in disconnects], resolved_within)
+        return self.at(at)
+
+
+def told(alert: Alert) -> str:
+    return f"{'' if alert.ends_at is None else '-'}{alert.name} {alert.key[1]}"
+
+
+@dataclass
+class FakeAlertmanager:
+    """Keeps what is posted. `answers` are the next statuses, then 200; it refuses batches with a `refused` device."""
+
+    url: str = ""
+    posts: list[list[dict[str, Any]]] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    standing: list[dict[str, Any]] = field(default_factory=list)
+    asked: int = 0
+    ask_status: int = 200
+    refused: str = ""
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    async def post(self, request: web.Request) -> web.Response:
+        status = self.answers.pop(0) if self.answers else 200
+        if status != 200:
+            return web.Response(status=status)
+        body = await request.json()
+        self.headers.append(dict(request.headers))
+        if any(alert["labels"].get("device_id") == self.refused for alert in body if self.refused):
+            return web.Response(status=400)
+        self.posts.append(body)
+        return web.Response()
+
+    async def ask(self, _request: web.Request) -> web.Response:
+        self.asked += 1
+        return web.json_response(self.standing, status=self.ask_status)
+
+    def told(self) -> list[str]:
+        """Return what was taken, in order, as "DeviceDown d1"."""
+        labels = [alert["labels"] for post in self.posts for alert in post]
+        return [f"{one['alertname']} {one.get('device_id', '')}".strip() for one in labels]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[FakeAlertmanager]:
+        app = web.Application(client_max_size=2**24)
+        app.router.add_post("/api/v2/alerts", self.post)
+        app.router.add_get("/api/v2/alerts", self.ask)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()

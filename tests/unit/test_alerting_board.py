@@ -1,0 +1,458 @@
+"""Which alerts fire, on explicit times: seconds after the beginning of each story."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.alerting.alert import device_labels, engine_labels
+from exporter.policy import Policies, Policy
+from exporter.timeline import Kind
+from tests.unit.alerting_site import NOW, POLICIES, Story, identity
+
+BOTH = ["DeviceDown d1", "DeviceDownEscalated d1"]
+ENDED = ["-DeviceDown d1", "-DeviceDownEscalated d1"]
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+# Thresholds --------------------------------------------------------------------------------------------------
+def test_a_threshold_of_nothing_fires_with_the_event(story: Story) -> None:
+    assert story.down(0) == BOTH
+    assert story.alert().starts_at == NOW
+    assert story.alert().wanted_at == NOW
+
+
+def test_a_device_fires_at_its_threshold_and_not_before(story: Story) -> None:
+    assert story.down(0, engine="telegram") == []
+    assert story.board.next_due() == NOW + 300
+    assert story.at(299.999) == []
+    assert story.at(300) == ["DeviceDown d1"]
+    assert story.at(1799) == []
+    assert story.at(1800) == ["DeviceDownEscalated d1"]
+    assert story.board.next_due() is None
+
+
+def test_an_engine_without_escalation_never_escalates(story: Story) -> None:
+    story.down(0, engine="slack")
+    assert story.at(90_000) == ["DeviceDown d1"]
+
+
+def test_back_before_the_threshold_is_nothing(story: Story) -> None:
+    story.down(0, engine="telegram")
+    assert story.up(299) == []
+    assert story.at(10_000) == []
+    assert story.standing() == []
+
+
+def test_back_after_the_threshold_ends_at_the_events_time(story: Story) -> None:
+    story.down(0)
+    assert story.up(70, event_at=60) == ENDED
+    assert story.ended().ends_at == NOW + 60
+    assert story.firing() == []
+
+
+def test_down_again_within_the_threshold_counts_from_the_second_disconnect(story: Story) -> None:
+    story.down(0, engine="telegram")
+    story.up(100)
+    story.down(200)
+    assert story.at(499) == []
+    assert story.at(500) == ["DeviceDown d1"]
+
+
+def test_a_repeated_disconnect_changes_nothing(story: Story) -> None:
+    story.down(0)
+    assert story.down(10) == []
+    assert story.alert().starts_at == NOW
+
+
+def test_an_event_from_a_clock_ahead_fires_when_ours_gets_there(story: Story) -> None:
+    assert story.down(0, event_at=100) == []
+    assert story.at(100) == BOTH
+
+
+def test_an_end_from_a_clock_ahead_ends_now_as_alertmanager_would_wait_for_it(story: Story) -> None:
+    story.down(0)
+    assert story.up(10, event_at=100) == ENDED
+    assert story.ended().ends_at == NOW + 10
+
+
+# Late events -------------------------------------------------------------------------------------------------
+def test_an_outage_that_a_late_event_reveals_after_its_end_is_not_alerted(story: Story) -> None:
+    story.up(0)
+    story.up(100)
+    assert story.down(200, event_at=50) == []
+    assert story.firing() == []
+
+
+def test_a_late_connect_that_moves_the_start_takes_back_what_fired_too_early(story: Story) -> None:
+    story.down(0, engine="telegram")
+    story.down(250)
+    assert story.at(300) == ["DeviceDown d1"]
+    assert story.up(310, event_at=200) == ["-DeviceDown d1"]
+    assert story.at(549) == []
+    assert story.at(550) == ["DeviceDown d1"]
+    assert story.alert().starts_at == NOW + 250
+
+
+def test_a_late_connect_leaves_alone_what_still_holds(story: Story) -> None:
+    story.down(0, engine="telegram")
+    story.down(10)
+    story.at(300)
+    assert story.up(600, event_at=5) == []
+    assert story.firing() == ["DeviceDown d1"]
+
+
+# Identity ----------------------------------------------------------------------------------------------------
+def test_a_device_renamed_while_it_fires_keeps_the_labels_until_its_end(story: Story) -> None:
+    story.down(0, name="Front desk")
+    story.down(10, name="Kasir")
+    assert story.alert().labels["device_name"] == "Front desk"
+    story.up(20, name="Kasir")
+    assert story.ended().labels["device_name"] == "Front desk"
+    story.down(30, name="Kasir")
+    assert story.alert().labels["device_name"] == "Kasir"
+
+
+def test_a_device_moved_to_another_engine_takes_its_threshold(story: Story) -> None:
+    story.down(0, engine="slack")
+    assert story.down(10, engine="wa") == BOTH
+    assert story.alert().labels["engine"] == "wa"
+
+
+def test_a_forgotten_device_ends_everything(story: Story) -> None:
+    for at in range(0, 60, 10):
+        story.down(at)
+        story.up(at + 5)
+    story.down(60)
+    assert sorted(story.forget(70)) == [*ENDED, "-DeviceFlapping d1"]
+    assert story.firing() == []
+    story.down(80)
+    assert story.firing() == BOTH
+
+
+# Policies ----------------------------------------------------------------------------------------------------
+def changed(**policy: Policy) -> Policies:
+    return Policies({**POLICIES.by_engine, **policy})
+
+
+def test_a_threshold_that_is_lowered_fires_what_is_past_it(story: Story) -> None:
+    story.down(0, engine="telegram")
+    story.policies = changed(telegram=Policy(alert_after=60.0, severity="critical"))
+    story.board.reconsider(NOW + 100)
+    assert story.at(100) == ["DeviceDown d1"]
+
+
+def test_a_threshold_that_is_raised_ends_what_is_not_past_it_any_more(story: Story) -> None:
+    story.down(0)
+    story.policies = changed(wa=Policy(alert_after=60.0, severity="critical"))
+    story.board.reconsider(NOW + 10)
+    assert story.at(10) == ENDED
+    assert story.at(60) == ["DeviceDown d1"]
+
+
+def test_another_severity_is_another_alert(story: Story) -> None:
+    story.down(0, engine="slack")
+    story.at(900)
+    story.policies = changed(slack=Policy(alert_after=900.0, severity="critical"))
+    story.board.reconsider(NOW + 1000)
+    assert story.at(1000) == ["-DeviceDown d1", "DeviceDown d1"]
+    assert story.alert().labels["severity"] == "critical"
+
+
+def test_a_reload_that_changes_no_policy_changes_no_alert(story: Story) -> None:
+    story.down(0)
+    story.board.reconsider(NOW + 10)
+    assert story.at(10) == []
+    assert story.firing() == BOTH
+
+
+# Planned windows ---------------------------------------------------------------------------------------------
+def test_a_planned_window_counts_from_its_end_and_ends_what_fires() -> None:
+    windows: list[tuple[float, float]] = []
+    story = Story(
+        planned_until=lambda _device, now: next((e for s, e in windows if s <= now < e), None),
+    )
+    story.down(0)
+    windows.append((NOW + 10, NOW + 100))
+    story.board.reconsider(NOW + 10)
+    assert story.at(10) == ENDED
+    assert story.at(99) == []
+    assert story.at(100) == BOTH
+    assert story.alert().starts_at == NOW
+
+
+# Restarts ----------------------------------------------------------------------------------------------------
+def test_a_restart_derives_the_same(story: Story) -> None:
+    story.down(0)
+    story.down(10, "d2", engine="telegram")
+    assert story.restart(20) == ["-EngineOutage wa", "-EngineOutage telegram", *BOTH]
+    assert story.alert().starts_at == NOW
+    assert story.alert().wanted_at is None
+    assert story.at(310) == ["DeviceDown d2"]
+
+
+def test_a_restart_ends_again_what_may_have_ended_untold(story: Story) -> None:
+    story.down(0)
+    story.up(60)
+    assert story.restart(120) == ["-EngineOutage wa", *ENDED]
+    assert story.ended().ends_at == NOW + 60
+    assert story.restart(4000) == ["-EngineOutage wa"]
+
+
+def test_a_restart_knows_a_device_that_flaps(story: Story) -> None:
+    for at in range(0, 60, 10):
+        story.down(at)
+        story.up(at + 5)
+    assert "DeviceFlapping d1" in story.restart(120)
+    assert "DeviceFlapping d1" not in story.restart(1860)
+
+
+def test_an_adopted_alert_keeps_the_labels_that_people_saw(story: Story) -> None:
+    story.down(0, name="Front desk")
+    story.down(10, name="Kasir")
+    story.restart(20)
+    story.board.adopt(device_labels("DeviceDown", identity(name="Front desk"), "critical"), NOW, NOW + 21)
+    assert story.at(21) == []
+    assert story.alert().labels["device_name"] == "Front desk"
+
+
+@pytest.mark.parametrize(
+    ("at", "end"), [pytest.param(60, 60, id="by event time"), pytest.param(300, 100, id="not in the future")]
+)
+def test_an_adopted_alert_of_a_device_that_is_up_ends(story: Story, at: int, end: int) -> None:
+    story.down(0)
+    story.up(50, event_at=at)
+    story.restart(100, resolved_within=0 if at < 100 else -1000)
+    story.at(100)
+    story.board.adopt(device_labels("DeviceDown", identity(), "critical"), NOW, NOW + 100)
+    assert story.at(100) == ["-DeviceDown d1"]
+    assert (story.ended().starts_at, story.ended().ends_at) == (NOW, NOW + end)
+
+
+def test_an_adopted_alert_of_another_severity_ends_beside_the_new_one(story: Story) -> None:
+    story.down(0)
+    story.restart(20)
+    story.board.adopt(device_labels("DeviceDown", identity(), "warning"), NOW, NOW + 21)
+    assert story.at(21) == ["-DeviceDown d1"]
+    assert story.firing() == BOTH
+
+
+def test_alerts_of_another_exporters_devices_are_left_alone(story: Story) -> None:
+    story.board.adopt(device_labels("DeviceDown", identity("elsewhere"), "critical"), NOW, NOW)
+    story.board.adopt(device_labels("DeviceFlapping", identity("elsewhere"), "critical"), NOW, NOW)
+    story.board.adopt(engine_labels("line"), NOW, NOW)
+    assert story.at(0) == []
+    assert story.firing() == []
+
+
+def test_an_adopted_flapping_goes_on_until_it_is_quiet(story: Story) -> None:
+    story.down(0)
+    story.restart(100)
+    story.board.adopt(device_labels("DeviceFlapping", identity(), "critical"), NOW - 4000, NOW + 100)
+    assert story.at(100) == ["DeviceFlapping d1"]
+    assert story.tidy(1799) == []
+    assert story.tidy(1800) == ["-DeviceFlapping d1"]
+
+
+def test_an_adopted_mass_outage_that_is_over_ends_after_a_calm_minute(story: Story) -> None:
+    story.fleet_of(10)
+    story.restart(0)
+    story.board.adopt(engine_labels("wa"), NOW - 600, NOW)
+    assert story.at(0) == ["EngineOutage wa"]
+    assert story.at(59) == []
+    assert story.at(60) == ["-EngineOutage wa"]
+    assert story.ended("EngineOutage", "wa").starts_at == NOW - 600
+
+
+# Ends --------------------------------------------------------------------------------------------------------
+def test_an_end_is_repeated_for_five_minutes(story: Story) -> None:
+    story.down(0)
+    story.up(10)
+    story.tidy(309)
+    assert story.standing() == ENDED
+    story.tidy(310)
+    assert story.standing() == []
+
+
+def test_an_end_that_is_muted_is_repeated_until_it_can_be_heard(story: Story) -> None:
+    """Alertmanager drops it meanwhile, and would take the next outage for one that it has told."""
+    ids = story.fleet_of(10)
+    for device_id in ids:
+        story.down(0, device_id)
+    story.up(10, ids[0])
+    for at in range(60, 3600, 60):
+        story.tidy(at)
+    assert f"-DeviceDown {ids[0]}" in story.standing()
+    for device_id in ids[1:]:
+        story.up(3600, device_id)
+    story.tidy(3660)
+    assert "-EngineOutage wa" in story.standing()
+    story.tidy(3840)
+    assert f"-DeviceDown {ids[0]}" in story.standing()
+    story.tidy(4020)
+    assert story.standing() == []
+
+
+def test_an_end_is_not_repeated_once_the_device_is_down_again(story: Story) -> None:
+    story.down(0)
+    story.up(10)
+    story.down(20)
+    assert story.standing() == BOTH
+
+
+# Flapping ----------------------------------------------------------------------------------------------------
+def flap(story: Story, times: int, *, every: float = 10.0, start: float = 0.0) -> list[str]:
+    out: list[str] = []
+    for number in range(times):
+        out += story.down(start + number * every)
+        out += story.up(start + number * every + every / 2)
+    return out
+
+
+def test_the_sixth_disconnect_within_half_an_hour_is_flapping_and_comes_ahead_of_the_outage(story: Story) -> None:
+    assert "DeviceFlapping d1" not in flap(story, 5)
+    assert story.down(50) == ["DeviceFlapping d1", *BOTH]
+
+
+def test_six_disconnects_within_more_than_half_an_hour_are_none(story: Story) -> None:
+    assert "DeviceFlapping d1" not in flap(story, 7, every=361)
+
+
+def test_flapping_ends_when_half_an_hour_was_quiet(story: Story) -> None:
+    flap(story, 6)
+    story.down(1000)
+    assert story.tidy(2799) == []
+    assert story.tidy(2800) == ["-DeviceFlapping d1"]
+    assert story.firing() == BOTH
+
+
+def test_disconnects_that_arrive_in_any_order_are_counted_by_their_event_times(story: Story) -> None:
+    story.up(-4000)
+    for at in (2, 2000, 2010, 2020, 2030):
+        story.down(3000, event_at=at)
+        story.up(3000, event_at=at + 1)
+    assert "DeviceFlapping d1" not in story.firing()
+    story.up(3000, event_at=2041)
+    story.down(3000, event_at=2040)
+    assert "DeviceFlapping d1" not in story.firing()
+    story.down(3000, event_at=2050)
+    assert "DeviceFlapping d1" in story.firing()
+
+
+# Mass outages ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("devices", "down", "expected"),
+    [
+        pytest.param(10, 4, False, id="fewer than five"),
+        pytest.param(10, 5, True, id="five and more than 30 %"),
+        pytest.param(20, 5, False, id="five but fewer than 30 %"),
+        pytest.param(20, 6, True, id="30 %"),
+    ],
+)
+def test_a_mass_outage_is_30_percent_and_at_least_five(story: Story, devices: int, down: int, expected: bool) -> None:
+    for device_id in story.fleet_of(devices)[:down]:
+        story.down(0, device_id)
+    assert ("EngineOutage wa" in story.firing()) is expected
+
+
+def test_a_mass_outage_comes_ahead_of_its_devices_and_counts_all_that_are_down_when_it_is_posted(story: Story) -> None:
+    ids = story.fleet_of(100)
+    for device_id in ids:
+        story.change(0, Kind.DISCONNECTED, device_id)
+    out = story.at(0)
+    assert out[0] == "EngineOutage wa"
+    assert len(out) == 201
+    assert story.alert("EngineOutage", "wa").facts == {"devices": 100, "devices_down": 100}
+
+
+def test_a_mass_outage_ends_after_a_calm_minute(story: Story) -> None:
+    ids = story.fleet_of(10)
+    for device_id in ids:
+        story.down(0, device_id)
+    for device_id in ids:
+        story.up(100, device_id)
+    assert story.at(159) == []
+    assert story.at(160) == ["-EngineOutage wa"]
+
+
+def test_a_mass_outage_that_comes_back_within_the_minute_goes_on(story: Story) -> None:
+    ids = story.fleet_of(10)
+    for device_id in ids:
+        story.down(0, device_id)
+    for device_id in ids:
+        story.up(100, device_id)
+    for device_id in ids:
+        assert "EngineOutage wa" not in story.down(130, device_id)
+    assert story.at(300) == []
+    assert "EngineOutage wa" in story.firing()
+
+
+def test_devices_that_moved_to_another_engine_are_counted_there_in_the_end(story: Story) -> None:
+    ids = story.fleet_of(10, "telegram")
+    for device_id in ids[:5]:
+        story.down(0, device_id)
+    assert "EngineOutage telegram" in story.firing()
+    for device_id in ids[:5]:
+        story.down(10, device_id, engine="wa")
+    assert story.tidy(60) == ["EngineOutage wa"]
+    assert story.at(119) == []
+    assert story.at(120) == ["-EngineOutage telegram"]
+
+
+# Bursts ------------------------------------------------------------------------------------------------------
+def burst(story: Story, count: int, *, of: int = 1000) -> list[str]:
+    return [text for device_id in story.fleet_of(of)[:count] for text in story.down(0, device_id)]
+
+
+def test_five_devices_alert_at_once_and_the_sixth_waits_a_moment(story: Story) -> None:
+    assert len(burst(story, 6)) == 2 * 5
+    assert len(story.standing()) == 2 * 5
+    assert story.board.next_due() == NOW + 0.7
+    assert story.at(0.69) == []
+    assert story.at(0.7) == ["DeviceDown wa5", "DeviceDownEscalated wa5"]
+
+
+def test_what_waits_goes_on_waiting_while_more_come_but_not_for_ever(story: Story) -> None:
+    ids = story.fleet_of(1000)
+    out = [text for number in range(120) for text in story.down(number * 0.1, ids[number])]
+    assert len([text for text in out if text.startswith("DeviceDown ")]) > 100
+    assert out.index("DeviceDown wa5") > 2 * 5 - 1
+    assert story.at(12.7) != []
+
+
+def test_a_mass_outage_lets_go_what_waits_behind_it(story: Story) -> None:
+    out = burst(story, 30, of=100)
+    assert out[10] == "EngineOutage wa"
+    assert len(out) == 2 * 30 + 1
+
+
+def test_what_ends_while_it_waits_is_never_posted_as_firing(story: Story) -> None:
+    burst(story, 6)
+    story.up(0.1, "wa5")
+    assert story.at(0.8) == []
+
+
+def test_bursts_of_two_engines_do_not_hold_each_other(story: Story) -> None:
+    burst(story, 6)
+    story.fleet_of(100, "telegram")
+    story.policies = changed(telegram=Policy(alert_after=0.0))
+    assert story.down(0.1, "telegram0") == ["DeviceDown telegram0"]
+
+
+# Memory ------------------------------------------------------------------------------------------------------
+def test_nothing_is_kept_of_what_is_over() -> None:
+    story = Story(changed(slack=Policy(alert_after=3600.0, escalate_after=7200.0)))
+    ids = story.fleet_of(400, "slack")
+    for round_ in range(5):
+        for device_id in ids[:100]:
+            story.down(round_ * 100, device_id)
+            story.up(round_ * 100 + 50, device_id)
+    story.tidy(10_000)
+    board = story.board
+    assert len(board._due) <= 1000
+    assert board._flaps._times == {}
+    assert board._pace._times == {}
+    assert story.standing() == []

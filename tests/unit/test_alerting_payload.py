@@ -1,0 +1,62 @@
+"""The JSON that an Alertmanager gets, alert by alert."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exporter.alerting.alert import Alert, device_labels, engine_labels
+from exporter.alerting.payload import payload
+from exporter.config_schema import Alerts
+from exporter.identity import Identity
+from tests.unit.alerting_site import NOW, identity
+
+GOLDEN = Path(__file__).parent / "golden" / "alert_payloads.json"
+LINKS = Alerts(dashboard_url="https://grafana.example.com/d/x?var-device={device_id}", runbook_url="https://e.com/r.md")
+FACTS = {"affected_conversations": 14, "waiting_conversations": 3}
+
+
+def alert_of(name: str, *, ended: float | None = None, **facts: int) -> Alert:
+    labels = device_labels(name, identity(), "critical")
+    return Alert(labels, NOW, NOW, NOW, ends_at=None if ended is None else NOW + ended, facts=facts or None)
+
+
+def every_kind() -> dict[str, object]:
+    """Return each kind of alert, sent 65 seconds after its start."""
+    mass = Alert(engine_labels("wa"), NOW, NOW, NOW, facts={"devices": 1000, "devices_down": 412})
+    alerts = {
+        "down": alert_of("DeviceDown", **FACTS),
+        "down without numbers": alert_of("DeviceDown", affected_conversations=0),
+        "back": alert_of("DeviceDown", ended=3900, **FACTS),
+        "escalated": alert_of("DeviceDownEscalated"),
+        "flapping": alert_of("DeviceFlapping"),
+        "mass outage": mass,
+    }
+    return {name: payload(alert, NOW + 65, 3600, Alerts()) for name, alert in alerts.items()}
+
+
+def test_the_payloads_are_these() -> None:
+    assert every_kind() == json.loads(GOLDEN.read_text(encoding="utf-8"))
+
+
+def test_links_are_those_of_the_configuration_with_the_id_escaped() -> None:
+    labels = device_labels("DeviceDown", identity("a/b&c d"), "critical")
+    annotations = payload(Alert(labels, NOW, NOW, NOW), NOW, 60, LINKS)["annotations"]
+    assert annotations["dashboard_url"] == "https://grafana.example.com/d/x?var-device=a%2Fb%26c%20d"
+    assert annotations["runbook_url"] == "https://e.com/r.md#devicedown"
+
+
+@pytest.mark.parametrize("name", ["DeviceDown", "DeviceDownEscalated", "DeviceFlapping"])
+def test_a_device_without_names_is_called_by_its_id(name: str) -> None:
+    nameless = Identity("d1", "", "line", "c1", "", "", "", "", "")
+    sent = payload(Alert(device_labels(name, nameless, "critical"), NOW, NOW, NOW), NOW, 60, Alerts())
+    assert "" not in sent["labels"].values()
+    assert all("d1" in sent["annotations"][key] for key in ("summary", "summary_id", "description", "description_id"))
+    assert " of " not in sent["annotations"]["description"].split("(")[0]
+    assert "milik" not in sent["annotations"]["description_id"]
+
+
+def test_the_first_second_has_no_duration() -> None:
+    assert "downtime" not in payload(alert_of("DeviceDown"), NOW + 0.9, 60, Alerts())["annotations"]
