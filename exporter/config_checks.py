@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
-from croniter import CroniterError, croniter
 
 from exporter.config_schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
 from exporter.durations import format_duration
 from exporter.event_bodies import ENGINE_LENGTH
+from exporter.maintenance.times import comes_round, parse_time
 from exporter.web.address import parse_address
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ class Checks:
         single = (window.start is not None, window.end is not None)
         if (recurring, single) not in (((True, True), (False, False)), ((False, False), (True, True))):
             raise self._origins.error(path, "needs either `cron` and `duration`, or `start` and `end`")
-        if window.cron is not None and not _comes_round(window.cron):
+        if window.cron is not None and not comes_round(window.cron):
             raise self._origins.error((*path, "cron"), "expected five fields that match some day, such as `0 2 * * 0`")
         if window.duration is not None:
             self._at_least(window.duration, 1, (*path, "duration"))
@@ -169,8 +168,7 @@ class Checks:
         if text is None:
             return None
         try:
-            time = datetime.fromisoformat(text)
-            return int((time if time.tzinfo else time.replace(tzinfo=zone)).timestamp())
+            return parse_time(text, zone)
         except (ValueError, OverflowError):
             example = "2026-02-01 01:00 or 2026-02-01T01:00:00+07:00"
             raise self._origins.error(path, f"expected a time such as {example}, got {text[:40]!r}") from None
@@ -206,14 +204,3 @@ class Checks:
     def _at_least(self, value: float, least: float, path: Path) -> None:
         if value < least:
             raise self._origins.error(path, f"must be at least {format_duration(least)}, got {format_duration(value)}")
-
-
-def _comes_round(cron: str) -> bool:
-    """Tell whether a cron expression has five fields and ever matches: 30 February never does."""
-    if len(cron.split()) != 5:
-        return False
-    try:
-        croniter(cron, datetime(2024, 1, 1, tzinfo=UTC)).get_next()
-    except (CroniterError, ValueError):
-        return False
-    return True
