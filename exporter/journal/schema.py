@@ -69,6 +69,11 @@ MIGRATIONS: Final = (
         channel_id TEXT NOT NULL, backup_channel_id TEXT NOT NULL, state TEXT NOT NULL,
         PRIMARY KEY (channel_id, backup_channel_id)) WITHOUT ROWID;
     """,
+    # 5: maintenance windows that operators gave
+    """
+    CREATE TABLE maintenance (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, created_at REAL NOT NULL, ended_at REAL, spec TEXT NOT NULL);
+    """,
 )
 
 
