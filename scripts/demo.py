@@ -111,7 +111,14 @@ class Demo:
         samples = self.home / "history.om"
         start = int(time.time()) - PAST_DAYS * 86_400
         self._device_exporter(
-            "backfill", f"--storage.url={self.storage}", f"--from={start}", "--step=2m", f"--output={samples}"
+            "backfill",
+            f"--config.file={self.home / 'device-exporter.yml'}",
+            f"--storage.url={self.storage}",
+            f"--from={start}",
+            "--step=2m",
+            "--label=job=device-exporter",
+            f"--label=instance={_host(self.exporter_url)}",
+            f"--output={samples}",
         )
         call(
             [

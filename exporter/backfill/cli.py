@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from exporter.backfill.labels import parse_labels
 from exporter.backfill.steps import Steps
 from exporter.backfill.writer import FAMILY_NAMES, Backfill
 from exporter.durations import parse_duration
@@ -30,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "backfill",
         help="write history for Prometheus",
         description="Writes the journal's history as OpenMetrics with timestamps. Load it with: promtool tsdb "
-        "create-blocks-from openmetrics FILE DIRECTORY",
+        "create-blocks-from openmetrics --max-block-duration=480h FILE DIRECTORY",
     )
     parser.add_argument("--from", dest="start", required=True, metavar="TIME", help="2026-10-01, ISO 8601 or Unix time")
     parser.add_argument("--to", dest="end", metavar="TIME", help="end, not included (default: now)")
@@ -42,6 +43,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to; - is standard output")
     parser.add_argument("--only", metavar="NAME,…", help=f"only these families of {', '.join(FAMILY_NAMES)}")
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a label for every series, repeatable: the job and instance of the scrape target, so that series continue",
+    )
     add_journal_flags(parser)
     parser.set_defaults(run=run)
 
@@ -49,11 +57,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Write the file; return 0. Raises ConfigError, JournalUnavailable, ExporterError."""
     try:
-        steps, only = _steps(args), _only(args.only)
+        steps, only, labels = _steps(args), _only(args.only), parse_labels(args.label)
     except ValueError as error:
         raise ConfigError(f"backfill: {error}") from error
     try:
-        samples = _write(args, steps, only)
+        samples = _write(args, steps, only, labels)
     except OSError as error:
         raise ExporterError(f"backfill: {error}") from error
     print(f"backfill: {samples} samples at {steps.count} times", file=sys.stderr)  # noqa: T201 - a command's answer
@@ -78,13 +86,14 @@ def _only(text: str | None) -> list[str]:
     return only
 
 
-def _write(args: argparse.Namespace, steps: Steps, only: list[str]) -> int:
+def _write(args: argparse.Namespace, steps: Steps, only: list[str], labels: dict[str, str]) -> int:
+    config = config_of(args)
     with (
-        open_reader(config_of(args).storage.url) as reader,
+        open_reader(config.storage.url) as reader,
         _opened(args.output) as out,
         progress_bar("backfill", 0, len(only)) as bar,
     ):
-        backfill = Backfill(reader, steps, out, bar.at)
+        backfill = Backfill(reader, steps, out, bar.at, policies=config.policies, labels=labels)
         backfill.write(only)
         return backfill.samples
 

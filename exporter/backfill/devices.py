@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter import conventions as names
 from exporter.backfill.states import states
-from exporter.exposition.lines import Family, label_writer
+from exporter.exposition.lines import Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from exporter.backfill.labels import Labels
     from exporter.backfill.states import State
     from exporter.backfill.steps import Steps
     from exporter.identity import Identity
     from exporter.report.history import History
-
-PIECE = 2_000  # lines
 
 
 class DeviceFamily(NamedTuple):
@@ -41,25 +40,19 @@ FAMILIES = (
 )
 
 
-def device_lines(spec: DeviceFamily, histories: Iterable[History], steps: Steps) -> Iterator[bytes]:
-    """Yield the samples of one family in pieces of at most PIECE lines."""
-    write_labels = label_writer(spec.labels)
+def device_lines(spec: DeviceFamily, histories: Iterable[History], steps: Steps, labels: Labels) -> Iterator[bytes]:
+    """Yield the samples of one family in pieces."""
+    write_labels = labels.writer(spec.labels)
     name = spec.family.name.encode()
     for history in histories:
         prefix = name + write_labels(_values(history.identity, spec.labels))
         for state in states(history):
-            for times in _pieces(steps.times(state.at, state.until)):
+            for times in steps.pieces(state.at, state.until):
                 if spec.value is not None:
                     value = spec.value(state)
                     yield b"".join([b"%b %d %d\n" % (prefix, value, at) for at in times])
                 else:
                     yield b"".join([b"%b %d %d\n" % (prefix, state.downtime(at), at) for at in times])
-
-
-def _pieces(times: range) -> Iterator[range]:
-    """Cut a long state, so that memory does not grow with it."""
-    for first in range(0, len(times), PIECE):
-        yield times[first : first + PIECE]
 
 
 def _values(identity: Identity, labels: Sequence[str]) -> tuple[str, ...]:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final, Self
 
 from exporter import conventions as names
 from exporter.backfill.sums import Sums
-from exporter.exposition.lines import Family, label_writer
+from exporter.exposition.lines import Family
 from exporter.report.intervals import merge, subtract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from exporter.backfill.labels import Labels
     from exporter.backfill.steps import Steps
     from exporter.report.history import History
     from exporter.report.intervals import Interval
@@ -38,8 +39,9 @@ _BOUNDS = (*(str(bound).encode() for bound in names.OUTAGE_BUCKETS), b"+Inf")
 class FleetSums:
     """The sums of all groups and engines. Devices of a group that `groups` lacks are left out."""
 
-    def __init__(self, groups: Iterable[Group], steps: Steps) -> None:
+    def __init__(self, groups: Iterable[Group], steps: Steps, labels: Labels) -> None:
         self._steps = steps
+        self._labels = labels
         self._groups = {group: row for row, group in enumerate(sorted(set(groups)))}
         self._engines = {engine: row for row, engine in enumerate(sorted({engine for engine, _ in self._groups}))}
         self._stack = ExitStack()
@@ -86,14 +88,14 @@ class FleetSums:
         return self._counters(family, _COUNTERS[family])
 
     def _counters(self, family: str, value: _Value) -> Iterator[bytes]:
-        write_labels = label_writer(sorted(names.GROUP_LABELS))
+        write_labels = self._labels.writer(sorted(names.GROUP_LABELS))
         for (engine, business_id), row in self._groups.items():
             prefix = family.encode() + write_labels((business_id, engine))
             for at, *numbers in self._seen(row):
                 yield b"%b %d %d\n" % (prefix, value(at, *numbers), at)
 
     def _states(self) -> Iterator[bytes]:
-        write_labels = label_writer(sorted((*names.GROUP_LABELS, "state")))
+        write_labels = self._labels.writer(sorted((*names.GROUP_LABELS, "state")))
         for (engine, business_id), row in self._groups.items():
             for state in ("up", "down"):
                 prefix = names.FLEET_DEVICES.encode() + write_labels((business_id, engine, state))
@@ -112,7 +114,7 @@ class FleetSums:
     def _histograms(self) -> Iterator[bytes]:
         """Yield the histograms: at each time all buckets, the count and the sum of an engine."""
         name = names.FLEET_OUTAGE_DURATION.encode()
-        write_labels = label_writer(["engine"])
+        write_labels = self._labels.writer(["engine"])
         for engine, row in self._engines.items():
             labels = write_labels((engine,))
             series = [b'%b_bucket%b,le="%b"}' % (name, labels[:-1], bound) for bound in _BOUNDS]

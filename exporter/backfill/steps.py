@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE: Final = 2_000
+"""The most steps that are handled at once, so that memory does not grow with the window."""
 
 
 class Steps(msgspec.Struct, frozen=True):
@@ -26,6 +34,12 @@ class Steps(msgspec.Struct, frozen=True):
     def times(self, since: float, until: float) -> range:
         """Return the steps in [since, until)."""
         return range(self._first(max(since, self.start)), self._first(min(until, self.end)), self.step)
+
+    def pieces(self, since: float, until: float) -> Iterator[range]:
+        """Yield the steps in [since, until), at most PIECE at a time."""
+        times = self.times(since, until)
+        for first in range(0, len(times), PIECE):
+            yield times[first : first + PIECE]
 
     def index(self, at: float) -> int:
         """Return the number of steps before `at`."""

@@ -9,26 +9,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from exporter.backfill import devices, fleet
+from exporter.backfill import devices, fleet, policy
 from exporter.backfill.fleet import FleetSums
+from exporter.backfill.labels import Labels
 from exporter.exposition.lines import END, Family
+from exporter.policy import Policies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from exporter.backfill.fleet import Group
     from exporter.backfill.steps import Steps
     from exporter.report.history import History, Source
 
-FAMILY_NAMES = (*(spec.family.name for spec in devices.FAMILIES), *(family.name for family in fleet.FAMILIES))
+FAMILY_NAMES = (
+    *(spec.family.name for spec in devices.FAMILIES),
+    *(family.name for family in (*fleet.FAMILIES, *policy.FAMILIES)),
+)
 
 
 class Backfill:
-    """One run. `on_progress` is called with the number of families done, in fractions."""
+    """One run. `labels` go on every sample; `on_progress` is called with the number of families done, in fractions."""
 
     def __init__(
-        self, source: Source, steps: Steps, out: BinaryIO, on_progress: Callable[[float], None] = lambda _: None
+        self,
+        source: Source,
+        steps: Steps,
+        out: BinaryIO,
+        on_progress: Callable[[float], None] = lambda _: None,
+        *,
+        policies: Policies | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self._source, self._steps, self._out, self._on_progress = source, steps, out, on_progress
+        self._policies, self._labels = policies or Policies(), Labels(labels or {})
         self._done = 0
         self.samples = 0
 
@@ -37,14 +51,26 @@ class Backfill:
         wanted = set(only)
         for spec in devices.FAMILIES:
             if spec.family.name in wanted:
-                self._family(spec.family, devices.device_lines(spec, self._histories(), self._steps))
-        if wanted & {family.name for family in fleet.FAMILIES}:
-            self._fleet(wanted)
+                self._family(spec.family, devices.device_lines(spec, self._histories(), self._steps, self._labels))
+        if wanted & {family.name for family in (*fleet.FAMILIES, *policy.FAMILIES)}:
+            groups = self._groups()
+            self._fleet(wanted, groups)
+            self._policy(wanted, {engine for engine, _ in groups})
         self._out.write(END)
 
-    def _fleet(self, wanted: set[str]) -> None:
-        groups = {(history.identity.engine, history.identity.business_id) for history in self._source.histories()}
-        with FleetSums(groups, self._steps) as sums:
+    def _groups(self) -> set[Group]:
+        return {(history.identity.engine, history.identity.business_id) for history in self._source.histories()}
+
+    def _policy(self, wanted: set[str], engines: set[str]) -> None:
+        for family in policy.FAMILIES:
+            if family.name in wanted:
+                lines = policy.policy_lines(family.name, self._policies, engines, self._steps, self._labels)
+                self._family(family, lines)
+
+    def _fleet(self, wanted: set[str], groups: set[Group]) -> None:
+        if not wanted & {family.name for family in fleet.FAMILIES}:
+            return
+        with FleetSums(groups, self._steps, self._labels) as sums:
             for history in self._histories():
                 sums.add(history)
             for family in fleet.FAMILIES:

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter import conventions as names
+from exporter.backfill.labels import parse_labels
 from exporter.backfill.states import states
 from exporter.backfill.steps import Steps
 from exporter.backfill.writer import FAMILY_NAMES, Backfill
 from exporter.identity import Identity
+from exporter.policy import Policies, Policy
+from exporter.policy_metrics import PolicyCollector
 from exporter.report.history import Blind, History
 from exporter.timeline import Event, Kind, Outage, fold, outages
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 D, C = Kind.DISCONNECTED, Kind.CONNECTED
 FLEET_NAMES = (names.FLEET_DEVICES, names.FLEET_DOWNTIME, names.FLEET_OBSERVED, names.FLEET_DISCONNECTS)
+
+POLICY_NAMES = (names.POLICY_ALERT_AFTER, names.POLICY_ESCALATE_AFTER, names.POLICY_OBJECTIVE, names.POLICY_SEVERITY)
 
 
 def identity(device: str = "d1", engine: str = "wa", business: str = "b1") -> Identity:
@@ -204,6 +209,61 @@ def test_only_the_families_asked_for_are_written() -> None:
     text = written(Steps(0, 60, 10), history_of([(0, C)]), only=[names.FLEET_DEVICES, names.DEVICE_UP])
     assert re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) == [names.DEVICE_UP, names.FLEET_DEVICES]
     assert text.endswith("# EOF\n")
+
+
+def test_the_policy_of_today_stands_at_every_step_as_the_exporter_exposes_it() -> None:
+    policies = Policies(
+        {"default": Policy(), "wa": Policy(alert_after=90.5, severity="critical", escalate_after=0.0, objective=99.5)}
+    )
+    histories = [history_of([(0, C)], device="d1"), history_of([(0, C)], device="d2", engine="slack")]
+    out = io.BytesIO()
+    Backfill(FakeSource(*histories), Steps(0, 180, 60), out, policies=policies).write(POLICY_NAMES)
+    exposed = PolicyCollector(lambda: policies, lambda: ["slack"]).collect()
+    expected = {
+        (sample.name, tuple(sample.labels.items()), at): sample.value
+        for family in exposed
+        for sample in family.samples
+        for at in (0, 60, 120)
+    }
+    found = {
+        (sample.name, tuple(sample.labels.items()), float(sample.timestamp)): sample.value
+        for family in text_string_to_metric_families(out.getvalue().decode())
+        for sample in family.samples
+    }
+    assert found == expected
+
+
+def test_added_labels_stand_on_every_sample() -> None:
+    out = io.BytesIO()
+    history = History(identity(), [Outage(10, 20)], [(0, None)])
+    labels = {"job": "device-exporter", "instance": 'a"b:9877'}
+    Backfill(FakeSource(history), Steps(0, 60, 60), out, labels=labels).write()
+    lines = [line for line in out.getvalue().decode().splitlines() if not line.startswith("#")]
+    assert len(lines) > len(FAMILY_NAMES)
+    for line in lines:
+        assert 'instance="a\\"b:9877"' in line
+        assert 'job="device-exporter"' in line
+    assert 'device_up{business_id="b1",channel_id="c1",device_id="d1",engine="wa",instance=' in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        pytest.param(["job"], "name=value", id="no value"),
+        pytest.param(["job="], "name=value", id="an empty value is no label"),
+        pytest.param(["my-job=a"], "name=value", id="a dash in the name"),
+        pytest.param(["__name__=a"], "name=value", id="a name that Prometheus keeps for itself"),
+        pytest.param(["engine=wa"], "already", id="a label that the families have"),
+        pytest.param(["job=a", "job=b"], "already", id="the same label twice"),
+    ],
+)
+def test_impossible_labels_are_refused(pairs: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_labels(pairs)
+
+
+def test_a_labels_value_may_hold_an_equals_sign() -> None:
+    assert parse_labels(["job=a", "path=b=c"]) == {"job": "a", "path": "b=c"}
 
 
 class Sink(io.RawIOBase):
