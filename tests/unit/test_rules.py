@@ -12,7 +12,7 @@ from tests.tools import ROOT, require
 RULES = ROOT / "prometheus" / "rules"
 FILES = sorted(RULES.glob("*.yml"))
 TESTS = sorted(path for path in (RULES / "tests").glob("*.yml") if not path.name.startswith("slo"))  # test_slo_rules.py
-OWN = ("devices.yml", "exporter.yml")
+OWN = ("devices.yml", "exporter.yml", "failover.yml")
 RUNBOOKS = {"en": ROOT / "docs" / "runbook.md", "id": ROOT / "docs" / "runbook.id.md"}
 SEVERITIES = {"critical", "warning", "info", "none"}
 DIRECT = {name for key, name in vars(conventions).items() if key.startswith("ALERT_")}
