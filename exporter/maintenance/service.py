@@ -1,0 +1,232 @@
+"""Keeps the journal's truth about planned time in step with the windows.
+
+Guarantees:
+- At each boundary of a window every device that it is about gets a record with the boundary's own time. A boundary
+  that passed while the exporter did not run, or while the journal could not be written, is made up for.
+- Windows take effect from when they are known: one that is given with a start in the past begins now. What was
+  planned stays planned, whatever becomes of the windows later.
+- A device that comes, or changes its channel or business, inside a window is marked at once.
+
+One task does all the marking, in slices, so that webhooks are answered in between. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exporter.engine import Boundary
+from exporter.errors import JournalUnavailable, Overloaded
+from exporter.logs import fields
+from exporter.maintenance import store
+from exporter.maintenance.windows import Schedule, Window, from_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from exporter.config import Config
+    from exporter.engine import Engine
+    from exporter.fleet import Change, Device
+
+log = logging.getLogger(__name__)
+
+SLICE: Final = 2000  # devices judged between two turns of the loop
+LOOK_BACK: Final = 31 * 86_400  # how long a stop may have been whose boundaries are made up for
+RETRY: Final = 1.0
+LONGEST_WAIT: Final = 60.0  # the system's clock may be set
+
+
+class Maintenance:
+    """`start` after the engine and before its first heartbeat, then `run`. `config` is asked at start and `reload`."""
+
+    def __init__(self, engine: Engine, config: Callable[[], Config], *, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever the windows are others than before."""
+        self._engine = engine
+        self._config = config
+        self._changed = changed
+        self._stored: dict[int, store.Stored] = {}
+        self.schedule = Schedule()
+        self._active: list[Window] = []
+        self._settled = 0  # up to then every device's record is right
+        self._unsure: set[str] = set()
+        self._renewed = False  # the windows were changed and are not in use yet
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        engine.subscribe(self._heard)
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load the windows and make up for the time of the stop. JournalUnavailable, Overloaded."""
+        now = self._engine.clock()
+        stored = await self._engine.transact(store.OPERATION, store.load)
+        heard = await self._engine.transact(store.OPERATION, store.heard_until)
+        self._stored = {one.number: one for one in stored}
+        self._build()
+        self._settled = int(max(now if heard is None else min(heard, now), now - LOOK_BACK))
+        await self._judge(self._engine.fleet.devices.values(), self._settled)
+        await self._settle()
+
+    async def run(self) -> None:
+        """Mark what is due until cancelled."""
+        failing = False
+        while True:
+            try:
+                await self._advance()
+                failing = False
+            except (JournalUnavailable, Overloaded) as error:
+                if not failing:
+                    log.warning("planned windows could not be journalled; trying again", extra=fields(error=str(error)))
+                failing = True
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._wait(failing=failing)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def reload(self) -> None:
+        """Take the windows of the present configuration into use."""
+        await self._renew()
+
+    # -- what people do -----------------------------------------------------------------------------------------------
+
+    async def add(self, window: Window) -> int:
+        """Keep a window durably and take it into use; return its number. JournalUnavailable."""
+        now = self._engine.clock()
+        number = await self._engine.transact(store.OPERATION, lambda connection: store.add(connection, window, now))
+        self._stored[number] = store.Stored(number, window)
+        await self._renew()
+        return number
+
+    async def end(self, number: int) -> bool:
+        """End a window, or call it off, durably; False if there is none that is not over."""
+        now = self._engine.clock()
+        one = self._stored.get(number)
+        if one is None or one.ended_at is not None or one.window.span(now) is None:
+            return False
+        await self._engine.transact(store.OPERATION, lambda connection: store.end(connection, number, now))
+        self._stored[number] = msgspec.structs.replace(one, ended_at=now)
+        await self._renew()
+        return True
+
+    # -- what others ask ----------------------------------------------------------------------------------------------
+
+    def planned_until(self, device: Device, at: float) -> float | None:
+        """Return when the planned time that a device is in at `at` ends, as planned now; None outside of windows."""
+        return self.schedule.planned_until(device.identity, at) if self.schedule.windows else None
+
+    def inside(self, _: float) -> Iterator[tuple[Device, float]]:
+        """Yield the gauge device_maintenance."""
+        return ((device, 1.0) for device in list(self._engine.fleet.planned.values()))
+
+    def outlasted(self, _: float) -> Iterator[tuple[Device, float]]:
+        """Yield the gauge device_maintenance_end_timestamp_seconds: thresholds of these outages count from there."""
+        policies = self._config().policies
+        for device in list(self._engine.fleet.down.values()):
+            timeline, planned = device.timeline, device.timeline.planned
+            if planned is None or planned.since is not None or planned.until <= timeline.since:
+                continue
+            if planned.waited < policies.for_engine(device.identity.engine).alert_after:
+                yield device, float(planned.until)
+
+    def listed(self) -> Iterator[tuple[str, Window]]:
+        """Yield the key and the window of all that are in use, the file's first."""
+        return iter(self.schedule.windows.items())
+
+    # -- marking ------------------------------------------------------------------------------------------------------
+
+    async def _renew(self) -> None:
+        """Take changed windows into use, now or as soon as the journal can be written."""
+        self._renewed = True
+        try:
+            await self._advance()
+        except (JournalUnavailable, Overloaded):
+            self._wake.set()  # `run` says so and tries again
+
+    async def _advance(self) -> None:
+        """Finish with the present windows up to now; then go on with others, where they were changed."""
+        async with self._lock:
+            await self._settle()
+            if not self._renewed:
+                return
+            self._renewed = False
+            self._build()
+            try:
+                await self._judge(self._engine.fleet.devices.values(), self._settled)
+            except (JournalUnavailable, Overloaded):
+                self._renewed = True
+                raise
+        self._wake.set()
+        self._changed()
+
+    def _build(self) -> None:
+        file = ((f"file-{place}", from_config(window)) for place, window in enumerate(self._config().maintenance, 1))
+        own = ((str(one.number), one.window) for one in self._stored.values() if one.ended_at is None)
+        self.schedule = Schedule([*file, *own])
+
+    async def _settle(self) -> None:
+        now = int(self._engine.clock())
+        for at in self.schedule.boundaries(self._settled, now):
+            await self._judge(self._engine.fleet.devices.values(), at)
+            self._settled = at
+        self._settled = max(self._settled, now)
+        unsure, self._unsure = self._unsure, set()
+        devices = self._engine.fleet.devices
+        try:
+            await self._judge([devices[one] for one in unsure if one in devices], None)
+        except (JournalUnavailable, Overloaded):
+            self._unsure |= unsure
+            raise
+
+    async def _judge(self, devices: Iterable[Device], at: int | None) -> None:
+        """Journal every device that is not where the windows want it at a time; None: now, since its last event."""
+        self._active = self.schedule.active(self._settled if at is None else at)
+        found: list[Boundary] = []
+        for number, device in enumerate(list(devices)):
+            inside = any(window.holds(device.identity) for window in self._active)
+            if inside != device.timeline.in_window:
+                self._mark(device, inside=inside, at=at, found=found)
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+        await self._engine.plan(found)
+
+    def _mark(self, device: Device, *, inside: bool, at: int | None, found: list[Boundary]) -> None:
+        timeline = device.timeline
+        newest = timeline.planned.newest if timeline.planned is not None else -1
+        if at is None:
+            at = max(self._begin(device) if inside else timeline.newest, newest + 1)
+        if inside:
+            at = max(at, timeline.first_seen)
+        if newest < at <= self._engine.clock():
+            found.append(Boundary(device, at, inside))
+        else:
+            self._unsure.add(device.identity.device_id)  # boundaries of one device are a second apart, and never ahead
+
+    def _begin(self, device: Device) -> int:
+        """Return since when a device is inside that came into a window otherwise than by the window's start."""
+        timeline = device.timeline
+        spans = (
+            self.schedule.span(key, self._settled) for key, window in self.listed() if window.holds(device.identity)
+        )
+        begin = min((span.start for span in spans if span is not None), default=self._settled)
+        is_new = timeline.planned is None and timeline.first_seen >= begin
+        return max(begin, timeline.first_seen if is_new else timeline.newest)
+
+    def _heard(self, change: Change) -> None:
+        timeline = change.after
+        if timeline is None or not change.live or not (self._active or timeline.in_window):
+            return
+        if any(window.holds(change.device.identity) for window in self._active) != timeline.in_window:
+            self._unsure.add(change.device.identity.device_id)
+            self._wake.set()
+
+    def _wait(self, *, failing: bool) -> float:
+        if failing or self._unsure:
+            return RETRY
+        boundary = self.schedule.next_boundary(self._settled)
+        wait = LONGEST_WAIT if boundary is None else boundary - self._engine.clock()
+        return max(0.0, min(LONGEST_WAIT, wait))

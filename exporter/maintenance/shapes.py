@@ -1,0 +1,112 @@
+"""What the API says of windows, and what it takes. Times are Unix seconds."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from exporter.config_schema import Match
+from exporter.durations import parse_duration
+from exporter.maintenance.times import comes_round, parse_time
+from exporter.maintenance.windows import Window
+
+PATH: Final = "/api/v1/maintenance"
+LONGEST_TEXT: Final = 500
+
+
+class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which devices: all given fields must be equal; none given means every device."""
+
+    device_id: str | None = None
+    engine: str | None = None
+    channel_id: str | None = None
+    business_id: str | None = None
+
+
+class NewWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A window to come or to begin now: `end` or `duration`, or for a repeated one `cron` and `duration`."""
+
+    match: Which
+    start: str | None = None
+    """Such as `2026-02-01 01:00`; without an offset local to `timezone`. By default now."""
+    end: str | None = None
+    duration: str | None = None
+    """Such as `2h`."""
+    cron: str | None = None
+    timezone: str | None = None
+    """By default the configured one of alerts."""
+    comment: str = ""
+
+
+class MaintenanceWindow(msgspec.Struct, frozen=True):
+    """One window."""
+
+    id: str
+    source: Literal["file", "operator"]
+    """Who gave it: the configuration file, or somebody by API or command line."""
+    match: Which
+    timezone: str
+    cron: str | None
+    duration_seconds: float | None
+    start: int
+    """Begin of the present or the next time."""
+    end: int
+    active: bool
+    devices: int
+    """How many devices are inside because of it; 0 unless it is active."""
+    comment: str
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """The windows that are not over, those that hold now first, then by their begin."""
+
+    windows: list[MaintenanceWindow]
+
+
+def window_of(new: NewWindow, now: float, default_zone: str) -> Window:
+    """Return the window that somebody asks for. ValueError says what is wrong with it."""
+    zone = _zone(new.timezone or default_zone)
+    texts = [text for text in (*msgspec.structs.astuple(new.match), new.comment) if text is not None]
+    if any(len(text) > LONGEST_TEXT or not text.isprintable() for text in texts):
+        raise ValueError(f"texts are one line of at most {LONGEST_TEXT} printable characters")
+    match = Match(**msgspec.structs.asdict(new.match))
+    duration = None if new.duration is None else parse_duration(new.duration)
+    if duration is not None and duration < 1:
+        raise ValueError("duration must be at least 1s")
+    if new.cron is not None:
+        if duration is None or new.start is not None or new.end is not None:
+            raise ValueError("a repeated window has `cron` and `duration`, and neither `start` nor `end`")
+        if not comes_round(new.cron):
+            raise ValueError("cron must have five fields that match some day, such as `0 2 * * 0`")
+        return Window(match, zone.key, cron=new.cron, duration=duration, comment=new.comment)
+    start, end = _bounds(new, duration, zone, int(now))
+    return Window(match, zone.key, start_at=start, end_at=end, comment=new.comment)
+
+
+def _bounds(new: NewWindow, duration: float | None, zone: ZoneInfo, now: int) -> tuple[int, int]:
+    if (duration is None) == (new.end is None):
+        raise ValueError("give either `end` or `duration`")
+    start = now if new.start is None else _time("start", new.start, zone)
+    end = start + int(duration) if duration is not None else _time("end", new.end or "", zone)
+    if end <= start:
+        raise ValueError("end must be later than start")
+    if end <= now:
+        raise ValueError("the window is over: maintenance is planned beforehand")
+    return max(start, now), end
+
+
+def _time(name: str, text: str, zone: ZoneInfo) -> int:
+    try:
+        return parse_time(text, zone)
+    except (ValueError, OverflowError):
+        example = "2026-02-01 01:00 or 2026-02-01T01:00:00+07:00"
+        raise ValueError(f"{name} must be a time such as {example}") from None
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise ValueError(f"{name[:40]!r} is no time zone; expected one such as Asia/Jakarta") from None
