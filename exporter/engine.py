@@ -333,9 +333,12 @@ class Engine:
 
     async def prune(self, retention: float) -> None:
         """Drop events older than `retention` seconds; the totals that they made stay."""
-        before = int(self.clock() - retention)
+        before = max(self._horizon, int(self.clock() - retention))
+        self._horizon = before  # from now on older events are refused; those under way get into the checkpoint
+        if self._waiting:
+            await asyncio.wait([waiting.answer for waiting in self._waiting])
+        await self.writer.run(lambda _: None)
         await self.save_checkpoint()
-        self._horizon = before
         device: int | None = 0
         while device is not None:
             device = await self._run("prune", partial(_prune, before, device))

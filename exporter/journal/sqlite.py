@@ -220,13 +220,20 @@ class SqliteJournal:
             return count
 
     def prune(self, before: int, first_device: int) -> int | None:
-        """Fold old events into bases (see `Journal`). Only events that a checkpoint covers are touched."""
+        """Fold old events into bases (see `Journal`). Only events that a checkpoint covers are touched.
+
+        A device that has an old event beyond the checkpoint waits for the next time: a base must be older than all
+        events that are left.
+        """
         last_device = first_device + PRUNE_DEVICES
         with self._transaction() as connection:
             _set_meta(connection, "pruned_before", max(before, _meta(connection, "pruned_before") or 0))
             checkpoint = _meta(connection, "checkpoint_seq") or 0
-            span = (first_device, last_device, before, checkpoint)
-            where = "device >= ? AND device < ? AND timestamp < ? AND seq <= ?"
+            span = (first_device, last_device, before, checkpoint, checkpoint, before)
+            where = (
+                "device >= ? AND device < ? AND timestamp < ? AND seq <= ? "
+                "AND device NOT IN (SELECT device FROM event WHERE seq > ? AND timestamp < ?)"
+            )
             events: dict[int, list[tuple[int, Kind]]] = {}
             query = f"SELECT device, timestamp, kind FROM event WHERE {where}"  # noqa: S608 - a constant
             for device, timestamp, kind in connection.execute(query, span):

@@ -252,6 +252,31 @@ async def test_events_older_than_what_retention_kept_are_refused(site: Site) -> 
     await site.engine.stop()
 
 
+async def test_a_longer_retention_does_not_let_older_events_in_again(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW - 600, up=False))
+    await engine.prune(500)
+    await engine.prune(2000)
+    with pytest.raises(InvalidEvent):
+        await engine.submit(event(NOW - 700, up=True))
+    await engine.stop()
+
+
+async def test_events_under_way_when_retention_runs_are_part_of_what_it_keeps(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW - 510, up=True))
+    late = asyncio.ensure_future(engine.submit(event(NOW - 520, up=False)))
+    await asyncio.sleep(0)
+    await asyncio.gather(late, engine.prune(500))
+    assert await engine.submit(event(NOW - 400, up=False)) == ACCEPTED
+    assert await engine.submit(event(NOW - 450, up=True)) == LATE
+    assert engine.fleet.devices["d1"].timeline.outages == 2
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
+
+
 async def test_listeners_hear_live_changes_once_and_replayed_ones_as_such(site: Site) -> None:
     engine = await site.start()
     heard: list[Change] = []

@@ -281,6 +281,16 @@ class TestRetention:
         journal.prune(NOW + 25, 0)
         assert journal.history("d1").events == [(NOW, UP)]
 
+    def test_a_device_with_an_old_event_that_no_checkpoint_covers_is_left_as_it_is(
+        self, journal: SqliteJournal
+    ) -> None:
+        journal.append([append(NOW + 10, UP), append(NOW + 10, UP, "d2")])
+        _save_everything(journal, seq=2)
+        journal.append([append(NOW, DOWN)])
+        journal.prune(NOW + 25, 0)
+        assert sorted(journal.history("d1").events) == [(NOW, DOWN), (NOW + 10, UP)]
+        assert journal.history("d2").events == []
+
     def test_it_goes_on_from_where_it_stopped_until_all_devices_are_done(self, journal: SqliteJournal) -> None:
         journal.append([append(NOW, UP, f"d{number}") for number in range(450)])
         _save_everything(journal)
@@ -308,7 +318,7 @@ def test_other_storage_urls_are_refused(url: str) -> None:
         storage_path(url)
 
 
-def _save_everything(journal: SqliteJournal) -> None:
+def _save_everything(journal: SqliteJournal, seq: int = 1_000_000) -> None:
     from exporter.journal.records import Checkpoint  # noqa: PLC0415
 
-    journal.save(Checkpoint(1_000_000, NOW * 1000, [], [], [], []))
+    journal.save(Checkpoint(seq, NOW * 1000, [], [], [], []))

@@ -1,0 +1,268 @@
+"""The journal and the engine die at any point: what comes back is the fold of what was acknowledged.
+
+A run is a random mix of bursts of events (duplicates, late ones, ties), scrapes, checkpoints, retention, forgetting,
+failures of SQLite before, inside and after a commit, and deaths. A death takes the files as they are at that instant.
+The model is independent of engine, checkpoints and retention: the plain list of all records, folded from scratch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from exporter.applying import Applier
+from exporter.errors import InvalidEvent, JournalUnavailable
+from exporter.fleet import Fleet
+from exporter.journal.records import DeviceHistory
+from exporter.timeline import Kind, fold
+from tests.unit.journal_site import NOW, Site, event, picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from exporter.engine import Engine
+    from exporter.events import DeviceEvent
+    from exporter.journal.records import Append, Appended, Record
+
+MEMORY = Path("/dev/shm")  # a death of the process, not of the machine: the page cache survives it
+
+events = st.builds(
+    event,
+    st.integers(NOW - 60, NOW + 4),
+    up=st.booleans(),
+    device_id=st.sampled_from(["d1", "d2", "d3"]),
+    business=st.sampled_from(["b1", "b1", "b1", "b2"]),
+    name=st.sampled_from(["Front desk", "Front desk", "Counter"]),
+)
+bursts = st.lists(events, min_size=1, max_size=5)
+
+Told = tuple[str, int, Kind]
+
+
+class Failing:
+    """Fails the next append: before it, after so many steps inside SQLite, or after its commit."""
+
+    def __init__(self, site: Site, where: str | int) -> None:
+        self._journal = site.journal
+        self._where = where
+        self._append = self._journal.append
+
+    def __enter__(self) -> None:
+        self._journal.append = self
+
+    def __exit__(self, *error: object) -> None:
+        del self._journal.append
+
+    def __call__(self, batch: list[Append]) -> list[Appended]:
+        if self._where == "before":
+            raise JournalUnavailable("before the commit")
+        if isinstance(self._where, int) and self._journal._connection is not None:
+            self._journal._connection.set_progress_handler(lambda: 1, self._where)
+        appended = self._append(batch)
+        if self._where == "after":
+            raise JournalUnavailable("after the commit")
+        if self._journal._connection is not None:
+            self._journal._connection.set_progress_handler(None, 0)
+        return appended
+
+
+class Deaths(RuleBasedStateMachine):
+    """One journal, one engine after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+        self.life = 0
+        self.told: set[Told] = set()  # acknowledged
+        self.tried: set[Told] = set()  # all that was sent
+        self.records: list[Record] = []  # what the journal held, pruned ones included
+        self.read_to = 0
+
+    # -- what happens -----------------------------------------------------------------------------------------------
+
+    @initialize()
+    def start(self) -> None:
+        self.site = Site(self._next_folder())
+        self._run(self.site.start())
+
+    @rule(burst=bursts)
+    def events_come(self, burst: list[DeviceEvent]) -> None:
+        self._run(self._send(burst))
+
+    @rule(burst=bursts, where=st.one_of(st.sampled_from(["before", "after"]), st.integers(1, 400)))
+    def events_come_while_the_journal_fails(self, burst: list[DeviceEvent], where: str | int) -> None:
+        with Failing(self.site, where):
+            self._run(self._send(burst))
+
+    @rule(burst=bursts, where=st.one_of(st.sampled_from(["before", "after"]), st.integers(1, 400)))
+    def it_dies_in_a_commit(self, burst: list[DeviceEvent], where: str | int) -> None:
+        self.events_come_while_the_journal_fails(burst, where)
+        self._die()
+
+    @rule()
+    def it_dies(self) -> None:
+        before = self._picture()
+        self._die()
+        if before is not None:
+            assert self._picture() == before
+
+    @rule()
+    def it_stops_and_starts(self) -> None:
+        before = self._picture()
+        self._run(self.engine.stop())
+        self._run(self.site.start())
+        if before is not None:
+            assert self._picture() == before
+
+    @rule(seconds=st.integers(1, 40))
+    def time_passes(self, seconds: int) -> None:
+        self.site.clock.now += seconds
+
+    @rule()
+    def a_scrape_comes(self) -> None:
+        self._run(self.engine.before_scrape())
+        self.engine.after_scrape()
+
+    @rule()
+    def a_checkpoint_is_written(self) -> None:
+        self._run(self._settled(self.engine.save_checkpoint))
+
+    @rule(steps=st.integers(1, 200))
+    def a_checkpoint_fails(self, steps: int) -> None:
+        journal = self.site.journal
+        if journal._connection is not None:
+            journal._connection.set_progress_handler(lambda: 1, steps)
+        self._run(self._settled(self.engine.save_checkpoint))
+        if journal._connection is not None:
+            journal._connection.set_progress_handler(None, 0)
+
+    @rule(retention=st.integers(20, 80))
+    def old_events_are_pruned(self, retention: int) -> None:
+        self._note_records()
+        self._run(self._settled(lambda: self.engine.prune(retention)))
+
+    @rule(device_id=st.sampled_from(["d1", "d2", "d3"]))
+    def a_device_is_forgotten(self, device_id: str) -> None:
+        self._run(self._forget(device_id))
+
+    # -- what must hold ---------------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_journal_holds_what_was_acknowledged_and_nothing_that_was_not_sent(self) -> None:
+        self._note_records()
+        stored = [(record.identity.device_id, record.timestamp, record.kind) for record in self.records]
+        assert len(stored) == len(set(stored))
+        assert self.told <= set(stored) <= self.tried
+
+    @invariant()
+    def the_fleet_is_the_fold_of_the_journal(self) -> None:
+        """Unless a commit's outcome is unknown: then that holds again after the next one."""
+        if self.engine._uncertain:
+            return
+        self._note_records()
+        own: dict[str, list[tuple[int, Kind]]] = {}
+        fleet = Fleet()
+        applier = Applier(fleet)
+        for record in self.records:
+            history = own.setdefault(record.identity.device_id, [])
+            history.append((record.timestamp, record.kind))
+            applier.apply(record, DeviceHistory(list(history), None), live=False)
+        folded = {device_id: timeline for device_id in own if (timeline := fold(own[device_id])) is not None}
+        assert {device_id: device.timeline for device_id, device in self.engine.fleet.devices.items()} == folded
+        assert picture(self.engine) == _Rebuilt.picture(fleet)
+
+    def teardown(self) -> None:
+        self._run(self.site.kill())
+        self.loop.close()
+        shutil.rmtree(self.folder)
+
+    # -- means ------------------------------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        return self.site.engine
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    async def _send(self, burst: list[DeviceEvent]) -> None:
+        told = [
+            (sent.identity.device_id, sent.timestamp, Kind.CONNECTED if sent.up else Kind.DISCONNECTED)
+            for sent in burst
+        ]
+        self.tried |= set(told)
+        answers = await asyncio.gather(*(self.engine.submit(sent) for sent in burst), return_exceptions=True)
+        for key, answer in zip(told, answers, strict=True):
+            if isinstance(answer, str):
+                self.told.add(key)
+            else:
+                assert isinstance(answer, (JournalUnavailable, InvalidEvent)), answer
+
+    async def _forget(self, device_id: str) -> None:
+        device = self.engine.fleet.devices.get(device_id)
+        if device is None:
+            return
+        key = (device_id, max(int(self.site.clock.now), device.timeline.newest), Kind.FORGOTTEN)
+        self.tried.add(key)
+        try:
+            await self.engine.forget(device_id)
+        except JournalUnavailable:
+            return
+        self.told.add(key)
+
+    async def _settled(self, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        with suppress(JournalUnavailable):
+            await action()
+
+    def _die(self) -> None:
+        """Take the database and its log as they are now to a new place, and start there."""
+        taken = self._next_folder()
+        for file in self.site.path.parent.glob("exporter.db*"):
+            if file.suffix in {".db", ".db-wal"}:
+                shutil.copy(file, taken / file.name)
+        self._run(self.site.kill())
+        self.site = Site(taken, self.site.clock)
+        self._run(self.site.start())
+
+    def _next_folder(self) -> Path:
+        self.life += 1
+        made = self.folder / str(self.life)
+        made.mkdir()
+        return made
+
+    def _picture(self) -> object | None:
+        return None if self.engine._uncertain else picture(self.engine)
+
+    def _note_records(self) -> None:
+        """Read what is new in the journal, in its own thread."""
+        new = self._run(self.engine.writer.run(lambda journal: list(journal.records_after(self.read_to))))
+        for seq, record in new:
+            self.read_to = seq
+            self.records.append(record)
+
+
+class _Rebuilt:
+    """Looks like an engine to `picture`."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+
+    @classmethod
+    def picture(cls, fleet: Fleet) -> object:
+        return picture(cls(fleet))
+
+
+TestDeaths = Deaths.TestCase
+TestDeaths.settings = settings(
+    max_examples=80, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
