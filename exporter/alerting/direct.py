@@ -95,7 +95,7 @@ class DirectAlerts:
             self._outboxes = [self._outbox(Client(url, client)) for url in settings.urls]
             if not self._loaded:
                 await self._load()
-            self._post(self.board.standing())
+            self._repeat()
             running = [tasks.create_task(outbox.run()) for outbox in self._outboxes]
             await self._keep_posting(settings)
             for task in running:
@@ -122,7 +122,7 @@ class DirectAlerts:
                 next_resend = now + settings.resend_interval
                 self.board.tidy(now)
                 self._post(self.board.advance(now))
-                self._post(self.board.standing())
+                self._repeat()
             due = self.board.next_due()
             await self._until_woken(max(0.0, min(next_resend, next_resend if due is None else due) - now))
 
@@ -175,3 +175,8 @@ class DirectAlerts:
         if alerts:
             for outbox in self._outboxes:
                 outbox.put(alerts)
+
+    def _repeat(self) -> None:
+        standing = self.board.standing()
+        for outbox in self._outboxes:
+            outbox.put(standing)

@@ -52,7 +52,7 @@ class Post:
         self.url = url
 
     def put(self, *alerts: Alert) -> None:
-        self.outbox.put(alerts)
+        self.outbox.put(list(alerts))
 
     def count(self, result: str) -> float | None:
         labels = {"alertmanager": self.url, "result": result}
@@ -184,6 +184,13 @@ async def test_what_is_refused_for_good_holds_up_nothing(
     assert "DeviceDown d3" not in alertmanager.told()
     assert post.count("error") == 1
     assert [alert.labels["device_id"] for alert in alerts if alert.acknowledged_at is None] == ["d3"]
+
+
+async def test_a_way_that_is_not_needed_just_now_is_tried_out(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
+    alertmanager.answers = [503]
+    async with posting(alertmanager.url, clock) as post:
+        await until(lambda: post.count("ok") == 1)
+    assert (alertmanager.posts, post.count("error")) == ([[]], 1)
 
 
 # What the rules told -----------------------------------------------------------------------------------------
