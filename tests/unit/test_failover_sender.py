@@ -7,7 +7,9 @@ import hashlib
 import hmac
 import json
 import logging
-from typing import TYPE_CHECKING
+import re
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -16,6 +18,7 @@ from aiohttp.test_utils import TestServer
 from exporter.config_schema import Failover, Hook, Secret
 from exporter.failover.machine import Order
 from exporter.failover.sender import Answer, HookSender
+from tests.tools import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,6 +87,23 @@ async def test_a_call_says_what_to_do_and_its_signature_can_be_verified(sink: Si
     assert headers["Idempotency-Key"] == "key1"
     assert headers["X-Failover-Timestamp"] == "1790000000"
     assert sink.verified == [True]
+
+
+@pytest.mark.parametrize("page", ["operations.md", "operations.id.md"])
+async def test_the_documented_verification_takes_a_genuine_call_and_no_other(sink: Sink, page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "def is_genuine" in block]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    sender = HookSender(time.time)
+    await sender.send(rule(sink.url), ORDER)
+    await sender.close()
+    ((headers, body),) = sink.requests
+    secret, genuine = SECRET.encode(), names["is_genuine"]
+    assert genuine(headers, body, secret)
+    assert not genuine(headers, body + b" ", secret)
+    assert not genuine(headers, body, b"other")
+    assert not genuine(headers | {"X-Failover-Timestamp": "1790000001"}, body, secret)
 
 
 async def test_another_secret_makes_another_signature(sink: Sink, sender: HookSender) -> None:
