@@ -1,0 +1,143 @@
+"""The direction of dependencies, read from the imports: the core is pure, and nothing reaches back."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter import conventions
+from tests.tools import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PURE = (
+    *("conventions", "durations", "errors", "identity"),
+    *("event_bodies", "event_refusals", "events", "planned", "policy", "redaction", "timeline"),
+    *("checkpoint", "fleet"),
+)
+HARMLESS = frozenset(
+    (
+        *("__future__", "bisect", "collections", "collections.abc", "dataclasses", "enum", "functools", "hashlib"),
+        *("itertools", "math", "msgspec", "operator", "re", "typing"),
+    )
+)
+"""What a pure module may import: neither clock nor chance, neither disk nor network, no logging."""
+
+LAYERS = (
+    ("conventions", "durations", "errors", "identity", "planned", "logs", "clock"),
+    ("event_bodies", "event_refusals", "events", "policy", "redaction", "timeline"),
+    ("config", "config_*"),
+    ("journal", "fleet", "applying", "checkpoint", "backup"),
+    ("engine",),
+    ("exposition", "report", "selfmetrics", "policy_metrics"),
+    ("web",),
+    ("alerting", "notify", "impact", "incidents", "failover", "maintenance", "housekeeping"),
+    ("simulate", "backfill"),
+    ("serve", "cli", "commands", "__main__"),
+)
+"""From the core outwards. A part imports from its own layer and from those before it, and from leaves anywhere."""
+
+
+def modules() -> dict[str, Path]:
+    """Return every module's name within the package, and its file."""
+    package = ROOT / "exporter"
+    found = {}
+    for file in package.rglob("*.py"):
+        name = ".".join(file.relative_to(package).with_suffix("").parts).removesuffix("__init__").rstrip(".")
+        if name:
+            found[name] = file
+    return found
+
+
+MODULES = modules()
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield what runs when a module is imported: not what only the type checker sees, nor what functions import."""
+    for statement in body:
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            continue
+        yield statement
+        for inner in ("body", "orelse", "finalbody"):
+            if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                yield from statements(getattr(statement, inner, []))
+
+
+def imports(file: Path) -> set[str]:
+    """Return the modules that a module imports; those of the package without its name."""
+    found = set()
+    for statement in statements(ast.parse(file.read_text(encoding="utf-8")).body):
+        if isinstance(statement, ast.Import):
+            found |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom) and statement.module is not None:
+            if statement.module.partition(".")[0] != "exporter":
+                found.add(statement.module)
+                continue
+            within = statement.module.removeprefix("exporter").removeprefix(".")
+            inner = {f"{within}.{alias.name}".removeprefix(".") for alias in statement.names}
+            found |= {name for name in inner if name in MODULES} or ({within} - {""})
+    return found
+
+
+IMPORTS = {name: imports(file) for name, file in MODULES.items()}
+
+
+def layer_of(module: str) -> int:
+    part = module.partition(".")[0]
+    for number, parts in enumerate(LAYERS):
+        if part in parts or any(name.endswith("*") and part.startswith(name[:-1]) for name in parts):
+            return number
+    pytest.fail(f"exporter.{module} belongs to no layer: put it into LAYERS")
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_core_knows_neither_clock_nor_disk_nor_network_nor_log(module: str) -> None:
+    assert {name for name in IMPORTS[module] if name not in HARMLESS and name not in PURE} - {
+        "journal.records"
+    } == set()
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert called & {"open", "print", "input"} == set()
+
+
+def test_no_module_reaches_back_along_the_data_flow() -> None:
+    leaves = {name for name, found in IMPORTS.items() if not found & MODULES.keys()}
+    backward = [
+        f"{module} -> {imported}"
+        for module, found in IMPORTS.items()
+        for imported in sorted(found & MODULES.keys() - leaves)
+        if layer_of(imported) > layer_of(module)
+    ]
+    assert backward == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    try:
+        TopologicalSorter({name: found & MODULES.keys() for name, found in IMPORTS.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+def test_only_conventions_defines_the_names_of_metrics() -> None:
+    elsewhere = [
+        f"{module}: {node.value!r}"
+        for module, file in MODULES.items()
+        if module != "conventions"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and (node.value in conventions.HELP or _is_own_metric(node.value))
+    ]
+    assert elsewhere == []
+
+
+def test_no_metric_goes_into_the_global_registry() -> None:
+    assert [module for module, file in MODULES.items() if "REGISTRY" in file.read_text(encoding="utf-8")] == []
+
+
+def _is_own_metric(value: object) -> bool:
+    prefix, suffixes = f"{conventions.SELF_PREFIX}_", ("_total", "_seconds", "_info", "_ratio", "_bytes", "_size")
+    return isinstance(value, str) and value.startswith(prefix) and value.endswith(suffixes)
