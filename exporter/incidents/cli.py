@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import secrets
 import sys
 from datetime import datetime
@@ -27,6 +26,7 @@ from exporter.incidents.shapes import (
     NewNote,
     NewStatus,
 )
+from exporter.incidents.wording import harmless
 from exporter.web.openapi import Error
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ _Kind = TypeVar("_Kind")
 
 ADMIN_URL: Final = "http://127.0.0.1:9877"
 TIMEOUT: Final = 30.0
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -130,7 +129,7 @@ def _show(args: argparse.Namespace) -> int:
     }
     _say(f"#{one.number} {one.type}")
     for name, value in facts.items():
-        _say(f"{name:9} {printable(value)}")
+        _say(f"{name:9} {_line(value)}")
     _say("")
     for entry in found.timeline:
         _say_entry(entry)
@@ -140,9 +139,9 @@ def _show(args: argparse.Namespace) -> int:
 def _say_entry(entry: Entry) -> None:
     author = f" ({entry.author})" if entry.author else ""
     first, *rest = entry.text.split("\n")
-    _say(printable(f"{_local(entry.at)}  {entry.kind}{author}{': ' if first else ''}{first}"))
+    _say(f"{_local(entry.at)}  {_line(entry.kind + author)}{': ' if first else ''}{_line(first)}")
     for line in rest:
-        _say("    " + printable(line))
+        _say("    " + _line(line))
 
 
 def _note(args: argparse.Namespace) -> int:
@@ -185,20 +184,20 @@ def _row(incident: Incident) -> tuple[str, ...]:
         incident.business_name or incident.business_id,
         _named(incident.device_name, incident.device_id),
     )
-    return tuple(map(printable, texts))
+    return tuple(map(_line, texts))
 
 
 def _named(name: str, identifier: str) -> str:
     return f"{name} ({identifier})" if name else identifier
 
 
+def _line(text: str) -> str:
+    """Return a text on one line, without what would steer a terminal."""
+    return " ".join(harmless(text).split())
+
+
 def _local(at: float) -> str:
     return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S %Z}"
-
-
-def printable(text: str) -> str:
-    """Return a text without characters that would steer a terminal."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _json(url: str, path: str, kind: type[_Kind]) -> _Kind:

@@ -14,6 +14,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.incidents.language import COOKIE, COOKIE_AGE, chosen_language, other_language
+from exporter.incidents.wording import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,11 @@ class Drawing:
     def __init__(self, wording: Callable[[Language | None], Wording]) -> None:
         self._wording = wording
         self._templates = Environment(
-            loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+            loader=PackageLoader(__package__),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            finalize=_finalize,
         )
         self._templates.filters |= {"short": _short, "rfc3339": _rfc3339, "slug": _slug}
 
@@ -74,6 +79,10 @@ def _switch(request: web.Request, other: Language) -> str:
     own = request.path.rpartition("/")[2] if request.method in ("GET", "HEAD") else f"../{request.match_info['number']}"
     query = [(name, value) for name, value in request.query.items() if name != "lang"]
     return f"{own}?{urlencode([*query, ('lang', other)])}"
+
+
+def _finalize(value: object) -> object:
+    return harmless(value) if type(value) is str else value
 
 
 def _short(text: str) -> str:

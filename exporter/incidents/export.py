@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from exporter.incidents.model import NOTE, Incident
+from exporter.incidents.wording import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +99,7 @@ class Export:
 
 def markdown(text: str) -> str:
     """Return a text so that Markdown shows it as it is, on one line."""
-    return _LIST.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", " ".join(text.split())))
+    return _LIST.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", " ".join(harmless(text).split())))
 
 
 def cell(value: object) -> object:

@@ -162,6 +162,8 @@ def _close(connection: sqlite3.Connection, step: Close) -> None:
         _entry(connection, number, f"{END_CORRECTED} {text}", Entry(step.at, END_CORRECTED, text, ""))
     if step.resolution == CORRECTED:
         _entry(connection, number, TOO_SHORT, Entry(step.at, TOO_SHORT, "", ""))
+    else:
+        connection.execute("DELETE FROM incident_entry WHERE incident = ? AND key = ?", (number, TOO_SHORT))
 
 
 def _move(connection: sqlite3.Connection, step: Move) -> None:

@@ -91,9 +91,10 @@ def _follow(device_id: str, incident: Held, outage: Outage, due: float | None, n
     if outage.end is None:
         if incident.resolved_at is not None:
             steps.append(Reopen(device_id, incident.outage, now))
-    elif incident.resolved_at != outage.end and incident.resolution != FORGOTTEN:
+    elif incident.resolution != FORGOTTEN and (steps or incident.resolved_at != outage.end):
         resolution = resolution_of(incident, outage.end, due)
-        steps.append(Close(device_id, incident.outage, outage.end, resolution, now, incident.resolved_at))
+        former_end = incident.resolved_at if incident.resolved_at != outage.end else None
+        steps.append(Close(device_id, incident.outage, outage.end, resolution, now, former_end))
     return steps
 
 

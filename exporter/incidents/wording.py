@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,14 @@ TEXTS: Final[dict[Language, dict[str, str]]] = msgspec.json.decode(
     files(__package__).joinpath("texts.json").read_bytes(), type=dict[Language, dict[str, str]]
 )
 """Texts by name; a test holds both languages to the same names."""
+
+
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """Return a text without characters that steer a terminal or turn the direction of what is read."""
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Wording:
