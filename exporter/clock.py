@@ -13,5 +13,6 @@ class Clock:
 
     def __call__(self) -> float:
         """Return the time."""
-        self._latest = max(self._latest, round(time.time(), 3))
+        now = time.time_ns() // 1_000_000 / 1000
+        self._latest = max(self._latest, now)
         return self._latest

@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 20_000  # submissions that may wait; beyond it the sender's retry is the better queue
 BATCH_LIMIT = 2_000
+BURST_GAP = 0.0001  # seconds without a new event that end a burst
+BURST_LIMIT = 0.001  # seconds that the first event of a burst waits at most
 PLAN_LIMIT = 500  # boundaries of planned windows in one go
 LEASE_MS = 30_000  # how far ahead the journal promises that expositions happen; bounds the error after a crash
 
@@ -64,7 +66,7 @@ class Boundary(NamedTuple):
 
 class _Waiting(NamedTuple):
     append: Append
-    answer: asyncio.Future[str]
+    answer: Callable[[str | JournalUnavailable], None]
 
 
 class Engine:
@@ -89,6 +91,7 @@ class Engine:
         self._applier = Applier(self.fleet)
         self._writer: Writer | None = None
         self._waiting: list[_Waiting] = []
+        self._burst = 1  # events that came around the last commit
         self._newest_waiting: dict[str, int] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -150,10 +153,16 @@ class Engine:
 
         Raises InvalidEvent (older than what retention kept), Overloaded, JournalUnavailable.
         """
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.submit_soon(event, partial(_resolve, answer))
+        return await answer
+
+    def submit_soon(self, event: DeviceEvent, done: Callable[[str | JournalUnavailable], None]) -> None:
+        """Like `submit`, but call `done` with the outcome or the commit's error; other errors are raised at once."""
         if event.timestamp < self._horizon:
             message = f"is older than the journal, which starts at {self._horizon}"
             raise InvalidEvent("timestamp_too_old", message, "timestamp")
-        return await self._append(event.identity, event.timestamp, Kind.CONNECTED if event.up else Kind.DISCONNECTED)
+        self._enqueue(event.identity, event.timestamp, Kind.CONNECTED if event.up else Kind.DISCONNECTED, done)
 
     async def forget(self, device_id: str) -> bool:
         """Take a device out of the metrics, durably; its history stays. False if it is not there."""
@@ -180,6 +189,13 @@ class Engine:
             await asyncio.gather(*appended)
 
     def _append(self, identity: Identity, timestamp: int, kind: Kind) -> asyncio.Future[str]:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._enqueue(identity, timestamp, kind, partial(_resolve, answer))
+        return answer
+
+    def _enqueue(
+        self, identity: Identity, timestamp: int, kind: Kind, answer: Callable[[str | JournalUnavailable], None]
+    ) -> None:
         if not self.ready:
             raise JournalUnavailable("the journal is not loaded")
         if len(self._waiting) >= QUEUE_LIMIT:
@@ -191,13 +207,28 @@ class Engine:
         newest = self._newest_waiting.get(identity.device_id, -1)
         late = timestamp <= newest or self._applier.is_late(record)
         self._newest_waiting[identity.device_id] = max(newest, timestamp)
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(Append(record, late), answer))
         if self._idle.is_set():
             self._idle.clear()
-            # not at once: all requests of this turn of the loop share the commit
-            asyncio.get_running_loop().call_soon(self._commit)
-        return answer
+            self._await_burst()
+
+    def _await_burst(self) -> None:
+        now = time.perf_counter()
+        asyncio.get_running_loop().call_soon(self._settle, 0, now, now)
+
+    def _settle(self, seen: int, grown: float, since: float) -> None:
+        """Commit when the burst seems to be complete: as many wait as came around the last commit, or no more come.
+
+        Fewer and larger commits save more than the commits' own time: as long as the loop is busy, the writer's thread
+        waits for the interpreter longer than a commit takes.
+        """
+        waiting, now = len(self._waiting), time.perf_counter()
+        if waiting > seen:
+            seen, grown = waiting, now
+        if waiting >= self._burst or now - grown > BURST_GAP or now - since > BURST_LIMIT:
+            self._commit()
+        else:
+            asyncio.get_running_loop().call_soon(self._settle, seen, grown, since)
 
     def _commit(self) -> None:
         batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
@@ -214,21 +245,22 @@ class Engine:
 
         def done(result: _Committed, error: Exception | None) -> None:
             self._metrics.commits.observe(time.perf_counter() - started)
-            self._metrics.batches.observe(len(batch))
-            if error is not None:
-                self._fail(batch, error)
-            self._go_on()  # the next commit runs while this batch is applied
+            self._metrics.batches.observe(len(appends))
             if error is None:
                 try:
                     self._committed(batch, result)
                 except Exception as bug:  # nobody may wait for ever for an answer
                     self._fail(batch, bug)
+            else:
+                self._fail(batch, error)
+            self._burst = len(appends) + len(self._waiting)
+            self._go_on()
 
         self.writer.post(job, done)
 
     def _go_on(self) -> None:
         if self._waiting:
-            self._commit()
+            self._await_burst()
         else:
             self._idle.set()
             self._newest_waiting.clear()
@@ -239,13 +271,13 @@ class Engine:
         for seq, record, history in missed:
             self._applier.apply(record, history, live=True)
             self._applied = seq
-        for (append, answer), (seq, history) in zip(batch, appended, strict=True):
+        batch.reverse()
+        for seq, history in appended:
             outcome = DUPLICATE
             if seq:
-                outcome = self._applier.apply(append.record, history, live=True)
+                outcome = self._applier.apply(batch[-1].append.record, history, live=True)
                 self._applied = seq
-            if not answer.done():
-                answer.set_result(outcome)
+            batch.pop().answer(outcome)  # what is left in the batch still waits for an answer
 
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
         self._uncertain = True
@@ -254,8 +286,7 @@ class Engine:
             log.error("the journal failed", exc_info=error)
             error = JournalUnavailable("the journal failed")
         for waiting in batch:
-            if not waiting.answer.done():
-                waiting.answer.set_exception(error)
+            waiting.answer(error)
 
     # -- expositions and housekeeping ---------------------------------------------------------------------------------
 
@@ -335,13 +366,25 @@ class Engine:
         """Drop events older than `retention` seconds; the totals that they made stay."""
         before = max(self._horizon, int(self.clock() - retention))
         self._horizon = before  # from now on older events are refused; those under way get into the checkpoint
-        if self._waiting:
-            await asyncio.wait([waiting.answer for waiting in self._waiting])
-        await self.writer.run(lambda _: None)
+        await self._flush()
         await self.save_checkpoint()
         device: int | None = 0
         while device is not None:
             device = await self._run("prune", partial(_prune, before, device))
+
+    async def _flush(self) -> None:
+        """Return when all that waits now is applied, or has failed."""
+        if self._waiting:
+            flushed = asyncio.Event()
+            last, answer = self._waiting[-1]
+
+            def answer_and_set(result: str | JournalUnavailable) -> None:
+                flushed.set()
+                answer(result)
+
+            self._waiting[-1] = _Waiting(last, answer_and_set)
+            await flushed.wait()
+        await self.writer.run(lambda _: None)
 
     async def outages(self, device_id: str) -> list[Outage] | None:
         """Return a device's outages as they are known today, forgotten ones included; None if it never was."""
@@ -392,6 +435,15 @@ class Engine:
         except JournalUnavailable:
             self._metrics.failures.labels(operation).inc()
             raise
+
+
+def _resolve(answer: asyncio.Future[str], result: str | JournalUnavailable) -> None:
+    if answer.done():
+        return
+    if isinstance(result, str):
+        answer.set_result(result)
+    else:
+        answer.set_exception(result)
 
 
 def _prune(before: int, first_device: int, journal: Journal) -> int | None:

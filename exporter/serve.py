@@ -30,6 +30,8 @@ from exporter.conventions import (
     CHANNEL_LABELS,
     DEVICE_AFFECTED_CONVERSATIONS,
     DEVICE_ALERT_DELIVERED,
+    DEVICE_MAINTENANCE,
+    DEVICE_MAINTENANCE_END,
     FAILOVER_LABELS,
     HELP,
 )
@@ -46,6 +48,8 @@ from exporter.incidents.service import Incidents
 from exporter.journal.reader import open_reader
 from exporter.journal.sqlite import SqliteJournal, storage_path
 from exporter.logs import RateLimited, fields, log_loop_errors
+from exporter.maintenance.api import MaintenanceApi
+from exporter.maintenance.service import Maintenance
 from exporter.notify.http import operations as notify_operations
 from exporter.notify.relay import Relay
 from exporter.notify.sending import ThreadedSender, load_apprise
@@ -106,7 +110,15 @@ class Exporter:
         )
         key = ensure_key(self._database.parent)
         self.impact = ImpactService(self.engine, self.config.impact, ConversationHasher(key))
-        self.alerts = DirectAlerts(self.engine, lambda: self.config, self.metrics, impact=self.impact.facts_of)
+        self.maintenance = Maintenance(self.engine, lambda: self.config, changed=self._windows_changed)
+        planned_until = self.maintenance.planned_until
+        self.alerts = DirectAlerts(
+            self.engine,
+            lambda: self.config,
+            self.metrics,
+            impact=self.impact.facts_of,
+            planned_until=planned_until,
+        )
         self._hooks = HookSender(self._clock)
         self.failover = FailoverService(
             self.engine,
@@ -115,6 +127,7 @@ class Exporter:
             self.registry,
             reader=lambda: open_reader(self.config.storage.url),
             retention=lambda: self.config.storage.retention,
+            planned_until=planned_until,
         )
         self.incidents = Incidents(self.engine, lambda: self.config.policies, impact=self.impact.facts_of)
         incidents.follow(self.incidents, self.alerts, self.failover)
@@ -138,6 +151,7 @@ class Exporter:
         self._loaded()
         await self._listening.start()
         await self.engine.start()
+        await self.maintenance.start()
         await self.engine.heartbeat()
         await self.impact.start()
         await self.incidents.start()
@@ -148,6 +162,7 @@ class Exporter:
         await self._exposition.render(self._clock(), openmetrics=False, gzip=True)  # the first scrape builds every line
         _settle_memory()
         self._housekeeping.start()
+        self._housekeeping.keep("maintenance", self.maintenance.run)
         self._housekeeping.keep("alerts", self.alerts.run)
         self._housekeeping.keep("incidents", self.incidents.run)
         self._housekeeping.every("incident_retention", PRUNE_INTERVAL, self._prune_incidents, first=FIRST_PRUNE)
@@ -197,11 +212,17 @@ class Exporter:
                 log.warning("a changed setting takes effect at the next start", extra={"setting": name})
         self.config = config
         self._webhook = self._webhook_settings()
+        await self.maintenance.reload()
         self.alerts.reconsider()
         self.incidents.reconsider()
         self.relay.reconfigure(config.notify, config.alerts)
         self.failover.reconfigure()
         self._loaded()
+
+    def _windows_changed(self) -> None:
+        self.alerts.reconsider()
+        self.incidents.reconsider()
+        self.failover.reconsider()
 
     def _loaded(self) -> None:
         self.metrics.reload_ok.set(1)
@@ -231,6 +252,8 @@ class Exporter:
         exposition.add_gauge(
             CHANNEL_ACTIVE_CONVERSATIONS, HELP[CHANNEL_ACTIVE_CONVERSATIONS], CHANNEL_LABELS, self.impact.active
         )
+        exposition.add_device_gauge(DEVICE_MAINTENANCE, HELP[DEVICE_MAINTENANCE], self.maintenance.inside)
+        exposition.add_device_gauge(DEVICE_MAINTENANCE_END, HELP[DEVICE_MAINTENANCE_END], self.maintenance.outlasted)
         exposition.add_device_gauge(DEVICE_ALERT_DELIVERED, HELP[DEVICE_ALERT_DELIVERED], self.alerts.delivered)
         failover, with_action = self.failover, (*FAILOVER_LABELS, "action")
         for name, labels, values in (
@@ -247,6 +270,7 @@ class Exporter:
             self._clock,
             authenticated=lambda: web_config is not None and bool(web_config.config.basic_auth_users),
         )
+        maintenance_api = MaintenanceApi(self.maintenance, self.engine, lambda: self.config.alerts.timezone)
         admin = admin_app(
             self.engine,
             exposition,
@@ -255,14 +279,14 @@ class Exporter:
             account=self.account,
             external_url=self.config.web.external_url,
             web_config=web_config,
-            operations=[*incident_operations, *notify_operations(self.relay)],
+            operations=[*incident_operations, *maintenance_api.operations(), *notify_operations(self.relay)],
             routes=incident_pages,
             links=[incidents.LINK],
         )
         webhook_address = parse_address(self.config.webhook.listen_address)
         admin_address = parse_address(self.config.web.listen_address)
         return (
-            Listener(Listening("public", webhook_address, public), instruments, self._warn),
+            Listener(Listening("public", webhook_address, public, express=public.webhook), instruments, self._warn),
             Listener(Listening("admin", admin_address, admin, web_config=web_config), instruments, self._warn),
         )
 

@@ -7,7 +7,6 @@ The acknowledgement is the same for everybody but for its date, so its bytes are
 from __future__ import annotations
 
 import time
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
@@ -56,18 +55,12 @@ class Acknowledger:
         """Return 200 `OK`."""
         if request.version != HttpVersion11 or not request.keep_alive:
             return answers.text("OK")
+        return Acknowledgement(self.message())
+
+    def message(self) -> bytes:
+        """Return the bytes of 200 `OK` on a connection that stays open."""
         now = int(time.time())
         if now != self._second:
-            self._second, self._message = now, _message(now)
-        return Acknowledgement(self._message)
-
-
-def _message(now: int) -> bytes:
-    headers = {
-        "Content-Type": "text/plain; charset=utf-8",
-        "Content-Length": "2",
-        "Date": formatdate(now, usegmt=True),
-        **answers.HEADERS,
-    }
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items()), "", "OK"]
-    return "\r\n".join(lines).encode("ascii")
+            self._second = now
+            self._message = answers.message(200, b"OK", {"Content-Type": "text/plain; charset=utf-8"})
+        return self._message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -47,6 +49,13 @@ def error(status: int, code: str, message: str, headers: Mapping[str, str] | Non
     if headers:
         response.headers.update(headers)
     return response
+
+
+def message(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return the bytes of a whole answer on a connection that stays open, dated now."""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in {**HEADERS, "Date": formatdate(usegmt=True), **headers}.items()]
+    return "\r\n".join((*lines, "", "")).encode("ascii") + body
 
 
 def http_error(status: int, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -162,6 +162,11 @@ class GuardedConnection(web.RequestHandler):
         elif not self.head_since and self.waits:
             self.head_since = self._loop.time()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on reading where it was paused; aiohttp asks for it with every body."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def check(self, now: float, limits: Limits) -> str:
         """Close the connection if it has taken too long, and return why."""
         if self.transport is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from exporter.logs import fields
 from exporter.web.address import Address, bound, listen
 from exporter.web.connections import GuardedServer, Limits
 from exporter.web.envelope import answered
+from exporter.web.express import ExpressServer
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from exporter.logs import RateLimited
     from exporter.web.connections import Handler, RequestFactory
+    from exporter.web.express import Express
     from exporter.web.ports import RequestMetrics
     from exporter.web.webconfig import WebConfigFile
 
@@ -46,6 +49,8 @@ class Listening:
     limits: Limits = field(default_factory=Limits)
     web_config: WebConfigFile | None = None
     """TLS settings, loaded already; the listener follows their changes."""
+    express: Express | None = None
+    """Who is asked first about usual requests."""
 
 
 class Listener:
@@ -142,7 +147,8 @@ class Listener:
 
     def guard(self, handler: Handler, factory: RequestFactory | None) -> GuardedServer:
         """Return the server of guarded connections for this handler."""
-        self._server = GuardedServer(
+        express = self._what.express
+        self._server = (GuardedServer if express is None else partial(ExpressServer, express))(
             answered(handler, self.name, self._metrics),
             factory=factory,
             limits=self._what.limits,

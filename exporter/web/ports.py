@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.errors import JournalUnavailable
     from exporter.events import DeviceEvent
     from exporter.fleet import Fleet
     from exporter.timeline import Outage
@@ -36,6 +37,12 @@ class EnginePort(Protocol):
 
     async def submit(self, event: DeviceEvent) -> str:
         """Return the outcome once the event is on disk; raises JournalUnavailable, Overloaded or InvalidEvent."""
+
+    def submit_soon(self, event: DeviceEvent, done: Callable[[str | JournalUnavailable], None]) -> None:
+        """Like `submit`, but call `done` with the outcome, or with what kept the event from being stored.
+
+        Raises what can be said at once, and then does not call `done`.
+        """
 
     async def forget(self, device_id: str) -> bool:
         """Drop a device durably; False if it is unknown; raises JournalUnavailable or Overloaded."""

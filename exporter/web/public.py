@@ -10,6 +10,7 @@ This is a plain handler for aiohttp's low-level server: two fixed paths need no 
 from __future__ import annotations
 
 import hmac
+import time
 from typing import TYPE_CHECKING, Final
 
 from exporter import events
@@ -31,7 +32,7 @@ from exporter.web.acknowledgement import Acknowledger
 from exporter.web.body import BodyRefused, read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Mapping
 
     from aiohttp import web
 
@@ -59,19 +60,27 @@ def public_app(
     *,
     on_message: OnMessage = _ignore_message,
     body_timeout: float = BODY_TIMEOUT,
-) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+) -> PublicApp:
     """Return the handler of the public listener. `settings` is asked anew for each request."""
     webhook = Webhook(engine, settings, metrics, warn, on_message=on_message, body_timeout=body_timeout)
+    return PublicApp(engine, webhook)
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+
+class PublicApp:
+    """Handles requests; `webhook` may be asked first, see `express`."""
+
+    def __init__(self, engine: EnginePort, webhook: Webhook) -> None:
+        self._engine = engine
+        self.webhook = webhook
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
         path = request.raw_path  # costs less than the path without query and escapes
         if path != WEBHOOK_PATH:
             path = request.path
         if path == WEBHOOK_PATH:
-            return await webhook.answer(request)
-        return _health(request, engine) if path == HEALTH_PATH else answers.http_error(404)
-
-    return handle
+            return await self.webhook.answer(request)
+        return _health(request, self._engine) if path == HEALTH_PATH else answers.http_error(404)
 
 
 def _health(request: web.BaseRequest, engine: EnginePort) -> web.Response:
@@ -84,6 +93,8 @@ def _health(request: web.BaseRequest, engine: EnginePort) -> web.Response:
 
 class Webhook:
     """Takes one webhook request from its head to its answer."""
+
+    path = WEBHOOK_PATH
 
     def __init__(
         self,
@@ -111,7 +122,7 @@ class Webhook:
             return answers.http_error(405, {"Allow": "POST"})
         if (request.content_length or 0) > settings.max_body:
             return self._refuse(request, 413, "too_large", _too_large(settings.max_body), TOO_LARGE)
-        if not self._authorized(request, settings.secret):
+        if not self._authorized(request.headers, settings.secret):
             response = self._refuse(request, 401, "unauthorized", "missing or wrong secret", UNAUTHORIZED)
             response.headers["WWW-Authenticate"] = "Webhook-Secret"
             return response
@@ -122,11 +133,11 @@ class Webhook:
             return self._refuse(request, refused.status, refused.code, str(refused), outcome)
         return await self._take(request, body, settings)
 
-    def _authorized(self, request: web.BaseRequest, secret: str) -> bool:
+    def _authorized(self, headers: Mapping[str, str], secret: str) -> bool:
         if secret is not self._secret[0]:
             self._secret = (secret, secret.strip().encode())
         expected = self._secret[1]
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape").strip()
+        given = headers.get("Authorization", "").encode("utf-8", "surrogateescape").strip()
         # An empty secret must not let everybody in.
         return hmac.compare_digest(given, expected) and bool(expected)
 
@@ -152,6 +163,51 @@ class Webhook:
         self._metrics.event(label, outcome)
         self._metrics.heard(now)
         return self._acknowledger.answer(request)
+
+    def take(
+        self, headers: Mapping[str, str], body: bytes, finish: Callable[[bytes], None], remote: Callable[[], str]
+    ) -> bool:
+        """Take a good event in a usual request (see `express.Express`)."""
+        started = time.perf_counter()
+        settings = self._settings()
+        if (
+            headers.get("Content-Type") != "application/json"
+            or "Content-Encoding" in headers
+            or len(body) > settings.max_body
+            or not self._authorized(headers, settings.secret)
+        ):
+            return False
+        now = self._engine.clock()
+
+        def done(result: str | JournalUnavailable) -> None:
+            if isinstance(result, str):
+                self._metrics.event(label, result)
+                self._metrics.heard(now)
+                self._metrics.request("public", 200, time.perf_counter() - started)
+                finish(self._acknowledger.message())
+            else:
+                finish(self._unavailable(label, result, remote(), started))
+
+        try:
+            event = events.parse(body, now=now, max_future_skew=settings.max_future_skew)
+            label = events.event_label(event)
+            if isinstance(event, events.DeviceEvent):
+                self._engine.submit_soon(event, done)
+            elif isinstance(event, events.MessageEvent):
+                self._on_message(event, now)
+                done(ACCEPTED)
+            else:
+                return False
+        except Exception:  # whatever it is, the general way meets it again, and answers and reports it
+            return False
+        return True
+
+    def _unavailable(self, label: str, error: JournalUnavailable, remote: str, started: float) -> bytes:
+        self._metrics.event(label, UNAVAILABLE)
+        self._warn.warning(error.code, "webhook request refused", status=503, remote=remote)
+        self._metrics.request("public", 503, time.perf_counter() - started)
+        headers = {"Content-Type": "application/json", "Retry-After": answers.RETRY_AFTER}
+        return answers.message(503, answers.error_body("not stored, try again", error.code), headers)
 
     async def _quarantine(self, request: web.BaseRequest, body: bytes, error: InvalidEvent) -> web.Response:
         label = events.event_label(body)

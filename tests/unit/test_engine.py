@@ -338,3 +338,22 @@ def _break(site: Site) -> None:
 def _mend(site: Site) -> None:
     with closing(sqlite3.connect(site.path)) as connection:
         connection.execute("DROP TRIGGER full")
+
+
+async def test_when_giving_an_answer_fails_everybody_else_is_answered_and_nothing_is_lost(site: Site) -> None:
+    engine = await site.start()
+    answers: list[str | JournalUnavailable] = []
+
+    def fail(_: str | JournalUnavailable) -> None:
+        raise RuntimeError("the connection broke")
+
+    for device_id, done in (("d1", answers.append), ("d2", fail), ("d3", answers.append)):
+        engine.submit_soon(event(NOW, up=True, device_id=device_id), done)
+    with pytest.raises(JournalUnavailable):  # in the same commit
+        await engine.submit(event(NOW, up=True, device_id="d4"))
+    assert await engine.submit(event(NOW + 1, up=False)) == ACCEPTED
+
+    assert answers[0] == ACCEPTED
+    assert isinstance(answers[1], JournalUnavailable)
+    assert sorted(engine.fleet.devices) == ["d1", "d2", "d3", "d4"]
+    await engine.stop()

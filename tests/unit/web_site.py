@@ -26,7 +26,7 @@ from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.public import public_app
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from exporter.events import DeviceEvent, MessageEvent
 
@@ -86,6 +86,23 @@ class FakeEngine:
             raise self.failure
         self.submitted.append(event)
         return self.outcome
+
+    def submit_soon(self, event: DeviceEvent, done: Callable[[str | JournalUnavailable], None]) -> None:
+        if self.hold is None and not isinstance(self.failure, JournalUnavailable):
+            if self.failure is not None:
+                raise self.failure
+            self.submitted.append(event)
+            done(self.outcome)
+            return
+
+        async def later() -> None:
+            try:
+                result: str | JournalUnavailable = await self.submit(event)
+            except JournalUnavailable as error:
+                result = error
+            done(result)
+
+        self.task = asyncio.create_task(later())
 
     async def forget(self, device_id: str) -> bool:
         if self.failure is not None:
@@ -162,7 +179,12 @@ class Site:
 
 @asynccontextmanager
 async def running(
-    *, limits: Limits | None = None, body_timeout: float = 10.0, admin: dict[str, Any] | None = None, drain: float = 2.0
+    *,
+    limits: Limits | None = None,
+    body_timeout: float = 10.0,
+    admin: dict[str, Any] | None = None,
+    drain: float = 2.0,
+    express: bool = True,
 ) -> AsyncIterator[Site]:
     """Start both listeners on loopback; `admin` are further arguments of `admin_app`."""
     site = Site()
@@ -181,7 +203,11 @@ async def running(
     bounds = limits or Limits()
     site.listeners = Listeners(
         [
-            Listener(Listening("public", ANY_PORT, public, bounds), instruments, warn),
+            Listener(
+                Listening("public", ANY_PORT, public, bounds, express=public.webhook if express else None),
+                instruments,
+                warn,
+            ),
             Listener(Listening("admin", ANY_PORT, app, bounds, arguments.get("web_config")), instruments, warn),
         ],
         drain=drain,

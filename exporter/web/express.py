@@ -1,0 +1,142 @@
+"""The express lane: the usual webhook request is answered in the turn of the loop in which it arrives or is durable.
+
+aiohttp makes a request object, a writer and a task of every request; that costs as much as reading, judging, storing
+and answering an event together. Here a request that arrives whole on a connection with nothing else to do is handed to
+`Express` as it was parsed. What that does not take, with nothing consumed, goes the general way: `public.Webhook`
+judges every request that is unusual in any respect, and gives every answer but two.
+
+While a request is under way the connection's own task must sleep on, so that later requests wait their turn: its
+waiter is put aside, and given back with the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from aiohttp import HttpVersion11, StreamReader
+from aiohttp.http_parser import RawRequestMessage
+
+from exporter.web.connections import GuardedConnection, GuardedServer
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
+    from exporter.web.connections import Handler
+
+_READ_LIMIT: Final = 2**16
+
+
+class Express(Protocol):
+    """Takes a whole request: plain HTTP/1.1 with a body of announced length, on a connection that stays open."""
+
+    path: str
+
+    def take(
+        self, headers: Mapping[str, str], body: bytes, finish: Callable[[bytes], None], remote: Callable[[], str]
+    ) -> bool:
+        """Call `finish` once with the bytes of the whole answer, now or later; or return False: not ours.
+
+        `remote` tells the client's address. Must not raise.
+        """
+
+
+class ExpressServer(GuardedServer):
+    """Makes connections with an express lane."""
+
+    def __init__(self, express: Express, handler: Handler, **arguments: Any) -> None:  # noqa: ANN401
+        super().__init__(handler, **arguments)
+        self._express = express
+
+    def __call__(self) -> GuardedConnection:
+        """Return the protocol of one new connection."""
+        return ExpressConnection(self, self._express, loop=self._loop, **self._kwargs)
+
+
+class ExpressConnection(GuardedConnection):
+    """One connection with an express lane."""
+
+    __slots__ = ("_aside", "_express")
+
+    def __init__(
+        self,
+        manager: GuardedServer,
+        express: Express,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        **arguments: Any,  # noqa: ANN401 - aiohttp's
+    ) -> None:
+        super().__init__(manager, loop=loop, **arguments)
+        self._express = express
+        self._aside: asyncio.Future[None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived; take the request if it is a usual one."""
+        waiter, count = self._waiter, self._request_count
+        if waiter is None or waiter.done() or self.writing_paused:
+            super().data_received(data)
+            return
+        self._aside, self._waiter = waiter, None
+        super().data_received(data)
+        if self._request_count == count + 1 and self._took():
+            return
+        self._awake()
+        if self._request_count == count and not self.head_since:
+            self.head_since = self._loop.time()
+
+    def _took(self) -> bool:
+        message, payload = self._messages[0]
+        if (
+            not isinstance(message, RawRequestMessage)
+            or message.path != self._express.path
+            or message.method != "POST"
+            or message.version != HttpVersion11
+            or message.should_close
+            or message.chunked
+            or message.upgrade
+            or message.compression
+            or not payload.is_eof()
+            or payload.exception() is not None
+        ):
+            return False
+        body = payload.read_nowait(-1)
+        self._request_in_progress = True
+        if self._express.take(message.headers, body, self._finish, self._remote):
+            return True
+        self._request_in_progress = False
+        self._messages[0] = (message, self._unread(body))
+        return False
+
+    def _unread(self, body: bytes) -> StreamReader:
+        payload = StreamReader(self, _READ_LIMIT, loop=self._loop)
+        payload.feed_data(body)
+        payload.feed_eof()
+        return payload
+
+    def _remote(self) -> str:
+        return str(self.peername[0]) if self.peername else ""
+
+    def _finish(self, answer: bytes) -> None:
+        """Answer the request, and be ready for the next one, as aiohttp's own task does after each."""
+        self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._manager is not None:
+            self._manager.requests_count += 1
+        self._request_in_progress = False
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(answer)
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None and not self._force_close:
+            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+        self._awake()
+
+    def _awake(self) -> None:
+        """Let the connection's task go on with what waits, or end."""
+        self._waiter, self._aside = self._aside, None
+        if self._close or self._force_close:
+            self.force_close()
+        elif self._messages and self._waiter is not None:
+            self._waiter.set_result(None)
