@@ -19,6 +19,7 @@ from exporter.incidents import cli as incidents_cli
 from exporter.journal.reader import open_reader
 from exporter.journal.sqlite import storage_path
 from exporter.logs import setup
+from exporter.maintenance import cli as maintenance_cli
 from exporter.notify import cli as notify_cli
 from exporter.report import cli as report_cli
 from exporter.simulate import cli as simulate_cli
@@ -51,7 +52,7 @@ def add_parsers(subparsers: Subparsers) -> None:
     copy = _configured(subparsers, "backup", "copy the journal to a file, also while the exporter runs", _backup)
     copy.add_argument("target", type=Path, metavar="FILE")
     subparsers.add_parser("version", help="print the version").set_defaults(run=_version)
-    for module in (report_cli, backfill_cli, incidents_cli, notify_cli, simulate_cli):
+    for module in (report_cli, backfill_cli, incidents_cli, maintenance_cli, notify_cli, simulate_cli):
         module.add_parser(subparsers)
 
 

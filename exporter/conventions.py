@@ -19,6 +19,7 @@ DEVICE_INFO: Final = "device_info"
 DEVICE_ALERT_DELIVERED: Final = "device_alert_delivered"
 DEVICE_AFFECTED_CONVERSATIONS: Final = "device_affected_conversations"
 DEVICE_MAINTENANCE: Final = "device_maintenance"
+DEVICE_MAINTENANCE_END: Final = "device_maintenance_end_timestamp_seconds"
 CHANNEL_ACTIVE_CONVERSATIONS: Final = "channel_active_conversations"
 CHANNEL_FAILOVER_ACTIVE: Final = "channel_failover_active"
 CHANNEL_FAILOVER_PENDING: Final = "channel_failover_pending"
@@ -46,6 +47,7 @@ HELP: Final = {
     DEVICE_ALERT_DELIVERED: "Whether an Alertmanager acknowledged the direct alert of a device past its threshold.",
     DEVICE_AFFECTED_CONVERSATIONS: "Conversations active on the channel of a down device at the time it went down.",
     DEVICE_MAINTENANCE: "Whether the device is inside a planned maintenance window.",
+    DEVICE_MAINTENANCE_END: "End of the maintenance window that the running outage outlasted.",
     CHANNEL_ACTIVE_CONVERSATIONS: "Conversations with a message within the impact window.",
     CHANNEL_FAILOVER_ACTIVE: "Whether the channel's traffic is, or may be, switched to its backup channel.",
     CHANNEL_FAILOVER_PENDING: "Whether a call to the hook is outstanding and being tried.",

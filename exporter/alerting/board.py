@@ -1,8 +1,11 @@
 """Which alerts fire: derived from the fleet alone, so that a restart derives the same.
 
 Guarantees: a device that is down past its policy's threshold has a firing DeviceDown, past its escalation a firing
-DeviceDownEscalated, each with the labels of its first post, until it is up, forgotten or in planned maintenance. Only
-the current state alerts. Alerts that mute others come out ahead of them.
+DeviceDownEscalated, each with the labels of its first post, until it is up or forgotten. Only the current state
+alerts. Alerts that mute others come out ahead of them.
+
+Planned windows: nothing begins to fire for a device inside of one; what outlasts it counts its threshold from its end
+(`Timeline.told_at`). What fired when the window began was no part of the plan, and goes on.
 
 Not durable and without a clock: `now` is an argument (Unix seconds), the outboxes do the posting.
 """
@@ -105,10 +108,8 @@ class Board:
     def change(self, change: Change, now: float) -> None:
         """Take in what an event did to a device."""
         device, before, after = change.device, change.before, change.after
-        was_down = before is not None and not before.up
-        is_down = after is not None and not after.up
         engine = device.identity.engine
-        self._counts.add(engine, (after is not None) - (before is not None), is_down - was_down)
+        self._counts.change(engine, before, after)
         moved = before is None or after is None or after.since != before.since
         if moved and after is not None and after.outages > (before.outages if before is not None else 0):
             self._count_flap(device, after.since, change.received_at, now)
@@ -186,7 +187,11 @@ class Board:
         after = policy.alert_after if name == ALERT_DEVICE_DOWN else policy.escalate_after
         if after is None:
             return None
-        return max(device.timeline.since, self._planned_until(device, now) or 0.0) + after
+        at = device.timeline.told_at(after)
+        if at is None or device.timeline.in_window:
+            return at  # the end of its window is a change, and schedules it
+        until = self._planned_until(device, now)  # its window's begin may be on its way to the journal
+        return at if until is None else max(at, until + after)
 
     def _is_early(self, device: Device, name: str, now: float) -> bool:
         at = self._due_at(device, name, now)
@@ -256,7 +261,10 @@ class Board:
 
     def _count_flap(self, device: Device, at: int, received_at: float, now: float) -> None:
         device_id = device.identity.device_id
-        if self._flaps.add(device_id, at) and self._planned_until(device, now) is None:
+        is_planned = device.timeline.in_window or self._planned_until(device, now) is not None
+        if is_planned and (ALERT_DEVICE_FLAPPING, device_id) not in self.firing:
+            return
+        if self._flaps.add(device_id, at):
             self._set_flapping(device, at, now, received_at)
 
     def _set_flapping(self, device: Device, at: float, now: float, received_at: float | None) -> None:

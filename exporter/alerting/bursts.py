@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from exporter.alerting.alert import Alert
     from exporter.fleet import Fleet
+    from exporter.timeline import Timeline
 
 MASS_SHARE: Final = 0.3
 MASS_DEVICES: Final = 5
@@ -30,31 +31,61 @@ LONGEST_HOLD: Final = 10.0
 """but no longer than this."""
 
 
+@dataclass(slots=True)
+class _Count:
+    """Devices of one engine. `planned` are inside a planned window, `excused` went down inside of it."""
+
+    devices: int = 0
+    down: int = 0
+    planned: int = 0
+    planned_down: int = 0
+    excused: int = 0
+
+    def add(self, timeline: Timeline | None, sign: int) -> None:
+        if timeline is None:
+            return
+        down = sign * (not timeline.up)
+        self.devices += sign
+        self.down += down
+        if timeline.planned is not None and timeline.planned.since is not None:
+            self.planned += sign
+            self.planned_down += down
+            self.excused += down * (timeline.planned.waited < 0)
+
+
 class EngineCounts:
-    """Devices and devices down by engine, followed change by change."""
+    """Devices and devices down by engine, followed change by change.
+
+    Planned windows hide what goes down inside of them. What was down before goes on being part of a mass outage of all
+    devices, but not of one among the few that are outside.
+    """
 
     def __init__(self) -> None:
-        self._counts: dict[str, list[int]] = {}
+        self._counts: dict[str, _Count] = {}
 
     def recount(self, fleet: Fleet) -> None:
         """Start from the fleet's own sums; corrects what devices that moved to another engine did to the counts."""
-        counts: dict[str, list[int]] = {}
+        counts: dict[str, _Count] = {}
         for group in fleet.groups.values():
-            count = counts.setdefault(group.engine, [0, 0])
-            count[0] += group.up + group.down
-            count[1] += group.down
+            count = counts.setdefault(group.engine, _Count())
+            count.devices += group.up + group.down
+            count.down += group.down
+            count.planned += group.paused
+            count.planned_down += group.paused_down
+            count.excused += group.paused_down - group.paused_while_down
         self._counts = counts
 
-    def add(self, engine: str, devices: int, down: int) -> None:
-        """Count a change."""
-        count = self._counts.setdefault(engine, [0, 0])
-        count[0] += devices
-        count[1] += down
+    def change(self, engine: str, before: Timeline | None, after: Timeline | None) -> None:
+        """Count a change of a device."""
+        count = self._counts.setdefault(engine, _Count())
+        count.add(before, -1)
+        count.add(after, 1)
 
     def of(self, engine: str) -> tuple[int, int]:
-        """Return (devices, devices down)."""
-        devices, down = self._counts.get(engine, (0, 0))
-        return devices, down
+        """Return (devices, devices down) that a mass outage is judged by."""
+        count = self._counts.get(engine, _Count())
+        outside = count.devices - count.planned, count.down - count.planned_down
+        return outside if _is_mass(*outside) else (count.devices, count.down - count.excused)
 
     def engines(self) -> list[str]:
         """Return every engine that has devices, or had some at the last recount."""
@@ -62,8 +93,11 @@ class EngineCounts:
 
     def is_mass_outage(self, engine: str) -> bool:
         """Whether at least 30 % of the engine's devices, and at least 5, are down."""
-        devices, down = self.of(engine)
-        return down >= MASS_DEVICES and down >= MASS_SHARE * devices
+        return _is_mass(*self.of(engine))
+
+
+def _is_mass(devices: int, down: int) -> bool:
+    return down >= MASS_DEVICES and down >= MASS_SHARE * devices
 
 
 class Flaps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.error import HTTPError, URLError
@@ -18,6 +17,7 @@ from exporter.maintenance.shapes import PATH, MaintenanceWindow, NewWindow, Whic
 from exporter.web.openapi import Error
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
 ADMIN_URL: Final = "http://127.0.0.1:9877"
