@@ -159,6 +159,11 @@ def test_after_an_attempt_that_may_have_worked_a_recovered_channel_gets_a_switch
     assert (line.actions, line.state.side) == ([(0, "switch"), (305, "switch_back")], "main")
 
 
+def test_a_refusal_after_an_attempt_that_may_have_worked_proves_nothing():
+    line = Line().at(0, main=DOWN).call("timeout").at(1).call("refused").at(5, main=UP)
+    assert line.state.side == "unsure"
+
+
 def test_after_an_attempt_that_may_have_worked_the_next_outage_is_a_decision_of_its_own():
     line = Line().at(0, main=DOWN).call("timeout").at(5, main=UP).at(9, main=DOWN).call()
     assert line.calls == [(0, "switch", "key1"), (9, "switch", "key2")]
@@ -230,6 +235,15 @@ def test_inside_a_planned_window_nothing_is_switched_until_it_ends():
     assert machine.next_time(line.state, line.view, RULE) == 1000
     line.at(1000).call()
     assert line.actions == [(1000, "switch")]
+
+
+def test_inside_a_planned_window_a_backup_that_is_down_too_alarms_nobody():
+    line = Line()
+    line.planned_until = 1000
+    line.at(10, main=DOWN, backup=DOWN)
+    assert not line.no_backup
+    line.at(1000)
+    assert line.no_backup
 
 
 def test_inside_a_planned_window_it_is_switched_where_the_pair_asks_for_it():
