@@ -15,12 +15,17 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools" / "bin"
-PAST_DAYS = 30
+INCIDENT = "telegram"
+INCIDENT_AGE = 15 * 60  # seconds that it lasts already when the demo starts: its alerts fire from the first minute
 BLOCK = "480h"  # promtool reads its input once for each block
 
 
@@ -36,7 +41,8 @@ class Demo:
         self.webhook_url = f"http://127.0.0.1:{options.webhook_port}/webhook"
         self.prometheus_url = f"http://127.0.0.1:{options.prometheus_port}"
         self.alertmanager_url = f"http://127.0.0.1:{options.alertmanager_port}"
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.incident_from = int(time.time()) - INCIDENT_AGE
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self) -> None:
         """Start everything in order; the history only the first time."""
@@ -46,16 +52,24 @@ class Demo:
         self._start_alertmanager()
         self._start_exporter()
         if first:
-            say(f"writing {PAST_DAYS} days of history (once; about a minute)")
-            self._device_exporter("simulate", *self._fleet(), f"--history={PAST_DAYS}d")
+            say(f"writing {self.options.days} days of history (once; about a minute for 30)")
+            self._device_exporter("simulate", *self._fleet(), f"--history={self.options.days}d")
             self._load_history()
             (self.home / "history-done").touch()
         self._start_prometheus()
         self._simulate_live()
 
     def _fleet(self) -> list[str]:
-        secret = self.home / "webhook-secret"
-        return [f"--url={self.webhook_url}", f"--secret-file={secret}", f"--devices={self.options.devices}"]
+        return [
+            f"--url={self.webhook_url}",
+            f"--secret-file={self.home / 'webhook-secret'}",
+            f"--devices={self.options.devices}",
+            "--messages-per-device=40",
+            # both runs are told the same times, so that the outage goes on from the past into the present
+            f"--incident={INCIDENT}",
+            f"--incident-from={self.incident_from}",
+            "--incident-for=1h",
+        ]
 
     def _start_exporter(self) -> None:
         self._start(
@@ -101,15 +115,14 @@ class Demo:
         )
 
     def _simulate_live(self) -> None:
-        live = ["--duration=0", "--messages-per-device=40", "--incident=telegram", "--incident-for=30m"]
-        command = [sys.executable, "-m", "exporter", "simulate", *self._fleet(), *live]
-        self.running.append(self._popen("simulate", command))
+        command = [sys.executable, "-m", "exporter", "simulate", *self._fleet(), "--duration=0"]
+        self.running["simulate"] = self._popen("simulate", command)
 
     # -- history --------------------------------------------------------------------------------------------------
 
     def _load_history(self) -> None:
         samples = self.home / "history.om"
-        start = int(time.time()) - PAST_DAYS * 86_400
+        start = int(time.time()) - self.options.days * 86_400
         self._device_exporter(
             "backfill",
             f"--config.file={self.home / 'device-exporter.yml'}",
@@ -172,14 +185,14 @@ class Demo:
     def _device_exporter(self, *arguments: str) -> None:
         call([sys.executable, "-m", "exporter", *arguments])
 
-    def _popen(self, name: str, command: list[object]) -> subprocess.Popen[bytes]:
+    def _popen(self, name: str, command: Sequence[object]) -> subprocess.Popen[bytes]:
         log = (self.home / f"{name}.log").open("ab")
         # a session of its own: Ctrl-C reaches this script alone, which then stops everything in order
         return subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, start_new_session=True)
 
-    def _start(self, name: str, command: list[object], ready: str) -> None:
+    def _start(self, name: str, command: Sequence[object], ready: str) -> None:
         process = self._popen(name, command)
-        self.running.append(process)
+        self.running[name] = process
         while not answers(ready):
             if process.poll() is not None:
                 raise SystemExit(f"{name} did not start; see {self.home / f'{name}.log'}")
@@ -200,7 +213,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def call(command: list[object]) -> None:
+def call(command: Sequence[object]) -> None:
     """Run to the end; SystemExit if it fails."""
     if subprocess.run([str(part) for part in command], check=False).returncode:
         raise SystemExit(f"failed: {' '.join(str(part) for part in command)}")
@@ -225,6 +238,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", default=ROOT / "data" / "demo", type=Path)
     parser.add_argument("--devices", default=60, type=int)
+    parser.add_argument("--days", default=30, type=int, help="how much history")
     parser.add_argument("--webhook-port", default=8080, type=int)
     parser.add_argument("--admin-port", default=9877, type=int)
     parser.add_argument("--prometheus-port", default=9090, type=int)
@@ -241,13 +255,13 @@ def main() -> int:
         end = None if demo.options.seconds is None else time.monotonic() + demo.options.seconds
         while end is None or time.monotonic() < end:
             time.sleep(0.5)
-            for process in demo.running:
+            for name, process in demo.running.items():
                 if process.poll() is not None:
-                    raise SystemExit(f"a process ended: {process.args[:4]}; see the logs in {demo.home}")
+                    raise SystemExit(f"{name} ended; see {demo.home / f'{name}.log'}")
     except KeyboardInterrupt:
         say("stopping")
     finally:
-        stop(demo.running[::-1])
+        stop([*demo.running.values()][::-1])
     return 0
 
 

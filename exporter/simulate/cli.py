@@ -67,6 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     fleet.add_argument("--profile", choices=PROFILES, default="normal", help="how often devices fail")
     fleet.add_argument("--messages-per-device", type=float, default=0.0, help="message events a device and day")
     fleet.add_argument("--incident", choices=ENGINES, help="most devices of this engine go down as live time begins")
+    fleet.add_argument("--incident-from", type=_time, metavar="TIME", help="it began then instead, and may run already")
     fleet.add_argument("--incident-for", type=_duration, default="20m", help="real duration of the incident")
     parser.set_defaults(run=run)
 
@@ -121,7 +122,8 @@ def _sendings(args: argparse.Namespace, plan: Plan) -> Iterator[Sending]:
     profile: Profile = msgspec.structs.replace(PROFILES[args.profile], messages_per_day=args.messages_per_device)
     incidents = []
     if args.incident:
-        incidents = [MassOutage(args.incident, plan.live_from + 1, args.incident_for * plan.speed, 0.85, 20)]
+        begun = plan.live_from + 1 if args.incident_from is None else args.incident_from
+        incidents = [MassOutage(args.incident, begun, args.incident_for * plan.speed, 0.85, 20)]
     return generate(
         make_fleet(args.devices, args.seed),
         seed=args.seed,

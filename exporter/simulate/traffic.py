@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -105,10 +105,12 @@ def _events(
     profile: Profile,
     incidents: Sequence[MassOutage],
 ) -> Iterator[Timed]:
-    """Yield a device's events in order of time: it connects for the first time, then goes down and comes back."""
+    """Yield a device's events in order of time: it connects for the first time, then goes down and comes back.
+
+    In an incident that runs already it does not connect: it is said to be down, again or for the first time.
+    """
     rng = dice(seed, device.identity.device_id, "events")
     begun = _first_connect(rng, start, live_from)
-    yield int(begun), device_event(device.identity, int(begun), up=True)
     spans = device_outages(
         device,
         seed=seed,
@@ -117,8 +119,11 @@ def _events(
         mass_per_month=profile.mass_per_month,
         incidents=incidents,
     )
-    for down, back in spans:
-        for at, up in ((down, False), (back, True)):
+    first = next(spans, None)
+    if first is None or first[0] > begun:
+        yield int(begun), device_event(device.identity, int(begun), up=True)
+    for down, back in chain([] if first is None else [first], spans):
+        for at, up in ((max(down, begun), False), (back, True)):
             if at >= end:
                 return
             yield int(at), device_event(device.identity, int(at), up=up)

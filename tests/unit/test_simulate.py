@@ -127,6 +127,37 @@ def test_a_mass_outage_takes_most_of_one_engine_down_within_its_onset() -> None:
     assert all(incident.start - 1 <= at <= incident.start + 60 for at in down.values())
 
 
+def test_an_incident_that_began_before_goes_on_in_the_next_run_with_the_same_devices() -> None:
+    split = START + DAY
+    incident = MassOutage("wa", split - 900, 3_600, fraction=0.8, onset=20)
+    fleet = make_fleet(100, 1)
+
+    def run(start: int, end: int) -> list[tuple[str, str, int]]:
+        sent = generate(fleet, seed=1, start=start, end=end, profile=QUIET, incidents=[incident])
+        return [(s.payload["device"]["id"], s.payload["status"], s.payload["timestamp"]) for s in sent]
+
+    past, live = run(START, split), run(split, split + DAY)
+    down = {device for device, status, _ in past if status == "disconnected"}
+    still_down = {device for device, status, at in live if status == "disconnected" and at < split + 10}
+    assert len(down) > 10
+    assert still_down == down
+    first = {device: status for device, status, _ in reversed(live)}
+    assert {device for device, status in first.items() if status == "disconnected"} == down
+    back = [at for device, status, at in live if device in down and status == "connected"]
+    assert len(back) == len(down)
+    assert min(back) >= split + 2_700
+
+
+def test_an_incident_that_is_over_leaves_no_trace() -> None:
+    over = MassOutage("wa", START - 4_000, 60, fraction=1.0, onset=20)
+    fleet = make_fleet(40, 1)
+    with_it, without = (
+        list(generate(fleet, seed=1, start=START, end=START + DAY, profile=QUIET, incidents=given))
+        for given in ([over], [])
+    )
+    assert with_it == without
+
+
 def test_mass_outages_depend_on_the_day_and_not_on_the_run() -> None:
     days = range(20_000, 20_400)
     found = [outage for day in days for outage in mass_outages("wa", day, per_month=1.0, seed=1)]
