@@ -8,6 +8,7 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -269,3 +270,40 @@ def test_a_report_and_the_api_count_the_group_as_up_while_either_is(hook: Hook, 
     )
     assert done.returncode == 0, done.stderr
     assert [row["key"] for row in json.loads(done.stdout)["rows"]] == ["channel_a+channel_b"]
+
+
+def test_planned_work_is_switched_only_when_its_window_has_ended(hook: Hook, tmp_path: Path) -> None:
+    end = int(time.time()) + 6
+    exporter = configured(tmp_path / "exporter", hook.url)
+    config = json.loads((exporter.folder / "exporter.yml").read_text())
+    window = {"match": {"channel_id": "channel_a"}, "timezone": "UTC"}
+    window |= {name: datetime.fromtimestamp(at, UTC).isoformat() for name, at in (("start", end - 60), ("end", end))}
+    (exporter.folder / "exporter.yml").write_text(json.dumps(config | {"maintenance": [window]}))
+    with exporter:
+        now = both_up(exporter)
+        send(exporter, "device_a", now, up=False)
+        send(exporter, "device_b", now, up=False)
+        assert exporter.sample("channel_failover_no_backup", **PAIR) == 0
+        send(exporter, "device_b", now + 1, up=True)
+        wait_for(lambda: active(exporter) == 1, "the switch", 20)
+        (call,) = hook.calls
+        assert call.body["at"] >= end
+
+
+def test_the_incident_of_the_channel_shows_when_it_was_switched_over_a_kill_too(hook: Hook, tmp_path: Path) -> None:
+    exporter = configured(tmp_path / "exporter", hook.url)
+    with exporter:
+        now = both_up(exporter)
+        send(exporter, "device_a", now, up=False)
+        wait_for(lambda: active(exporter) == 1, "the switch")
+        exporter.kill()  # the incident's entry may not be on disk yet; the switch is
+    with exporter:
+
+        def timeline() -> list[str]:
+            (incident,) = exporter.api("incidents")["incidents"]
+            return [entry["kind"] for entry in exporter.api(f"incidents/{incident['number']}")["timeline"]]
+
+        wait_for(lambda: exporter.api("incidents")["incidents"], "the incident")
+        wait_for(lambda: "switched" in timeline(), "the entry")
+        assert timeline().count("switched") == 1
+        assert hook.actions == ["switch"]
