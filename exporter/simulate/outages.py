@@ -74,8 +74,8 @@ def device_outages(
 ) -> Iterator[Span]:
     """Yield a device's outages from `start` on, in order and apart, without end.
 
-    `severity` multiplies how often it fails by itself; `incidents` come on top of the mass outages of the seed. One that
-    runs already at the start is kept, so the first outage may begin before it.
+    `severity` multiplies how often it fails by itself; `incidents` come on top of the mass outages of the seed. One
+    that runs already at the start is kept, so the first outage may begin before it.
     """
     own = _own(device, dice(seed, device.identity.device_id), start, severity)
     mass = _mass(device, seed, start, mass_per_month)
