@@ -388,8 +388,12 @@ class Engine:
 
     async def outages(self, device_id: str) -> list[Outage] | None:
         """Return a device's outages as they are known today, forgotten ones included; None if it never was."""
-        found = await asyncio.to_thread(self._read_device, device_id)
+        found = await self.history(device_id)
         return None if found is None else found.outages
+
+    async def history(self, device_id: str) -> History | None:
+        """Return what is known of a device today, planned windows included; None if it never was."""
+        return await asyncio.to_thread(self._read_device, device_id)
 
     async def histories(self) -> AsyncIterator[History]:
         """Yield every device's history, those of forgotten ones included."""

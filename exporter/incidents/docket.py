@@ -70,6 +70,8 @@ class Docket:
             return
         if after is None:
             self._forgotten(device_id, now)
+        elif before is not None and after.in_window != before.in_window:
+            self._planned(change.device, before, now)
         elif before is not None and after.newest <= before.newest:
             self.unclear.add(device_id)
         elif before is None or after.since != before.since:
@@ -86,7 +88,7 @@ class Docket:
             device = self._fleet.down.get(due.device_id)
             if device is None or device.timeline.since != due.since or self._is_settled(due.device_id):
                 continue
-            at = self.due(device, due.since)
+            at = self.due(device, device.timeline)
             if at is not None and at <= now:
                 self._open(device, due.since, now)
             elif at is not None:  # a planned window began in the meantime
@@ -113,10 +115,17 @@ class Docket:
         if device is not None:
             self._schedule(device)
 
-    def due(self, device: Device, start: int) -> float | None:
-        """Return when an outage of a device that began at `start` opens an incident; None: never."""
-        policy = self._policies().for_engine(device.identity.engine)
-        return due_at(start, policy.alert_after, lambda at: self._planned_until(device, at))
+    def alert_after(self, device: Device) -> float:
+        """Return the threshold of a device."""
+        return self._policies().for_engine(device.identity.engine).alert_after
+
+    def due(self, device: Device, timeline: Timeline) -> float | None:
+        """Return when the outage that runs in a timeline of the device opens an incident; None: not in this window."""
+        after = self.alert_after(device)
+        at = timeline.told_at(after)
+        if at is None or timeline.in_window:
+            return at  # the end of its window is a change, and schedules it
+        return due_at(at - after, after, lambda at: self._planned_until(device, at))
 
     def severity(self, device: Device) -> str:
         """Return the severity of a new incident."""
@@ -140,7 +149,7 @@ class Docket:
         device_id, since = device.identity.device_id, device.timeline.since
         if self._is_settled(device_id):
             return
-        at = self.due(device, since)
+        at = self.due(device, device.timeline)
         if at is not None:
             heapq.heappush(self._due, _Due(at, next(self._number), device_id, since))
 
@@ -151,10 +160,16 @@ class Docket:
 
     def _ended(self, device: Device, before: Timeline, end: int, now: float) -> None:
         """Close the incident; where none was opened yet, the outage may have been long enough all the same."""
-        due = self.due(device, before.since)
+        due = self.due(device, before)
         if device.identity.device_id not in self.open and due is not None and due <= end:
             self._open(device, before.since, now)
         self._close(device.identity.device_id, end, due, now)
+
+    def _planned(self, device: Device, before: Timeline, now: float) -> None:
+        """Take in that a window began or ended: what outlasts it opens an incident then."""
+        if before.in_window and not device.timeline.up:
+            self._schedule(device)
+            self.advance(now)
 
     def _forgotten(self, device_id: str, now: float) -> None:
         held = self.open.pop(device_id, None)

@@ -18,6 +18,7 @@ from exporter.incidents.docket import Docket
 from exporter.incidents.model import ALERTED, ESCALATED, NOTE, RESOLVED, STATUS, Entry, Held, Open
 from exporter.incidents.truth import abandon, reconcile
 from exporter.logs import fields
+from exporter.planned import told_at
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from exporter.engine import Engine
     from exporter.fleet import Change, Device
     from exporter.incidents.model import Add, Step
+    from exporter.journal.records import History
     from exporter.policy import Policies
-    from exporter.timeline import Outage, Timeline
+    from exporter.timeline import Timeline
 
 _Result = TypeVar("_Result")
 
@@ -206,26 +208,28 @@ class Incidents:
         """Compare a device's incidents with the journal's truth, and make what differs durable."""
         device = self._engine.fleet.devices.get(device_id)
         seen = device.timeline if device is not None else None
-        outages = await self._engine.outages(device_id) or []
+        history = await self._engine.history(device_id)
         held = await self._transact(lambda connection: store.held(connection, device_id))
         if self._timeline(device_id) is not seen:
             return  # changed while we read; it stays unclear, and the next round looks again
-        steps = self._steps_to_truth(device_id, device, held, outages)
+        steps = self._steps_to_truth(device_id, device, held, history)
         held = await self._transact(lambda connection: _apply_and_read(connection, device_id, steps))
         if self._timeline(device_id) is seen:
             self.docket.settle(device_id, next((one for one in held if one.resolved_at is None), None))
 
     def _steps_to_truth(
-        self, device_id: str, device: Device | None, held: list[Held], outages: list[Outage]
+        self, device_id: str, device: Device | None, held: list[Held], history: History | None
     ) -> list[Step]:
         now = self._engine.clock()
+        outages, planned = ([], []) if history is None else (history.outages, history.planned)
         if device is None:
             return abandon(device_id, held, outages, now)
+        after = self.docket.alert_after(device)
         return reconcile(
             device.identity,
             held,
             outages,
-            due=lambda start: self.docket.due(device, start),
+            due=lambda start: told_at(start, after, planned),
             horizon=self._since,
             now=now,
             severity=self.docket.severity(device),

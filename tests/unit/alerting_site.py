@@ -69,6 +69,12 @@ class Story:
         device = self.fleet.put(identity(device_id, **given), after.newest, after, received_at=NOW + at, exposed_at=0.0)
         self.board.change(Change(device, before, after, NOW + at, True), NOW + at)
 
+    def planned(
+        self, at: float, device_id: str = "d1", *, end: bool = False, event_at: float | None = None
+    ) -> list[str]:
+        """Let a planned window begin or end."""
+        return self.event(at, Kind.PLANNED_END if end else Kind.PLANNED, device_id, event_at)
+
     def forget(self, at: float, device_id: str = "d1") -> list[str]:
         device = self.fleet.devices[device_id]
         before = device.timeline

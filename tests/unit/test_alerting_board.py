@@ -170,18 +170,104 @@ def test_a_reload_that_changes_no_policy_changes_no_alert(story: Story) -> None:
 
 
 # Planned windows ---------------------------------------------------------------------------------------------
-def test_a_planned_window_counts_from_its_end_and_ends_what_fires() -> None:
-    windows: list[tuple[float, float]] = []
-    story = Story(
-        planned_until=lambda _device, now: next((e for s, e in windows if s <= now < e), None),
-    )
-    story.down(0)
-    windows.append((NOW + 10, NOW + 100))
-    story.board.reconsider(NOW + 10)
-    assert story.at(10) == ENDED
+def test_what_goes_down_inside_a_planned_window_alerts_when_it_ends(story: Story) -> None:
+    story.up(0)
+    story.planned(10)
+    assert story.down(20) == []
     assert story.at(99) == []
-    assert story.at(100) == BOTH
-    assert story.alert().starts_at == NOW
+    assert story.planned(100, end=True) == BOTH
+    assert story.alert().starts_at == NOW + 20
+    assert story.alert().wanted_at == NOW + 100
+
+
+def test_thresholds_count_from_the_end_of_the_window(story: Story) -> None:
+    story.down(0, engine="telegram")
+    story.planned(299)
+    assert story.at(400) == []
+    story.planned(1000, end=True)
+    assert story.at(1299) == []
+    assert story.at(1300) == ["DeviceDown d1"]
+    assert story.at(2800) == ["DeviceDownEscalated d1"]
+
+
+def test_what_comes_up_inside_says_nothing(story: Story) -> None:
+    story.up(0)
+    story.planned(10)
+    story.down(20)
+    assert story.up(50) == []
+    assert story.planned(100, end=True) == []
+    assert story.standing() == []
+
+
+def test_what_fired_when_the_window_began_goes_on_and_does_not_escalate(story: Story) -> None:
+    story.down(0, engine="telegram")
+    story.at(300)
+    assert story.planned(600) == []
+    assert story.at(1800) == []
+    assert story.restart(1900) == ["-EngineOutage telegram", "DeviceDown d1"]
+    assert story.planned(2000, end=True) == []
+    story.board.reconsider(NOW + 2100)
+    assert story.at(2100) == []
+    assert story.firing() == ["DeviceDown d1"]
+    assert story.at(3800) == ["DeviceDownEscalated d1"]
+    assert story.up(4000) == ["-DeviceDown d1", "-DeviceDownEscalated d1"]
+
+
+def test_a_window_that_has_begun_and_is_not_in_the_journal_yet_holds_alerts_back() -> None:
+    story = Story(planned_until=lambda _device, now: NOW + 100 if NOW + 10 <= now < NOW + 100 else None)
+    story.up(0)
+    assert story.down(10) == []
+    story.planned(11, event_at=10)
+    assert story.at(100) == []
+    assert story.planned(101, event_at=100, end=True) == BOTH
+
+
+def test_planned_work_on_many_devices_is_no_mass_outage(story: Story) -> None:
+    ids = story.fleet_of(20)
+    for device_id in ids[:10]:
+        story.planned(0, device_id)
+    for device_id in ids[:10]:
+        assert story.down(10, device_id) == []
+    assert story.tidy(30) == []
+    for device_id in ids[10:14]:
+        story.down(40, device_id)
+    assert ("EngineOutage", "wa") not in story.board.firing
+    assert "EngineOutage wa" in story.down(50, ids[14])  # five of the ten that are outside
+
+
+def test_a_mass_outage_does_not_end_because_a_window_begins(story: Story) -> None:
+    ids = story.fleet_of(20)
+    for device_id in ids[:10]:
+        story.down(0, device_id)
+    for device_id in ids:
+        story.planned(60, device_id)
+    story.tidy(120)
+    story.tidy(240)
+    assert ("EngineOutage", "wa") in story.board.firing
+    for device_id in ids[:10]:
+        story.up(300, device_id)
+    story.tidy(420)
+    assert ("EngineOutage", "wa") not in story.board.firing
+
+
+def test_a_few_devices_that_stayed_down_are_no_mass_outage_when_the_others_are_planned(story: Story) -> None:
+    ids = story.fleet_of(40)
+    for number, device_id in enumerate(ids[:6]):
+        story.down(60 * number, device_id)
+    for device_id in ids:
+        story.planned(600, device_id)
+    story.tidy(660)
+    assert ("EngineOutage", "wa") not in story.board.firing
+
+
+def test_disconnects_inside_a_window_are_not_flapping(story: Story) -> None:
+    story.up(0)
+    story.planned(10)
+    for at in range(20, 80, 10):
+        story.down(at)
+        story.up(at + 5)
+    story.planned(100, end=True)
+    assert "DeviceFlapping d1" not in story.down(110)
 
 
 # Restarts ----------------------------------------------------------------------------------------------------
