@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, RULES_SOURCE, SOURCE, Alert
@@ -120,7 +121,7 @@ class Outbox:
             self._try_out = False
             self._succeeded([])
         while (queue := next(filter(None, self._queues), None)) is not None:
-            batch = [queue.pop(fingerprint) for fingerprint in list(queue)[:BATCH]]
+            batch = [queue.pop(fingerprint) for fingerprint in list(islice(queue, BATCH))]
             try:
                 await self._post(await self._without_told(batch), LIFE)
             except Unavailable:

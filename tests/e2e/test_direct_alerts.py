@@ -284,6 +284,7 @@ def test_a_device_that_is_back_after_its_threshold_is_told_once_with_how_long_it
 def test_an_exporter_that_is_killed_tells_nothing_twice_and_tells_the_end(site: Site) -> None:
     site.down("w1", name="Meja Depan")
     site.wait_told("Meja Depan")
+    site.settle(2)  # a relay that is killed between sending and noting it sends again
     site.exporter.kill()
     site.exporter.start()
     site.settle()
@@ -301,6 +302,7 @@ def test_a_device_that_was_renamed_while_down_is_told_once_even_over_a_restart(s
     site.down("w1", name="Meja Depan", ago=60)
     site.wait_told("Meja Depan")
     site.down("w1", name="Meja Baru", ago=30)
+    site.settle(2)
     site.exporter.kill()
     site.exporter.start()
     site.settle()
