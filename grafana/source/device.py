@@ -147,8 +147,8 @@ def _outage_numbers() -> list[p.Panel]:
 def _states() -> p.Panel:
     return p.states(
         "State",
-        "Connected or not, over time, as scraped: the shortest outages show only in the counts below.",
-        [p.Query(q.of_the_device(c.DEVICE_UP), "state")],
+        "Connected or not, over time. A piece in which it was down at all is red: lengths are exact in the bars below.",
+        [p.Query(q.connected_throughout(q.DEVICE_SELECTED), "state")],
         shared.UP_DOWN,
         size=(24, 4),
         empty="Choose a device",

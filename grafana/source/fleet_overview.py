@@ -122,7 +122,8 @@ def _down_over_time() -> p.Panel:
 def _states() -> p.Panel:
     return p.states(
         "State of the devices with the most downtime",
-        "The 20 devices that were down longest within the dashboard's time range.",
+        "The 20 devices that were down longest within the dashboard's time range. A piece in which one was down is "
+        "red.",
         [p.Query(q.state_of_the_worst(), "{{device_name}} ({{business_name}})")],
         shared.UP_DOWN,
         size=(24, 12),

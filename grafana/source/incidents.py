@@ -42,8 +42,9 @@ def _numbers() -> list[p.Panel]:
     return [
         p.stat(
             "Critical alerts",
-            "Alerts of severity critical that fire in Prometheus now; direct ones are counted to the right.",
-            [p.Query(q.firing_by_severity("critical"))],
+            "Alerts of severity critical that fire in Prometheus now, and outages of whole engines. Direct alerts of "
+            "single devices are counted to the right.",
+            [p.Query(q.critical_alerts())],
             "short",
             steps=p.ANY_IS_BAD,
             background=True,

@@ -148,7 +148,14 @@ def state_of_the_worst() -> str:
     """
     at = " @ end()"
     worst = f"topk(20, {device_growth(c.DEVICE_DOWNTIME, at=at)} > 0)"
-    return named(f"max {DEVICE} ({c.DEVICE_UP}{{{SELECTED}}} and on (device_id) {worst})", at)
+    return named(f"{connected_throughout(SELECTED)} and on (device_id) {worst}", at)
+
+
+def connected_throughout(selected: str) -> str:
+    """1 where a device is up and was so since the point before, else 0: no outage hides between two points."""
+    up, down = one_per_device(c.DEVICE_UP, selected), one_per_device(c.DEVICE_DOWNTIME, selected)
+    before = f"max {DEVICE} ({c.DEVICE_DOWNTIME}{{{selected}}} offset $__interval)"
+    return f"({up} * ({down} - {before} <= bool 0) or {up})"
 
 
 def group_growth(metric: str, window: str) -> str:
@@ -240,6 +247,13 @@ def firing_by_severity(severity: str) -> str:
     return f'count(ALERTS{{severity="{severity}", {FIRING}}}) or vector(0)'
 
 
+def critical_alerts() -> str:
+    """Those of Prometheus, and the outages of whole engines, which the exporter tells directly."""
+    outages = f'label_replace({mass_outage()}, "alertname", "EngineOutage", "", "")'
+    alerts = f'ALERTS{{severity="critical", {FIRING}}}'
+    return f"count({alerts} or on (alertname, engine) {outages}) or vector(0)"
+
+
 def firing() -> str:
     """Each firing alert of Prometheus with its age in seconds."""
     labels = "alertname, severity, engine, business_id, device_id, device_name"
@@ -326,4 +340,4 @@ def everywhere_quantile(share: str, name: str) -> str:
 
 def blind(window: str) -> str:
     metric = self_metric("blind_seconds_total")
-    return f"max({metric}) - (max({metric} offset {window}) or min_over_time(max({metric})[{window}:$__interval]))"
+    return f"max({metric}) - (max({metric} offset {window}) or min(min_over_time({metric}[{window}])))"

@@ -172,8 +172,9 @@ INDONESIAN: Final = {
     ),
     "Devices with the most downtime": "Perangkat dengan waktu putus terbanyak",
     "State of the devices with the most downtime": "Keadaan perangkat dengan waktu putus terbanyak",
-    "The 20 devices that were down longest within the dashboard's time range.": (
-        "Dua puluh perangkat yang paling lama terputus dalam rentang waktu dasbor."
+    "The 20 devices that were down longest within the dashboard's time range. A piece in which one was down is red.": (
+        "Dua puluh perangkat yang paling lama terputus dalam rentang waktu dasbor. Potongan waktu yang memuat "
+        "gangguan, sesingkat apa pun, berwarna merah."
     ),
     # Device
     "Everything about one device: state, availability, outages, alerts.": (
@@ -214,8 +215,9 @@ INDONESIAN: Final = {
         "Waktu putus dibagi jumlah gangguan dalam rentang waktu dasbor."
     ),
     "No outage": "Tanpa gangguan",
-    "Connected or not, over time, as scraped: the shortest outages show only in the counts below.": (
-        "Tersambung atau tidak dari waktu ke waktu: gangguan yang sangat singkat hanya tampak pada hitungan di bawah."
+    "Connected or not, over time. A piece in which it was down at all is red: lengths are exact in the bars below.": (
+        "Tersambung atau tidak dari waktu ke waktu. Potongan waktu yang memuat gangguan, sesingkat apa pun, berwarna "
+        "merah; lamanya yang tepat ada pada batang di bawah."
     ),
     "Downtime a day": "Waktu putus per hari",
     "Time disconnected within the 24 hours (days of UTC) before each bar's end. Exact: by the times in the events.": (
@@ -310,8 +312,10 @@ INDONESIAN: Final = {
         "Peringatan yang aktif, apakah orang sudah diberi tahu, insiden yang berjalan, dan berapa lama pulihnya."
     ),
     "Critical alerts": "Peringatan kritis",
-    "Alerts of severity critical that fire in Prometheus now; direct ones are counted to the right.": (
-        "Peringatan kritis yang aktif di Prometheus; yang langsung dihitung di sebelah kanan."
+    "Alerts of severity critical that fire in Prometheus now, and outages of whole engines. Direct alerts of "
+    "single devices are counted to the right.": (
+        "Peringatan kritis yang aktif di Prometheus, ditambah gangguan massal satu layanan. Peringatan langsung untuk "
+        "tiap perangkat dihitung di sebelah kanan."
     ),
     "Alerts of severity warning that fire in Prometheus now.": "Peringatan biasa yang aktif di Prometheus.",
     "Alerts delivered": "Peringatan terkirim",
