@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -136,6 +137,29 @@ def bare(directory: Path) -> tuple[Server, str]:
     url = f"http://127.0.0.1:{port}/webhook"
     command = [sys.executable, "-m", "bench.bare", str(port)]
     return Server(command, url, log=directory / "bare.log"), url
+
+
+class Busy:
+    """How much of the machine's processors other programs take from now on."""
+
+    def __init__(self) -> None:
+        self._before, self._children = self._times(), _children()
+
+    @staticmethod
+    def _times() -> list[int]:
+        return [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+
+    def share(self, measured: float) -> float:
+        """Return the share that neither the measured program took (its seconds) nor what we started and waited for."""
+        ticks = [after - before for before, after in zip(self._before, self._times(), strict=True)]
+        used = (sum(ticks) - ticks[3] - ticks[4]) / _TICK  # without idle and waiting for disks
+        ours = measured + _children() - self._children
+        return max(0.0, used - ours) / (sum(ticks) / _TICK)
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 class Load(msgspec.Struct, frozen=True):
