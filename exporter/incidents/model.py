@@ -25,7 +25,7 @@ STATUSES: Final = (*MANUAL, RESOLVED)
 # Why an incident is resolved
 CONNECTED: Final = "connected"
 CORRECTED: Final = "corrected"
-"""A late event showed that the outage ended before its threshold."""
+"""A late event showed that the outage ended before its threshold, or that it is part of another incident's."""
 FORGOTTEN: Final = "forgotten"
 
 # Kinds of timeline entries
@@ -41,6 +41,7 @@ START_CORRECTED: Final = "start_corrected"
 """Its text is the old and the new start, Unix seconds; so is that of END_CORRECTED."""
 END_CORRECTED: Final = "end_corrected"
 TOO_SHORT: Final = "too_short"
+MERGED: Final = "merged"
 REOPENED: Final = "reopened"
 REMOVED: Final = "removed"
 UP: Final = "up"
@@ -49,13 +50,14 @@ KINDS: Final = (
     ALERTED,
     ESCALATED,
     SWITCHED,
+    UP,
+    SWITCHED_BACK,
     STATUS,
     NOTE,
     START_CORRECTED,
-    SWITCHED_BACK,
-    UP,
     END_CORRECTED,
     TOO_SHORT,
+    MERGED,
     REOPENED,
     REMOVED,
 )
@@ -155,6 +157,15 @@ class Move(msgspec.Struct, frozen=True):
     at: float
 
 
+class Merge(msgspec.Struct, frozen=True):
+    """Resolve an incident whose outage turned out to be part of another incident's."""
+
+    device_id: str
+    outage: int
+    end: float
+    at: float
+
+
 class Reopen(msgspec.Struct, frozen=True):
     """The outage of a resolved incident turned out to run on."""
 
@@ -178,4 +189,4 @@ class Add(msgspec.Struct, frozen=True):
     early: bool = False
 
 
-Step = Open | Close | Move | Reopen | Add
+Step = Open | Close | Move | Merge | Reopen | Add

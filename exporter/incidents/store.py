@@ -15,6 +15,7 @@ from exporter.incidents.model import (
     END_CORRECTED,
     FORGOTTEN,
     INVESTIGATING,
+    MERGED,
     REMOVED,
     REOPENED,
     RESOLVED,
@@ -26,6 +27,7 @@ from exporter.incidents.model import (
     Close,
     Entry,
     Held,
+    Merge,
     Move,
     Open,
     Reopen,
@@ -85,6 +87,8 @@ def apply(connection: sqlite3.Connection, steps: Iterable[Step]) -> None:
                 _close(connection, step)
             case Move():
                 _move(connection, step)
+            case Merge():
+                _merge(connection, step)
             case Reopen():
                 _reopen(connection, step)
             case Add():
@@ -163,7 +167,7 @@ def _close(connection: sqlite3.Connection, step: Close) -> None:
     if step.resolution == CORRECTED:
         _entry(connection, number, TOO_SHORT, Entry(step.at, TOO_SHORT, "", ""))
     else:
-        connection.execute("DELETE FROM incident_entry WHERE incident = ? AND key = ?", (number, TOO_SHORT))
+        _withdraw(connection, number, TOO_SHORT, MERGED)
 
 
 def _move(connection: sqlite3.Connection, step: Move) -> None:
@@ -176,6 +180,18 @@ def _move(connection: sqlite3.Connection, step: Move) -> None:
     _entry(connection, number, f"{START_CORRECTED} {text}", Entry(step.at, START_CORRECTED, text, ""))
 
 
+def _merge(connection: sqlite3.Connection, step: Merge) -> None:
+    number = _number(connection, step.device_id, step.outage)
+    if number is None:
+        return
+    connection.execute(
+        "UPDATE incident SET status = ?, resolved_at = ?, resolution = ? WHERE number = ?",
+        (RESOLVED, step.end, CORRECTED, number),
+    )
+    _withdraw(connection, number, UP)
+    _entry(connection, number, MERGED, Entry(step.at, MERGED, "", ""))
+
+
 def _reopen(connection: sqlite3.Connection, step: Reopen) -> None:
     number = _number(connection, step.device_id, step.outage)
     if number is None:
@@ -183,7 +199,7 @@ def _reopen(connection: sqlite3.Connection, step: Reopen) -> None:
     connection.execute(
         "UPDATE incident SET status = ?, resolved_at = NULL, resolution = '' WHERE number = ?", (INVESTIGATING, number)
     )
-    connection.execute("DELETE FROM incident_entry WHERE incident = ? AND kind = ?", (number, UP))
+    _withdraw(connection, number, UP, TOO_SHORT, MERGED)
     _entry(connection, number, f"{REOPENED} {step.at:.3f}", Entry(step.at, REOPENED, "", ""))
 
 
@@ -211,6 +227,12 @@ def _add(connection: sqlite3.Connection, step: Add) -> None:
 def _number(connection: sqlite3.Connection, device_id: str, outage: int) -> int | None:
     row = connection.execute(_OF_OUTAGE, (device_id, outage)).fetchone()
     return row[0] if row else None
+
+
+def _withdraw(connection: sqlite3.Connection, number: int, *keys: str) -> None:
+    """Take back lines that turned out to be wrong."""
+    for key in keys:
+        connection.execute("DELETE FROM incident_entry WHERE incident = ? AND key = ?", (number, key))
 
 
 def _entry(

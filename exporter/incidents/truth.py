@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.incidents.model import CONNECTED, CORRECTED, FORGOTTEN, Close, Held, Move, Open, Reopen
+from exporter.incidents.model import CONNECTED, CORRECTED, FORGOTTEN, Close, Held, Merge, Move, Open, Reopen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,16 +62,19 @@ def reconcile(
     are the conversations affected by, and waiting in, the running outage.
     """
     steps: list[Step] = []
-    covered: set[int] = set()
+    shares: dict[int, tuple[Outage, list[Held]]] = {}
     for incident in held:
         outage = outage_of(incident.outage, outages)
         if outage is not None:
-            covered.add(outage.start)
-            steps += _follow(identity.device_id, incident, outage, due(outage.start), now)
+            shares.setdefault(outage.start, (outage, []))[1].append(incident)
         else:
             steps += abandon(identity.device_id, [incident], outages, now)
+    for outage, sharing in shares.values():
+        owner, *others = sorted(sharing, key=_rank)
+        steps += _merge(identity.device_id, others, now)
+        steps += _follow(identity.device_id, owner, outage, due(outage.start), now)
     for outage in outages:
-        if outage.start in covered or (outage.end is not None and outage.end < horizon):
+        if outage.start in shares or (outage.end is not None and outage.end < horizon):
             continue
         at = due(outage.start)
         if at is None or at > (now if outage.end is None else outage.end):
@@ -81,6 +84,20 @@ def reconcile(
         if outage.end is not None:
             steps.append(Close(identity.device_id, outage.start, outage.end, CONNECTED, now))
     return steps
+
+
+def _rank(incident: Held) -> tuple[bool, bool, int]:
+    """Order incidents of one outage: the one to keep comes first."""
+    return incident.resolved_at is not None, incident.resolution == CORRECTED, incident.outage
+
+
+def _merge(device_id: str, others: Iterable[Held], now: float) -> list[Step]:
+    """Return what closes incidents whose outage has another one. Two kinds in one second can make an outage of two."""
+    return [
+        Merge(device_id, incident.outage, incident.started_at, now)
+        for incident in others
+        if incident.resolved_at is None or incident.resolution == CONNECTED
+    ]
 
 
 def _follow(device_id: str, incident: Held, outage: Outage, due: float | None, now: float) -> list[Step]:

@@ -159,6 +159,6 @@ def _ports(path: Path) -> list[str]:
 
 async def _port(path: Path) -> int:
     async with asyncio.timeout(60):
-        while len(lines := _ports(path)) < 2:
-            await asyncio.sleep(0.05)  # the file is the only sign that Chromium gives
+        while len(lines := _ports(path)) < 2:  # noqa: ASYNC110 - the file is the only sign that Chromium gives
+            await asyncio.sleep(0.05)
     return int(lines[0])

@@ -1,0 +1,194 @@
+"""Incidents without an exporter around them: a journal's tables in SQLite, a fleet, and a clock that tests move."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from exporter.applying import Applier
+from exporter.errors import JournalUnavailable
+from exporter.fleet import Fleet
+from exporter.identity import Identity
+from exporter.incidents import store
+from exporter.incidents.service import Incidents
+from exporter.incidents.view import Filter, View
+from exporter.journal.records import DeviceHistory, History, Record
+from exporter.journal.schema import migrate
+from exporter.policy import Policies, Policy
+from exporter.timeline import Kind, outages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from exporter.fleet import Change, Device
+    from exporter.incidents.model import Entry, Incident
+
+BEGIN = 1738056000
+THRESHOLD = 300.0
+
+
+def identity(device_id: str = "device_1", **values: str) -> Identity:
+    """Return an identity; keywords replace its fields."""
+    fields = {
+        "device_id": device_id,
+        "device_name": f"Front desk {device_id}",
+        "engine": "telegram",
+        "channel_id": f"channel_{device_id}",
+        "channel_name": "Telegram Toko",
+        "business_id": "biz_9",
+        "business_name": "Toko Makmur",
+        "user_id": "merchant_2",
+        "user_name": "",
+    }
+    return Identity(**(fields | values))
+
+
+class Disk:
+    """What a SIGKILL leaves: the file, and the events in it."""
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        self.path = path
+        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        migrate(self.connection)
+        self.records: list[Record] = []
+
+
+class FakeEngine:
+    """An engine whose journal is a list. `broken` lets every transaction fail."""
+
+    def __init__(self, disk: Disk, now: float) -> None:
+        self.disk = disk
+        self.now = now
+        self.broken = False
+        self.fleet = Fleet()
+        self._applier = Applier(self.fleet)
+        self._events: dict[str, list[tuple[int, Kind]]] = {}
+        self.applied = 0
+        for record in disk.records:
+            self._apply(record, live=False)
+
+    def clock(self) -> float:
+        return self.now
+
+    def subscribe(self, callback: Callable[[Change], None]) -> None:
+        self._applier.listeners.append(callback)
+
+    async def transact(self, operation: str, job: Callable[[sqlite3.Connection], Any]) -> Any:
+        assert operation == store.OPERATION
+        if self.broken:
+            raise JournalUnavailable("disk full")
+        connection = self.disk.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = job(connection)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        return result
+
+    async def history(self, device_id: str) -> History | None:
+        events = self._events.get(device_id)
+        if events is None:
+            return None
+        begins = sorted(at for at, kind in events if kind is Kind.PLANNED)
+        ends = sorted(at for at, kind in events if kind is Kind.PLANNED_END)
+        return History(identity(device_id), outages(events), [], list(itertools.zip_longest(begins, ends)))
+
+    def plan(self, at: int, device_id: str = "device_1", *, end: bool = False) -> None:
+        """Let a planned window begin or end."""
+        kind = Kind.PLANNED_END if end else Kind.PLANNED
+        self._journal(at, kind, self.fleet.devices[device_id].identity)
+
+    def hear(self, at: int, *, up: bool, device: Identity | None = None) -> None:
+        """Journal and apply one event, unless it is known already."""
+        self._journal(at, Kind.CONNECTED if up else Kind.DISCONNECTED, device or identity())
+
+    def forget(self, device_id: str) -> None:
+        self._journal(int(self.now), Kind.FORGOTTEN, self.fleet.devices[device_id].identity)
+
+    def _journal(self, at: int, kind: Kind, who: Identity) -> None:
+        if (at, kind) in self._events.get(who.device_id, []):
+            return
+        record = Record(who, at, kind, round(self.now * 1000), 0)
+        self.disk.records.append(record)
+        connection = self.disk.connection
+        connection.execute("INSERT OR IGNORE INTO device (device_id) VALUES (?)", (who.device_id,))
+        row = connection.execute("SELECT id FROM device WHERE device_id = ?", (who.device_id,)).fetchone()[0]
+        connection.execute("INSERT INTO event VALUES (?, ?, ?, ?, 0, 0, 0)", (len(self.disk.records), row, at, kind))
+        self._apply(record, live=True)
+
+    def _apply(self, record: Record, *, live: bool) -> None:
+        events = self._events.setdefault(record.identity.device_id, [])
+        events.append((record.timestamp, record.kind))
+        history = DeviceHistory(list(events), None) if self._applier.is_late(record) else None
+        self._applier.apply(record, history, live=live)
+        self.applied += 1
+
+
+class Desk:
+    """The incidents of a fake engine."""
+
+    def __init__(self, disk: Disk | None = None, now: float = BEGIN, **options: Any) -> None:
+        self.disk = disk or Disk()
+        self.policies = Policies({"default": Policy(alert_after=THRESHOLD, severity="critical")})
+        self.engine = FakeEngine(self.disk, now)
+        self.incidents = Incidents(self.engine, lambda: self.policies, **options)  # type: ignore[arg-type]
+
+    async def start(self) -> Desk:
+        await self.incidents.start()
+        await self.go(self.engine.now)
+        return self
+
+    async def go(self, now: float) -> None:
+        """Let the time be `now`, and everything that is due be done and durable."""
+        self.engine.now = now
+        self.incidents.docket.advance(now)
+        for _ in range(20):
+            await self.incidents.flush()
+            if not self.incidents.docket.unclear:
+                return
+        raise AssertionError("it never becomes clear")
+
+    async def hear(self, at: int, *, up: bool, now: float | None = None, device: Identity | None = None) -> None:
+        """Take in an event when it is `now`, by default its own time."""
+        self.engine.now = at if now is None else now
+        self.engine.hear(at, up=up, device=device)
+        await self.go(self.engine.now)
+
+    async def restarted(self, now: float | None = None, **options: Any) -> Desk:
+        """Return what a SIGKILL and a start make of it."""
+        return await Desk(self.disk, self.engine.now if now is None else now, **options).start()
+
+    # -- what is there ------------------------------------------------------------------------------------------------
+
+    def all(self, **wanted: Any) -> list[Incident]:
+        """Return the incidents, oldest first."""
+        return MemoryView(self.disk).page(Filter(**wanted), self.engine.now, limit=10_000)[::-1]
+
+    def timeline(self, number: int = 1) -> list[Entry]:
+        return MemoryView(self.disk).timelines([number])[number]
+
+    def kinds(self, number: int = 1) -> list[str]:
+        return [entry.kind for entry in self.timeline(number)]
+
+    def facts(self) -> list[tuple[int, float | None, str]]:
+        """Return (start, end, resolution) of every incident."""
+        return [(one.started_at, one.resolved_at, one.resolution) for one in self.all()]
+
+
+class MemoryView(View):
+    """Reads on the connection that writes: a file in memory cannot be opened again."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def _rows(self, query: str, values: Any) -> list[tuple[Any, ...]]:
+        return self._disk.connection.execute(query, tuple(values)).fetchall()
+
+
+def always_planned(start: float, end: float) -> Callable[[Device, float], float | None]:
+    """Return a planned window for every device."""
+    return lambda _device, at: end if start <= at < end else None
