@@ -111,7 +111,8 @@ def send(exporter: ExporterProcess, device: str, at: int, *, up: bool) -> None:
 
 
 def both_up(exporter: ExporterProcess) -> int:
-    """Return now, both channels having been up for long."""
+    """Return now, both channels having been up for long, and failover being at work."""
+    wait_for(lambda: active(exporter) is not None, "failover")
     now = int(time.time())
     send(exporter, "device_a", now - 5000, up=True)
     send(exporter, "device_b", now - 5000, up=True)
