@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from tests.e2e.harness import wait_for
 from tests.tools import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ADDRESS = re.compile(r"msg=listening listener=(\w+) address=(\S+)")
@@ -77,18 +79,32 @@ class Client:
         self._headers = headers or {}
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        """Send a request; header names are given with underscores."""
+        """Send a request and return its answer; header names are given with underscores."""
+        self.send(method, path, body, **headers)
+        return self.answer()
+
+    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> None:
+        """Send a request, the answer to which comes later."""
         given = self._headers | {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
+        with self._breaking(f"{method} {path}"):
             self._connection.request(method, path, body, given)
+
+    def answer(self) -> Answer:
+        """Return the answer to what was sent."""
+        with self._breaking("answer"):
             response = self._connection.getresponse()
             content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise ConnectionError(f"{method} {path}: {error!r}") from error
         if response.headers.get("Content-Encoding") == "gzip":
             content = gzip.decompress(content)
         return Answer(response.status, dict(response.headers), content)
+
+    @contextmanager
+    def _breaking(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise ConnectionError(f"{what}: {error!r}") from error
 
     def close(self) -> None:
         self._connection.close()
