@@ -26,7 +26,7 @@ _ENDINGS: Final = {"csv": "csv", "markdown": "md"}
 _TIMES: Final = ("started_at", "opened_at", "resolved_at")
 _FORMULA: Final = re.compile(r"^\s*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~=@&$^!]|(?<=:)/(?=/)|(?<=www)\.|^[-+])", re.IGNORECASE)
-_LIST: Final = re.compile(r"^(\d{1,9})([.)])")
+_LIST: Final = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 
 
 class Export:
