@@ -45,6 +45,8 @@ class Alert:
     """When an Alertmanager last took it."""
     repeat_until: float = 0.0
     """How long one that is over is repeated."""
+    heard: bool = False
+    """Whether it fired without being muted by another, so that people may have been told."""
     facts: Mapping[str, int] | None = None
     """Numbers for the annotations: conversations affected, devices down."""
     fingerprint: Fingerprint = field(init=False)

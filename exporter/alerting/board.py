@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 RESOLVED_FOR: Final = 300.0
 """How long an alert that is over is repeated: an Alertmanager that was away in the meantime hears it too."""
+HEARD_FOR: Final = 86_400.0
+"""How long the end of what people may have been told is repeated: the longest repeat_interval of alertmanager.yml.
+Alertmanager drops an end that is muted or silenced just then, and would take the next outage for one that it told."""
+MOST_HEARD: Final = 2000
 
 
 class _Due(NamedTuple):
@@ -149,6 +153,7 @@ class Board:
         for alert in out:
             if alert.name == ALERT_ENGINE_OUTAGE and alert.ends_at is None:
                 self._count_down(alert)
+        self._note_heard(out)
         return out
 
     def next_due(self) -> float | None:
@@ -178,6 +183,7 @@ class Board:
             self._judge_engine(engine, now, now)
             if self._is_in_mass_outage(engine):
                 self._count_down(self.firing[ALERT_ENGINE_OUTAGE, engine])
+        self._note_heard(self.firing.values())
         self._drop_old(now)
 
     # -- devices ------------------------------------------------------------------------------------------------------
@@ -255,6 +261,7 @@ class Board:
             return
         since = device.timeline.since
         earlier = device.timeline.up or alert.starts_at < since
+        alert.heard = True
         self._end(alert, since if earlier else now, now)
 
     # -- flapping and mass outages -------------------------------------------------------------------------------------
@@ -312,19 +319,20 @@ class Board:
         self._out.append(alert)
 
     def _drop_old(self, now: float) -> None:
-        """Forget what was repeated long enough, and outages that were scheduled and are over.
-
-        Alertmanager drops the end of an alert that is muted just then, and would take its next outage for this one.
-        So what is muted is repeated until it is not any more.
-        """
-        for alert in self.resolved.values():
-            if self._is_muted(alert):
-                alert.repeat_until = now + RESOLVED_FOR
-        self.resolved = {key: alert for key, alert in self.resolved.items() if alert.repeat_until > now}
+        """Forget what was repeated long enough, and outages that were scheduled and are over."""
+        ends = self.resolved.items()
+        heard = [key for key, alert in ends if alert.heard and now - (alert.ends_at or now) < HEARD_FOR]
+        kept = {*heard[-MOST_HEARD:], *(key for key, alert in ends if alert.repeat_until > now)}
+        self.resolved = {key: alert for key, alert in ends if key in kept}
         if len(self._due) > 1000 + 4 * len(self._fleet.down):
             current = {(due.device_id, due.name): due for due in self._due if self._untold(due) is not None}
             self._due = list(current.values())
             heapq.heapify(self._due)
+
+    def _note_heard(self, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
+            if alert.ends_at is None and not alert.heard:
+                alert.heard = not self._is_muted(alert)
 
     def _is_muted(self, alert: Alert) -> bool:
         flapping = (ALERT_DEVICE_FLAPPING, alert.labels.get("device_id", ""))

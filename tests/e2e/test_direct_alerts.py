@@ -19,6 +19,7 @@ from tests.e2e.harness import (
     Prometheus,
     Sinks,
     free_port,
+    request,
     running,
     shipped_config,
     sinks,
@@ -456,6 +457,21 @@ def test_a_silence_quiets_the_direct_alert(site: Site) -> None:
 
     assert site.counts("Meja Depan") == dict.fromkeys(ONCE, 0)
     assert set(site.alertmanager.muted_by("device_id=w1")) == {silence}
+
+
+def test_a_device_that_is_back_while_it_is_silenced_is_told_of_again_when_it_goes_down_again(site: Site) -> None:
+    site.down("w1", name="Meja Depan", ago=60)
+    site.wait_told("Meja Depan")
+    silence = site.alertmanager.silence(device_id="w1")
+    wait_for(lambda: site.alertmanager.muted_by("device_id=w1") == [silence] * 2, "the silence works")
+    site.back("w1", name="Meja Depan", ago=30)
+    site.settle()
+    assert site.counts("Meja Depan") == ONCE
+
+    request(f"{site.alertmanager.url}/api/v2/silence/{silence}", method="DELETE")
+    site.wait_told("PULIH")
+    site.down("w1", name="Meja Depan")
+    site.wait_told("Meja Depan", 3)
 
 
 # Words -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.alerting import board
 from exporter.alerting.alert import device_labels, engine_labels
 from exporter.policy import Policies, Policy
 from exporter.timeline import Kind
@@ -354,32 +355,46 @@ def test_an_adopted_mass_outage_that_is_over_ends_after_a_calm_minute(story: Sto
 
 
 # Ends --------------------------------------------------------------------------------------------------------
-def test_an_end_is_repeated_for_five_minutes(story: Story) -> None:
+def test_the_end_of_what_may_have_been_told_is_repeated_for_a_day(story: Story) -> None:
+    """Alertmanager drops it while it is silenced, and would take the next outage for one that it has told."""
     story.down(0)
     story.up(10)
-    story.tidy(309)
+    story.tidy(86_409)
     assert story.standing() == ENDED
-    story.tidy(310)
+    story.tidy(86_410)
     assert story.standing() == []
 
 
-def test_an_end_that_is_muted_is_repeated_until_it_can_be_heard(story: Story) -> None:
-    """Alertmanager drops it meanwhile, and would take the next outage for one that it has told."""
+def test_the_end_of_what_was_muted_all_the_time_is_repeated_for_five_minutes(story: Story) -> None:
+    ids = story.fleet_of(10)
+    for device_id in ids:
+        story.change(0, Kind.DISCONNECTED, device_id)
+    assert story.at(0)[0] == "EngineOutage wa"
+    story.up(10, ids[0])
+    story.tidy(309)
+    assert f"-DeviceDown {ids[0]}" in story.standing()
+    story.tidy(310)
+    assert f"-DeviceDown {ids[0]}" not in story.standing()
+
+
+def test_the_end_of_what_was_told_before_a_mass_outage_showed_is_repeated(story: Story) -> None:
     ids = story.fleet_of(10)
     for device_id in ids:
         story.down(0, device_id)
-    story.up(10, ids[0])
-    for at in range(60, 3600, 60):
-        story.tidy(at)
+    for device_id in ids:
+        story.up(10, device_id)
+    story.tidy(3600)
     assert f"-DeviceDown {ids[0]}" in story.standing()
-    for device_id in ids[1:]:
-        story.up(3600, device_id)
-    story.tidy(3660)
-    assert "-EngineOutage wa" in story.standing()
-    story.tidy(3840)
-    assert f"-DeviceDown {ids[0]}" in story.standing()
-    story.tidy(4020)
-    assert story.standing() == []
+    assert f"-DeviceDown {ids[9]}" not in story.standing()
+
+
+def test_no_more_than_the_newest_ends_are_repeated_for_long(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "MOST_HEARD", 2)
+    for number in range(4):
+        story.down(number * 10, f"d{number}")
+        story.up(number * 10 + 5, f"d{number}")
+    story.tidy(3600)
+    assert story.standing() == ["-DeviceDown d3", "-DeviceDownEscalated d3"]
 
 
 def test_an_end_is_not_repeated_once_the_device_is_down_again(story: Story) -> None:
@@ -536,9 +551,9 @@ def test_nothing_is_kept_of_what_is_over() -> None:
         for device_id in ids[:100]:
             story.down(round_ * 100, device_id)
             story.up(round_ * 100 + 50, device_id)
-    story.tidy(10_000)
-    board = story.board
-    assert len(board._due) <= 1000
-    assert board._flaps._times == {}
-    assert board._pace._times == {}
+    story.tidy(100_000)
+    kept = story.board
+    assert len(kept._due) <= 1000
+    assert kept._flaps._times == {}
+    assert kept._pace._times == {}
     assert story.standing() == []
