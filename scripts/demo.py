@@ -7,7 +7,7 @@ Ctrl-C stops all of it. `make demo` calls this after fetching the programs.
 from __future__ import annotations
 
 import argparse
-import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ROOT / ".tools" / "bin"
+TOOLS = Path(os.environ.get("TOOLS_DIR", ROOT / ".tools")) / "bin"
 INCIDENT = "telegram"
 INCIDENT_AGE = 15 * 60  # seconds that it lasts already when the demo starts: its alerts fire from the first minute
 BLOCK = "480h"  # promtool reads its input once for each block
@@ -220,12 +220,15 @@ def call(command: Sequence[object]) -> None:
 
 
 def stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """End processes and wait for them."""
+    """End processes and wait for them; kill what does not end."""
     for process in processes:
         process.terminate()
     for process in processes:
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def say(text: str) -> None:
@@ -245,7 +248,8 @@ def main() -> int:
     parser.add_argument("--alertmanager-port", default=9093, type=int)
     parser.add_argument("--for", dest="seconds", default=None, type=float, help="stop by itself after so many seconds")
     demo = Demo(parser.parse_args())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave the programs behind
+        signal.signal(ending, lambda *_: sys.exit(0))
     try:
         demo.up()
         say(f"exporter     {demo.exporter_url}  (API, metrics, incidents)")

@@ -61,7 +61,9 @@ def longest_outage_running() -> str:
 
 
 def conversations_affected_now() -> str:
-    return _or_none(f"sum({one_per_device(c.DEVICE_AFFECTED_CONVERSATIONS)})")
+    """A channel with several devices that are down counts once."""
+    of_each_channel = f"max by (channel_id) ({c.DEVICE_AFFECTED_CONVERSATIONS}{{{SELECTED}}})"
+    return _or_none(f"sum({of_each_channel})")
 
 
 def longest_down() -> str:

@@ -79,7 +79,7 @@ def running_outages(title: str, about: str, language: str) -> p.Panel:
             p.Query(q.of_each_longest_down(c.DEVICE_MAINTENANCE)),
         ],
         [
-            t.Column("device_name", "Device", link=pages.to_device(language), width=220),
+            t.Column("device_name", "Device", link=pages.to_device(language), width=300),
             t.Column("business_name", "Business"),
             t.Column("engine", "Engine", width=110),
             t.Column("channel_name", "Channel"),
@@ -109,7 +109,7 @@ def availability_by_engine() -> p.Panel:
             p.Query(no_objective, "{{engine}}", color=p.CALM),
         ],
         "percentunit",
-        size=(14, 6),
+        size=(14, 8),
         decimals=3,
         named=True,
     )
@@ -122,7 +122,7 @@ def budget_by_engine() -> p.Panel:
         p.Query(s.budget_left("engine")),
         [t.Column("engine", "Engine", width=120)],
         t.Column("Value", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, bar=(0, 1)),
-        size=(10, 6),
+        size=(10, 8),
         empty="No devices observed yet",
         descending=False,
     )

@@ -1,0 +1,142 @@
+"""The demo without Docker, in small: what a visitor sees in the first minute, and that a stop leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.history import free_port
+from tests.tools import FETCHED, ROOT, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.binaries
+
+DEVICES = 40
+DAYS = 2
+
+
+class RunningDemo:
+    """The demo's process and what its programs say."""
+
+    def __init__(self, home: Path, tools: Path) -> None:
+        names = ("webhook", "admin", "prometheus", "alertmanager")
+        self.ports = {name: free_port() for name in names}
+        ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
+        sizes = [f"--devices={DEVICES}", f"--days={DAYS}", f"--home={home / 'demo'}"]
+        self.log = home / "demo.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "scripts" / "demo.py"), *ports, *sizes],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=os.environ | {"TOOLS_DIR": str(tools)},
+            )
+
+    def get(self, program: str, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[program]}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        query = urllib.parse.urlencode({"query": expression})
+        found = self.get("prometheus", f"/api/v1/query?{query}")["data"]["result"]
+        assert isinstance(found, list)
+        return found
+
+    def value(self, expression: str) -> float:
+        found = self.query(expression)
+        return float(found[0]["value"][1]) if found else 0.0
+
+    def until(self, what: str, holds: Callable[[], bool], seconds: float = 90) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._holds(holds):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, f"{what}\n{self.log.read_text()}"
+            time.sleep(0.5)
+
+    @staticmethod
+    def _holds(holds: Callable[[], bool]) -> bool:
+        try:
+            return holds()
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    home = tmp_path_factory.mktemp("demo")
+    tools = home / "tools"
+    (tools / "bin").mkdir(parents=True)
+    for program in FETCHED:
+        (tools / "bin" / program).symlink_to(require(program))
+    running = RunningDemo(home, tools)
+    try:
+        running.until("no live series", lambda: running.value("count(up{job='device-exporter'} == 1)") == 1)
+        running.until("no rule has run", lambda: bool(running.query("engine:fleet_availability:ratio_increase1h")))
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
+def test_its_history_and_its_live_series_are_the_same_series(demo: RunningDemo) -> None:
+    assert demo.value("count(device_up)") == DEVICES
+    assert demo.value("count(device_up offset 1d)") > 0.8 * DEVICES  # some join late
+    assert demo.value(f"count(count_over_time(device_up[{DAYS}d]))") == DEVICES
+    assert demo.value("sum(fleet_disconnect_total) - sum(fleet_disconnect_total offset 1d)") > 0
+
+
+def test_an_outage_is_in_progress_and_its_figures_are_the_exporters(demo: RunningDemo) -> None:
+    down = demo.query("device_up{engine='telegram'} == 0")
+    assert len(down) >= 5
+    longest = demo.value("max(time() - device_state_change_timestamp_seconds{engine='telegram'} and device_up == 0)")
+    assert 15 * 60 - 20 < longest < 60 * 60
+    assert demo.value("max(device_affected_conversations{engine='telegram'})") > 0
+    rows = demo.get("admin", "/api/v1/availability?by=engine")["rows"]
+    assert sum(row["devices"] for row in rows) == DEVICES
+    # from scrape to answer an outage of all devices goes on for less than 2 minutes
+    recorded = demo.query(
+        "1 - sum by (engine) (fleet_downtime_seconds_total) / sum by (engine) (fleet_observed_seconds_total)"
+    )
+    found = {row["metric"]["engine"]: float(row["value"][1]) for row in recorded}
+    assert found == pytest.approx({row["key"]: row["availability_ratio"] for row in rows}, abs=120 / (DAYS * 86_400))
+
+
+def test_alerts_fire_at_once(demo: RunningDemo) -> None:
+    burning = "ALERTS{alertname='ErrorBudgetBurnFast', alertstate='firing', engine='telegram'}"
+    demo.until("no error budget burns", lambda: bool(demo.query(burning)))
+
+    def told() -> set[str]:
+        alerts = demo.get("alertmanager", "/api/v2/alerts")
+        return {alert["labels"]["alertname"] for alert in alerts if alert["labels"].get("engine") == "telegram"}
+
+    demo.until("Alertmanager was not told", lambda: told() >= {"DeviceDown", "EngineOutage", "ErrorBudgetBurnFast"})
+    assert demo.value("min(device_alert_delivered{engine='telegram'})") == 1
+
+
+def test_a_stop_ends_all_of_its_programs(demo: RunningDemo) -> None:
+    children = demo.children()
+    assert len(children) == 4  # exporter, Alertmanager, Prometheus, simulator
+    assert demo.stop() == 0
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
