@@ -139,7 +139,9 @@ async def test_turned_off_it_lets_the_rules_take_over_and_turned_on_it_tells_wha
         await until(lambda: posted(alertmanager) == BOTH)
         direct.reload(alertmanager.url, direct=False)
         await until(lambda: posted(alertmanager) == BOTH * 2)
-        firing, *_, handed_over = [alert for post in alertmanager.posts for alert in post if "device_id" in alert["labels"]]
+        firing, *_, handed_over = [
+            alert for post in alertmanager.posts for alert in post if "device_id" in alert["labels"]
+        ]
         assert handed_over["endsAt"] < firing["endsAt"]
         assert direct.delivered() == {}
 
