@@ -52,6 +52,8 @@ PLAN_LIMIT = 500  # boundaries of planned windows in one go
 LEASE_MS = 30_000  # how far ahead the journal promises that expositions happen; bounds the error after a crash
 
 
+PATIENCE = 1.0  # seconds that a scrape waits for the journal: a journal in trouble must not silence its own metrics
+
 _Replayed = tuple[int, Record, "DeviceHistory | None"]
 _Committed = tuple[list[_Replayed], list["Appended"]]
 
@@ -99,6 +101,7 @@ class Engine:
         self._applied = 0  # seq of the last record in memory
         self._exposed_ms = 0
         self._exposing = 0  # expositions that are being rendered
+        self._telling: set[asyncio.Future[None]] = set()
         self._lease_ms = 0
         self._horizon = 0
 
@@ -294,26 +297,30 @@ class Engine:
         """Return the time to expose at, so that not even a crash makes a counter decrease; then call `after_scrape`.
 
         The journal holds a lease: a time that no exposition is later than. After a crash it stands for the last
-        exposition. Without a working journal the exposition goes on all the same.
+        exposition. Without a working journal the exposition goes on all the same, after `PATIENCE`.
         """
         now = self.clock()
         self._exposing += 1
         self._exposed_ms = max(self._exposed_ms, round(now * 1000))
+        for number, (append, answer) in enumerate(self._waiting):
+            record = append.record._replace(exposed_ms=self._stamp())
+            self._waiting[number] = _Waiting(append._replace(record=record), answer)
+        if self.ready and (self._exposed_ms > self._lease_ms or not self._idle.is_set()):
+            telling = asyncio.ensure_future(self._tell_journal())
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+            await asyncio.wait({telling}, timeout=PATIENCE)
+        return now
+
+    async def _tell_journal(self) -> None:
+        """Let no record stamped before an exposition change anything after it, and renew the lease."""
         if not self._idle.is_set():
-            await self._know_exposition()
-        if self._exposed_ms > self._lease_ms and self.ready:
+            await self.writer.run(lambda _: None)  # the commit under way is done and applied when this returns
+        if self._exposed_ms > self._lease_ms:
             try:
                 await self.heartbeat()
             except JournalUnavailable as error:
                 log.warning("the exposition's lease was not written", extra=fields(error=str(error)))
-        return now
-
-    async def _know_exposition(self) -> None:
-        """Let no record that was stamped before the exposition change anything after it."""
-        for number, (append, answer) in enumerate(self._waiting):
-            record = append.record._replace(exposed_ms=self._stamp())
-            self._waiting[number] = _Waiting(append._replace(record=record), answer)
-        await self.writer.run(lambda _: None)  # the commit under way is done and applied when this returns
 
     def after_scrape(self) -> None:
         """Tell that the exposition is finished, also where it failed."""

@@ -462,6 +462,18 @@ class TestPrivacy:
 
 
 class TestFullDisk:
+    def test_a_journal_in_trouble_does_not_silence_its_own_metrics(self, exporter: ExporterProcess) -> None:
+        exporter.send(("d1", int(time.time()) - 60, True))
+        with closing(sqlite3.connect(exporter.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            refused = exporter.post(device_event("d1", int(time.time()), up=False))
+            assert (refused.status, refused.json["code"]) == (503, "journal_unavailable")
+            assert exporter.sample("device_exporter_journal_failures_total", operation="append") == 1
+            assert exporter.sample("device_up") == 1
+            other.execute("ROLLBACK")
+        exporter.send(("d1", int(time.time()), False))
+        assert exporter.sample("device_up") == 0
+
     def test_senders_are_told_to_retry_and_it_recovers_by_itself_with_nothing_lost(
         self, exporter: ExporterProcess
     ) -> None:
