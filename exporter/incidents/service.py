@@ -209,16 +209,16 @@ class Incidents:
         device = self._engine.fleet.devices.get(device_id)
         seen = device.timeline if device is not None else None
         history = await self._engine.history(device_id)
-        held = await self._transact(lambda connection: store.held(connection, device_id))
+        held, fresh = await self._transact(lambda connection: _read(connection, device_id, self._since))
         if self._timeline(device_id) is not seen:
             return  # changed while we read; it stays unclear, and the next round looks again
-        steps = self._steps_to_truth(device_id, device, held, history)
+        steps = self._steps_to_truth(device_id, device, held, fresh, history)
         held = await self._transact(lambda connection: _apply_and_read(connection, device_id, steps))
         if self._timeline(device_id) is seen:
             self.docket.settle(device_id, next((one for one in held if one.resolved_at is None), None))
 
     def _steps_to_truth(
-        self, device_id: str, device: Device | None, held: list[Held], history: History | None
+        self, device_id: str, device: Device | None, held: list[Held], fresh: set[int], history: History | None
     ) -> list[Step]:
         now = self._engine.clock()
         outages, planned = ([], []) if history is None else (history.outages, history.planned)
@@ -230,7 +230,7 @@ class Incidents:
             held,
             outages,
             due=lambda start: told_at(start, after, planned),
-            horizon=self._since,
+            fresh=fresh,
             now=now,
             severity=self.docket.severity(device),
             facts=self.docket.facts(device),
@@ -242,6 +242,10 @@ class Incidents:
 
     async def _transact(self, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
         return await self._engine.transact(store.OPERATION, job)
+
+
+def _read(connection: sqlite3.Connection, device_id: str, since: float) -> tuple[list[Held], set[int]]:
+    return store.held(connection, device_id), store.fresh_times(connection, device_id, since)
 
 
 def _apply_and_read(connection: sqlite3.Connection, device_id: str, steps: list[Step]) -> list[Held]:

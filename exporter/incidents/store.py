@@ -77,6 +77,14 @@ def held(connection: sqlite3.Connection, device_id: str) -> list[Held]:
     return [Held(*row) for row in connection.execute(query, (device_id,))]
 
 
+def fresh_times(connection: sqlite3.Connection, device_id: str, since: float) -> set[int]:
+    """Return the times of a device's events that came to us at `since` (Unix seconds) or later."""
+    query = (
+        "SELECT e.timestamp FROM event e JOIN device d ON d.id = e.device WHERE d.device_id = ? AND e.received_ms >= ?"
+    )
+    return {row[0] for row in connection.execute(query, (device_id, since * 1000))}
+
+
 def apply(connection: sqlite3.Connection, steps: Iterable[Step]) -> None:
     """Write steps in their order."""
     for step in steps:

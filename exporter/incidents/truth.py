@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.incidents.model import CONNECTED, CORRECTED, FORGOTTEN, Close, Held, Merge, Move, Open, Reopen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from exporter.identity import Identity
     from exporter.incidents.model import Step
@@ -51,15 +51,16 @@ def reconcile(
     outages: Sequence[Outage],
     *,
     due: Callable[[int], float | None],
-    horizon: float,
+    fresh: Container[int],
     now: float,
     severity: str,
     facts: tuple[int | None, int | None] = (None, None),
 ) -> list[Step]:
     """Return the steps from the incidents that a device has to those that it must have.
 
-    `due` says when an outage with this start opens an incident. Outages that ended before `horizon` get none. `facts`
-    are the conversations affected by, and waiting in, the running outage.
+    `due` says when an outage with this start opens an incident. A finished outage gets one if a time in `fresh` is its
+    start or end: those of the events that came since incidents are kept. `facts` are the conversations affected by, and
+    waiting in, the running outage.
     """
     steps: list[Step] = []
     shares: dict[int, tuple[Outage, list[Held]]] = {}
@@ -74,7 +75,7 @@ def reconcile(
         steps += _merge(identity.device_id, others, now)
         steps += _follow(identity.device_id, owner, outage, due(outage.start), now)
     for outage in outages:
-        if outage.start in shares or (outage.end is not None and outage.end < horizon):
+        if outage.start in shares or not (outage.end is None or outage.start in fresh or outage.end in fresh):
             continue
         at = due(outage.start)
         if at is None or at > (now if outage.end is None else outage.end):

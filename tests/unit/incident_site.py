@@ -117,7 +117,10 @@ class FakeEngine:
         connection = self.disk.connection
         connection.execute("INSERT OR IGNORE INTO device (device_id) VALUES (?)", (who.device_id,))
         row = connection.execute("SELECT id FROM device WHERE device_id = ?", (who.device_id,)).fetchone()[0]
-        connection.execute("INSERT INTO event VALUES (?, ?, ?, ?, 0, 0, 0)", (len(self.disk.records), row, at, kind))
+        connection.execute(
+            "INSERT INTO event VALUES (?, ?, ?, ?, 0, ?, 0)",
+            (len(self.disk.records), row, at, kind, record.received_ms),
+        )
         self._apply(record, live=True)
 
     def _apply(self, record: Record, *, live: bool) -> None:

@@ -243,12 +243,21 @@ async def test_an_outage_that_late_events_reveal_after_its_end_is_recorded():
     assert site.all()[0].opened_at == BEGIN + 5000
 
 
-async def test_outages_from_before_the_first_start_get_no_incidents_when_their_device_is_looked_at():
+async def test_outages_that_were_known_before_the_first_start_get_no_incidents_when_their_device_is_looked_at():
+    disk = Disk()
+    before = Desk(disk, now=BEGIN - 7000)
+    before.engine.hear(BEGIN - 9000, up=False)
+    before.engine.hear(BEGIN - 8000, up=True)
+    site = await Desk(disk, now=BEGIN).start()
+    await site.hear(BEGIN - 8500, up=False, now=BEGIN + 10)
+    assert site.all() == []
+
+
+async def test_an_outage_that_ended_before_the_first_start_but_is_heard_of_after_it_has_an_incident():
     site = await Desk(now=BEGIN).start()
-    await site.hear(BEGIN - 9000, up=True, now=BEGIN + 10)
     await site.hear(BEGIN - 8000, up=True, now=BEGIN + 10)
     await site.hear(BEGIN - 8900, up=False, now=BEGIN + 10)
-    assert site.all() == []
+    assert site.facts() == [(BEGIN - 8900, BEGIN - 8000, "connected")]
 
 
 async def test_a_resolved_incident_whose_outage_runs_on_is_opened_again():
