@@ -1,16 +1,17 @@
--- Load for wrk: wrk ... -s load.lua URL -- SECRET KIND FIRST DEVICES RATE
+-- Load for wrk: wrk ... -s load.lua URL -- SECRET KIND FIRST DEVICES RATE ENGINE
 --
 -- KIND device: connects and disconnects of DEVICES devices in turn, each of which changes a device's state;
--- KIND message: message events of DEVICES conversations. FIRST is the event time of the first round over the devices.
+-- KIND message: message events of DEVICES conversations. FIRST is the event time of the first round over the devices,
+-- each further round is a second later.
 -- RATE, if not 0: about so many requests a second on each connection instead of as many as it takes.
-local n, head, kind, first, devices, pause = 0, "", "device", 0, 1, 0
+local n, head, kind, first, devices, pause, engine = 0, "", "device", 0, 1, 0, ""
 
 local DEVICE = '{"event":"device.%s","timestamp":%d,"status":"%s","device":{"id":"device_%05d",' ..
-  '"name":"Front desk WhatsApp","channel":{"id":"channel_%02d","name":"WhatsApp Business","engine":"wa"},' ..
+  '"name":"Front desk","channel":{"id":"channel_%02d","name":"Customer care","engine":"%s"},' ..
   '"bisnis":{"id":"biz_%d","name":"Toko Makmur"},"user":{"id":"merchant_%d","name":"Ibu Sari"}}}'
 local MESSAGE = '{"event":"channel.message_in","timestamp":%d,"conversation_id":"conversation_%05d","need_human":0,' ..
   '"message":{"id":"message_1","content":"Halo, apakah masih ada?","customer":{"id":"customer_1","name":"Ibu Sari"},' ..
-  '"channel":{"id":"channel_%02d","name":"WhatsApp Business","engine":"wa"},' ..
+  '"channel":{"id":"channel_%02d","name":"Customer care","engine":"%s"},' ..
   '"bisnis":{"id":"biz_%d","name":"Toko Makmur"}}}'
 
 function init(args)
@@ -18,6 +19,7 @@ function init(args)
     "\r\nContent-Type: application/json\r\nContent-Length: "
   kind, first, devices = args[2], tonumber(args[3]), tonumber(args[4])
   local rate = tonumber(args[5])
+  engine = args[6]
   if rate > 0 then pause = 1000 / rate else delay = nil end
   math.randomseed(first)
 end
@@ -32,10 +34,10 @@ function request()
   n = n + 1
   local body
   if kind == "message" then
-    body = MESSAGE:format(first + round, device, device % 100, device % 50)
+    body = MESSAGE:format(first + round, device, device % 100, engine, device % 50)
   else
     local state = (round + device) % 2 == 0 and "disconnected" or "connected"
-    body = DEVICE:format(state, first + round * 10, state, device, device % 100, device % 50, device % 50)
+    body = DEVICE:format(state, first + round, state, device, device % 100, engine, device % 50, device % 50)
   end
   return head .. #body .. "\r\n\r\n" .. body
 end

@@ -179,23 +179,32 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Wrk:
-    """Drives load onto webhook URLs. Each run has later event times than the one before it."""
+    """Drives load onto webhook URLs. Event times begin a little before now; each run has later ones than the last."""
 
     CONNECTIONS = 32
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
-        self._first = 1_600_000_000
+        self._first: dict[str, int] = {}
 
     def run(
-        self, url: str, seconds: float, *, kind: str = "device", devices: int = 10_000, rate: float = 0.0
-    ) -> Load:  # fmt: skip
+        self,
+        url: str,
+        seconds: float,
+        *,
+        kind: str = "device",
+        devices: int = 10_000,
+        rate: float = 0.0,
+        engine: str = "instagram",
+    ) -> Load:
         """Load the URL; `rate`: requests a second over all connections, 0 for as many as it takes."""
-        self._first += 20_000
-        script = ["-s", "bench/load.lua", url, "--", self._secret, kind, str(self._first), str(devices)]
-        command = ["wrk", "-t1", f"-c{self.CONNECTIONS}", f"-d{seconds:g}", *script, f"{rate / self.CONNECTIONS:.3f}"]
+        first = self._first.get(url, int(time.time()) - 120)
+        script = ["-s", "bench/load.lua", url, "--", self._secret, kind, str(first), str(devices)]
+        script += [f"{rate / self.CONNECTIONS:.3f}", engine]
+        command = ["wrk", "-t1", f"-c{self.CONNECTIONS}", f"-d{seconds:g}", *script]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         load = msgspec.json.decode(done.stdout.splitlines()[-1], type=Load)
+        self._first[url] = first + load.requests // devices + 2
         if load.bad:
             raise RuntimeError(f"{load.bad} of {load.requests} requests to {url} failed")
         return load

@@ -46,8 +46,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 20_000  # submissions that may wait; beyond it the sender's retry is the better queue
 BATCH_LIMIT = 2_000
-BURST_GAP = 0.0001  # seconds without a new event that end a burst
-BURST_LIMIT = 0.001  # seconds that the first event of a burst waits at most
+BURST_WAIT = 0.001  # seconds that an event waits for others that are likely to come
 PLAN_LIMIT = 500  # boundaries of planned windows in one go
 LEASE_MS = 30_000  # how far ahead the journal promises that expositions happen; bounds the error after a crash
 
@@ -94,6 +93,7 @@ class Engine:
         self._writer: Writer | None = None
         self._waiting: list[_Waiting] = []
         self._burst = 1  # events that came around the last commit
+        self._gathering: asyncio.TimerHandle | None = None
         self._newest_waiting: dict[str, int] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -213,27 +213,26 @@ class Engine:
         self._waiting.append(_Waiting(Append(record, late), answer))
         if self._idle.is_set():
             self._idle.clear()
-            self._await_burst()
+            self._gather()
+        elif self._gathering is not None and len(self._waiting) >= self._burst:
+            self._gathering.cancel()
+            self._gather()
 
-    def _await_burst(self) -> None:
-        now = time.perf_counter()
-        asyncio.get_running_loop().call_soon(self._settle, 0, now, now)
-
-    def _settle(self, seen: int, grown: float, since: float) -> None:
-        """Commit when the burst seems to be complete: as many wait as came around the last commit, or no more come.
+    def _gather(self) -> None:
+        """Commit when as many events wait as came around the last commit, or after BURST_WAIT.
 
         Fewer and larger commits save more than the commits' own time: as long as the loop is busy, the writer's thread
         waits for the interpreter longer than a commit takes.
         """
-        waiting, now = len(self._waiting), time.perf_counter()
-        if waiting > seen:
-            seen, grown = waiting, now
-        if waiting >= self._burst or now - grown > BURST_GAP or now - since > BURST_LIMIT:
-            self._commit()
+        loop = asyncio.get_running_loop()
+        if len(self._waiting) >= self._burst:
+            self._gathering = None
+            loop.call_soon(self._commit)  # not at once: all requests of this turn of the loop share the commit
         else:
-            asyncio.get_running_loop().call_soon(self._settle, seen, grown, since)
+            self._gathering = loop.call_later(BURST_WAIT, self._commit)
 
     def _commit(self) -> None:
+        self._gathering = None
         batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
         appends = [waiting.append for waiting in batch]
         missed_after = None
@@ -263,7 +262,7 @@ class Engine:
 
     def _go_on(self) -> None:
         if self._waiting:
-            self._await_burst()
+            self._gather()
         else:
             self._idle.set()
             self._newest_waiting.clear()

@@ -33,7 +33,8 @@ class WebInstruments:
             for code in codes
         }
         self._scrapes = metrics.scrapes
-        self._last_event = metrics.last_event
+        self._heard = 0.0
+        metrics.last_event.set_function(lambda: self._heard)
         connections = Counter(
             f"{SELF_PREFIX}_connections_closed_total",
             "Connections closed or refused to protect a listener.",
@@ -48,7 +49,7 @@ class WebInstruments:
 
     def heard(self, now: float) -> None:
         """Remember when the last authenticated event came."""
-        self._last_event.set(now)
+        self._heard = now
 
     def request(self, listener: str, code: int, seconds: float) -> None:
         """Count one answered request."""
