@@ -121,6 +121,7 @@ class ExporterProcess:
         self.lines: list[str] = []
         self._flags = flags
         self._admin_port = admin_port
+        self._first_line = 0
         self._addresses: dict[str, str] = {}
         self._reader: threading.Thread | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,8 +129,9 @@ class ExporterProcess:
     # -- life -------------------------------------------------------------------------------------------------------
 
     def start(self, *, wait: bool = True) -> ExporterProcess:
-        """Start it and, unless told otherwise, wait until its journal is loaded."""
+        """Start it and, unless told otherwise, wait until all of it runs."""
         self._addresses = {}
+        self._first_line = len(self.lines)
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "exporter"),
@@ -148,7 +150,8 @@ class ExporterProcess:
         self._reader.start()
         wait_for(self._listens, "the exporter listens", 60)
         if wait:
-            wait_for(self.ready, "the exporter is ready", 60)
+            wait_for(self.ready, "the journal is loaded", 60)
+            wait_for(self._started, "everything is started", 60)
         return self
 
     def _read(self, process: subprocess.Popen[str], addresses: dict[str, str]) -> None:
@@ -164,6 +167,9 @@ class ExporterProcess:
         if self.process.poll() is not None:
             raise AssertionError(f"the exporter ended with {self.process.returncode}:\n{self.log[-3000:]}")
         return len(self._addresses) == 2
+
+    def _started(self) -> bool:
+        return self._listens() and any("msg=ready " in line for line in self.lines[self._first_line :])
 
     def ready(self) -> bool:
         """Whether /-/ready says so."""
