@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.journal.reader import open_reader
+from exporter.policy import Policies
 from exporter.report.availability import availability
 from exporter.simulate.fleet import make_fleet
 from tests.integration.history import Prometheus, backfill, fill, load, prometheus
@@ -22,6 +23,7 @@ START = 1_760_000_040 // STEP * STEP
 HOURS = 36
 END = START + HOURS * 3_600
 DEVICES = 24
+TARGET = ("job=device-exporter", "instance=exporter-admin:9877")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     directory = tmp_path_factory.mktemp("prometheus")
-    backfill(journal, directory / "history.txt", START, END, STEP)
+    backfill(journal, directory / "history.txt", START, END, STEP, *(f"--label={label}" for label in TARGET))
     load(directory / "history.txt", directory / "data")
     with prometheus(directory) as running:
         yield running
@@ -89,6 +91,23 @@ def test_the_histogram_counts_every_finished_outage(server: Prometheus, journal:
     assert server.query("sum(fleet_outage_duration_seconds_sum)", LAST)[""] == sum(lengths)
     shorter = server.query('sum(fleet_outage_duration_seconds_bucket{le="60.0"})', LAST)
     assert shorter[""] == sum(length <= 60 for length in lengths)
+
+
+def test_every_series_is_the_scrape_targets(server: Prometheus) -> None:
+    found = server.query('count by (job, instance) ({__name__=~".+"})', LAST)
+    assert list(found) == ["exporter-admin:9877,device-exporter"]
+
+
+def test_budgets_over_the_window_use_the_policys_objectives(server: Prometheus, journal: Path) -> None:
+    with open_reader(f"sqlite:///{journal}") as reader:
+        rows = availability(reader.histories(), blind=[], start=START, end=LAST, by="engine")
+    down, observed = (f"sum by (engine) (fleet_{name}_seconds_total)" for name in ("downtime", "observed"))
+    burn = server.query(f"{down} / {observed} / (1 - max by (engine) (policy_slo_objective_ratio))", LAST)
+    policies = Policies()
+    allowed = {row.key: 1 - policies.for_engine(row.key).objective_ratio for row in rows}
+    assert burn == pytest.approx({row.key: (1 - row.availability_ratio) / allowed[row.key] for row in rows}, abs=1e-6)
+    everywhere = server.query(f"count_over_time(policy_slo_objective_ratio[{HOURS}h])", LAST)
+    assert {int(count) for count in everywhere.values()} == {HOURS * 3_600 // STEP}
 
 
 def test_names_join_on_every_device(server: Prometheus) -> None:
