@@ -10,6 +10,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from exporter.timeline import Kind, Timeline, fold
 from tests.e2e.harness import wait_for
 from tests.e2e.process import Client, ExporterProcess, device_event
@@ -125,6 +127,7 @@ class Site:
             return [(device_id, timestamp, bool(kind)) for device_id, timestamp, kind in connection.execute(query)]
 
 
+@pytest.mark.timeout(600)  # fifty starts; some 45 s on two idle cores
 def test_fifty_kills_in_bursts_lose_no_acknowledged_event_and_apply_none_twice(tmp_path: Path) -> None:
     site = Site(tmp_path / "exporter")
     chance = random.Random(50)
