@@ -110,6 +110,7 @@ class Demo:
                 f"--config.file={self.home / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self.tsdb}",
                 "--storage.tsdb.retention.time=90d",
+                f"--rules.alert.resend-delay={SOON}",
                 f"--web.listen-address=127.0.0.1:{self.options.prometheus_port}",
             ],
             f"{self.prometheus_url}/-/ready",
