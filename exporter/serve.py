@@ -140,6 +140,7 @@ class Exporter:
         self.public, self.admin = self._listeners()
         self._listening = Listeners([self.public, self.admin], drain=DRAIN)
         self._stopping = asyncio.Event()
+        self._started = False
 
     async def start(self) -> None:
         """Listen, load the journal, begin. OSError, ConfigError or JournalUnavailable say why it cannot."""
@@ -170,6 +171,7 @@ class Exporter:
         self._housekeeping.keep("failover_groups", self.failover.groups.run)
         self._housekeeping.every("impact", IMPACT_INTERVAL, self.impact.save)
         self._housekeeping.every("log_summaries", 60.0, self._flush_warnings)
+        self._started = True
         log.info("ready", extra=fields(version=__version__, devices=len(self.engine.fleet.devices)))
 
     async def run_until_stopped(self) -> None:
@@ -277,6 +279,7 @@ class Exporter:
             instruments,
             reload=self.reload,
             account=self.account,
+            ready=lambda: self._started and self.engine.ready,
             external_url=self.config.web.external_url,
             web_config=web_config,
             operations=[*incident_operations, *maintenance_api.operations(), *notify_operations(self.relay)],

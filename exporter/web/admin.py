@@ -41,6 +41,7 @@ def admin_app(
     *,
     reload: Reload,
     account: Account,
+    ready: Callable[[], bool] | None = None,
     external_url: str | None = None,
     web_config: WebConfigFile | None = None,
     operations: Iterable[Operation] = (),
@@ -49,7 +50,8 @@ def admin_app(
 ) -> web.Application:
     """Return the admin application.
 
-    `reload` raises ConfigError; `account` computes availability; `web_config` brings basic auth and headers.
+    `reload` raises ConfigError; `account` computes availability; `ready` tells whether everything has started (the
+    engine's own word without it); `web_config` brings basic auth and headers.
     `operations` are described in the OpenAPI document, `routes` (pages for people) are not; `links` are (title, path)
     for the landing page.
     """
@@ -57,7 +59,7 @@ def admin_app(
     every = [
         Operation("GET", "/", landing_page(engine, list(links)), "Landing page", {200: HTML}),
         Operation("GET", "/metrics", scrape_handler(engine, exposition, metrics), "All metrics", {200: TEXT}),
-        *_state_operations(engine),
+        *_state_operations(engine, ready or (lambda: engine.ready)),
         *_reload_operations(reload),
         Operation("GET", SPECIFICATION_PATH, _bytes(specification), "This document", {200: dict}),
         *Api(engine, account).operations(),
@@ -90,9 +92,9 @@ async def _mark(_: web.Request, response: web.StreamResponse) -> None:
         response.headers[name] = value
 
 
-def _state_operations(engine: EnginePort) -> list[Operation]:
+def _state_operations(engine: EnginePort, is_ready: Callable[[], bool]) -> list[Operation]:
     health = _state(lambda: engine.healthy, "unhealthy", "the journal's writer does not run")
-    ready = _state(lambda: engine.ready, "not_ready", "the journal is being loaded")
+    ready = _state(is_ready, "not_ready", "the journal is being loaded")
     return [
         Operation("GET", "/-/healthy", health, "Whether the process works", {200: TEXT, 503: Error}),
         Operation("GET", "/-/ready", ready, "Whether the journal is loaded", {200: TEXT, 503: Error}),
