@@ -65,8 +65,8 @@ class Maintenance:
         stored = await self._engine.transact(store.OPERATION, store.load)
         heard = await self._engine.transact(store.OPERATION, store.heard_until)
         self._stored = {one.number: one for one in stored}
-        self._build()
         self._settled = int(max(now if heard is None else min(heard, now), now - LOOK_BACK))
+        self._build()
         await self._judge(self._engine.fleet.devices.values(), self._settled)
         await self._settle()
 
@@ -166,7 +166,8 @@ class Maintenance:
     def _build(self) -> None:
         file = ((f"file-{place}", from_config(window)) for place, window in enumerate(self._config().maintenance, 1))
         own = ((str(one.number), one.window) for one in self._stored.values() if one.ended_at is None)
-        self.schedule = Schedule([*file, *own])
+        left = [(key, window) for key, window in (*file, *own) if window.span(self._settled) is not None]
+        self.schedule = Schedule(left)
 
     async def _settle(self) -> None:
         now = int(self._engine.clock())

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from exporter.config_schema import Match
+from exporter.config.schema import Match
 from exporter.durations import parse_duration
 from exporter.maintenance.times import comes_round, parse_time
 from exporter.maintenance.windows import Window

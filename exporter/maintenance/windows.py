@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from exporter.config_schema import Match
+from exporter.config.schema import Match
 from exporter.maintenance.times import following, latest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.config_schema import Maintenance
+    from exporter.config.schema import Maintenance
     from exporter.identity import Identity
 
 JOINED: Final = 100
