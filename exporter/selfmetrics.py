@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-JOURNAL_OPERATIONS = ("append", "read", "checkpoint", "heartbeat", "quarantine", "prune", "impact", "notify", "incidents", "failover")
+JOURNAL_OPERATIONS = (
+    "append",
+    "read",
+    "checkpoint",
+    "heartbeat",
+    "quarantine",
+    "prune",
+    "impact",
+    "notify",
+    "incidents",
+    "failover",
+)
 
 
 class SelfMetrics:

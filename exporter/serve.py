@@ -68,7 +68,7 @@ from exporter.web.webconfig import WebConfigFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.config_schema import Webhook
+    from exporter.config.schema import Webhook
     from exporter.fleet import Change
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, RULES_SOURCE, SOURCE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from exporter.config_schema import Alertmanager
+    from exporter.config.schema import Alertmanager
 
 _REFUSED: Final = frozenset({400, 413, 422})
 _OURS: Final = "|".join(sorted({*INHIBITORS, *OF_OUTAGES}))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.alerting.alert import Alert
     from exporter.alerting.client import Standing
     from exporter.config import Config
-    from exporter.config_schema import Alertmanager
+    from exporter.config.schema import Alertmanager
     from exporter.engine import Engine
     from exporter.fleet import Change, Device
     from exporter.selfmetrics import SelfMetrics

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from exporter.alerting.alert import Fingerprint
     from exporter.alerting.client import Client, Standing
-    from exporter.config_schema import Alerts
+    from exporter.config.schema import Alerts
     from exporter.selfmetrics import SelfMetrics
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from exporter.notify.wording import ENGINE_NAMES
 
 if TYPE_CHECKING:
     from exporter.alerting.alert import Alert
-    from exporter.config_schema import Alerts
+    from exporter.config.schema import Alerts
 
 
 def payload(alert: Alert, now: float, ends_ahead: float, settings: Alerts) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from exporter.logs import fields
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from exporter.config_schema import Failover
+    from exporter.config.schema import Failover
     from exporter.failover.machine import Action, Order, State, View
     from exporter.failover.sender import Answer
 

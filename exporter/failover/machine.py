@@ -22,7 +22,7 @@ from exporter.failover.channels import Presence, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.config_schema import Failover
+    from exporter.config.schema import Failover
 
 Action = Literal["switch", "switch_back"]
 Side = Literal["main", "backup", "unsure"]

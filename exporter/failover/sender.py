@@ -21,7 +21,7 @@ from exporter.failover.machine import SWITCH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.config_schema import Failover
+    from exporter.config.schema import Failover
     from exporter.failover.machine import Order
 
 TIMEOUT: Final = 10.0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from exporter.config_schema import Failover
+    from exporter.config.schema import Failover
     from exporter.engine import Engine
     from exporter.failover.driver import Sender
     from exporter.failover.machine import Action

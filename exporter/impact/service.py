@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-    from exporter.config_schema import Impact as Settings
+    from exporter.config.schema import Impact as Settings
     from exporter.engine import Engine
     from exporter.events import MessageEvent
     from exporter.fleet import Change, Device

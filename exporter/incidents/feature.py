@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from exporter.alerting.alert import Alert
     from exporter.alerting.direct import DirectAlerts
-    from exporter.config_schema import Config
+    from exporter.config.schema import Config
     from exporter.failover.driver import Switched
     from exporter.failover.service import FailoverService
     from exporter.incidents.service import Incidents

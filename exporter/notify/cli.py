@@ -23,7 +23,7 @@ from exporter.notify.text import Style, render_test
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.config_schema import Config, Target
+    from exporter.config.schema import Config, Target
 
 SENT, SOME_FAILED, UNUSABLE = 0, 1, 2
 

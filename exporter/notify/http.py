@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.typedefs import Handler
 
-    from exporter.config_schema import Notify
+    from exporter.config.schema import Notify
     from exporter.notify.relay import Receipt, Relay
 
 TEMPLATE: Final = "/api/v1/notify/{target}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from exporter.config_schema import Alerts, Notify, Target
+    from exporter.config.schema import Alerts, Notify, Target
     from exporter.notify.webhook import Notification
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from exporter.report.wording import Wording
 if TYPE_CHECKING:
     import argparse
 
-    from exporter.config_schema import Config
+    from exporter.config.schema import Config
     from exporter.report.document import Document
     from exporter.report.texts import Language
     from exporter.report.windows import Period

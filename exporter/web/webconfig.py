@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
-from exporter.config_yaml import BadYaml, parse_yaml
+from exporter.config.yaml import BadYaml, parse_yaml
 from exporter.errors import ConfigError
 from exporter.web import answers
 from exporter.web.basicauth import HASH, BasicAuth

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from exporter.alerting.direct import DirectAlerts
-from exporter.config_schema import Alertmanager, Alerts, Config
+from exporter.config.schema import Alertmanager, Alerts, Config
 from tests.unit.alerting_site import POLICIES, FakeAlertmanager
 from tests.unit.journal_site import NOW, Site, event
 from tests.unit.test_alerting_outbox import until

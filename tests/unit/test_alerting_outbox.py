@@ -13,7 +13,7 @@ from exporter.alerting import outbox as outbox_module
 from exporter.alerting.alert import Alert, device_labels, engine_labels
 from exporter.alerting.client import Client, session
 from exporter.alerting.outbox import Outbox
-from exporter.config_schema import Alertmanager, Alerts, BasicAuth, Secret
+from exporter.config.schema import Alertmanager, Alerts, BasicAuth, Secret
 from exporter.selfmetrics import SelfMetrics
 from tests.unit.alerting_site import NOW, FakeAlertmanager, identity
 from tests.unit.journal_site import FakeClock

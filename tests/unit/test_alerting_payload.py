@@ -9,7 +9,7 @@ import pytest
 
 from exporter.alerting.alert import Alert, device_labels, engine_labels
 from exporter.alerting.payload import payload
-from exporter.config_schema import Alerts
+from exporter.config.schema import Alerts
 from exporter.identity import Identity
 from tests.unit.alerting_site import NOW, identity
 

@@ -31,7 +31,7 @@ HARMLESS = frozenset(
 LAYERS = (
     ("conventions", "durations", "errors", "identity", "planned", "logs", "clock"),
     ("event_bodies", "event_refusals", "events", "policy", "redaction", "timeline"),
-    ("config", "config_*"),
+    ("config",),
     ("journal", "fleet", "applying", "checkpoint", "backup"),
     ("engine",),
     ("exposition", "report", "selfmetrics", "policy_metrics"),

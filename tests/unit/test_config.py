@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import Config, describe, ensure_webhook_secret, load
-from exporter.config_schema import Secret
-from exporter.config_sources import ANY, SETTABLE, keys, variable
-from exporter.config_yaml import BadYaml, parse_yaml
+from exporter.config.schema import Secret
+from exporter.config.sources import ANY, SETTABLE, keys, variable
+from exporter.config.yaml import BadYaml, parse_yaml
 from exporter.errors import ConfigError
 
 CASES = Path(__file__).parent / "config"

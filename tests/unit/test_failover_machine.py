@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config_schema import Failover, Hook
+from exporter.config.schema import Failover, Hook
 from exporter.failover import machine
 from exporter.failover.channels import Presence, Status
 from exporter.failover.machine import State, View

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from exporter.config_schema import Failover, Hook, Secret
+from exporter.config.schema import Failover, Hook, Secret
 from exporter.failover.machine import Order
 from exporter.failover.sender import Answer, HookSender
 from tests.tools import ROOT

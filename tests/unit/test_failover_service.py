@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.config_schema import Failover, Hook, Secret
+from exporter.config.schema import Failover, Hook, Secret
 from exporter.errors import JournalUnavailable
 from exporter.events import DeviceEvent
 from exporter.failover.sender import Answer

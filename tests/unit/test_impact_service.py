@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config_schema import Impact
+from exporter.config.schema import Impact
 from exporter.errors import JournalUnavailable
 from exporter.events import MessageEvent
 from exporter.impact.service import ImpactService

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from exporter.cli import main
-from exporter.config_schema import Config, Match
-from exporter.config_schema import Maintenance as Configured
+from exporter.config.schema import Config, Match
+from exporter.config.schema import Maintenance as Configured
 from exporter.errors import JournalUnavailable
 from exporter.maintenance.api import MaintenanceApi
 from exporter.maintenance.service import Maintenance

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config_schema import Match
+from exporter.config.schema import Match
 from exporter.identity import Identity
 from exporter.maintenance.times import comes_round, following, latest
 from exporter.maintenance.windows import Schedule, Span, Window

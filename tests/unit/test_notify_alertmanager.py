@@ -8,7 +8,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer, unused_port
 from prometheus_client import CollectorRegistry
 
-from exporter.config_schema import Alerts, Notify, Target
+from exporter.config.schema import Alerts, Notify, Target
 from exporter.notify.deliveries import MemoryDeliveries
 from exporter.notify.http import routes
 from exporter.notify.relay import Relay

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporter.config_schema import Alerts, Notify, Target
+from exporter.config.schema import Alerts, Notify, Target
 from exporter.errors import JournalUnavailable
 from exporter.journal.schema import migrate
 from exporter.notify.deliveries import MemoryDeliveries

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.config_schema import Secret
+from exporter.config.schema import Secret
 from exporter.durations import parse_duration, parse_size
 
 

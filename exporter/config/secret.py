@@ -11,7 +11,7 @@ from exporter.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.config_schema import Config
+    from exporter.config.schema import Config
 
 SECRET_FILE: Final = "webhook-secret"  # noqa: S105 - a file's name
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from exporter.config_build import field_types, is_struct, without_none
-from exporter.config_schema import Config, Secret
+from exporter.config.build import field_types, is_struct, without_none
+from exporter.config.schema import Config, Secret
 from exporter.durations import Duration, Size, format_duration, format_size
 from exporter.policy import DEFAULT_ENGINE, Policies, Policy
 

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from exporter.config_schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
+from exporter.config.schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
 from exporter.durations import format_duration
 from exporter.event_bodies import ENGINE_LENGTH
 from exporter.maintenance.times import comes_round, parse_time
 from exporter.web.address import parse_address
 
 if TYPE_CHECKING:
-    from exporter.config_errors import Origins, Path
+    from exporter.config.errors import Origins, Path
     from exporter.policy import Policy
 
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import msgspec
 
-from exporter.config_errors import suggestion
-from exporter.config_schema import COMPUTED, Secret
-from exporter.config_secret import read_secret, read_secrets
-from exporter.config_values import Text, choice, kind, quantity, scalar
-from exporter.config_yaml import BadYaml, parse_yaml
+from exporter.config.errors import suggestion
+from exporter.config.schema import COMPUTED, Secret
+from exporter.config.secret import read_secret, read_secrets
+from exporter.config.values import Text, choice, kind, quantity, scalar
+from exporter.config.yaml import BadYaml, parse_yaml
 from exporter.policy import BUILT_IN, DEFAULT_ENGINE, Policies, Policy
 
 if TYPE_CHECKING:
-    from exporter.config_errors import Origins, Path
+    from exporter.config.errors import Origins, Path
     from exporter.errors import ConfigError
 
 Tree = dict[str, Any]

@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.config_build import Builder
-from exporter.config_checks import Checks
-from exporter.config_describe import describe
-from exporter.config_errors import Origins
-from exporter.config_schema import Config, Secret
-from exporter.config_secret import ensure_webhook_secret
-from exporter.config_sources import CONFIG_FILE_VARIABLE, merged, read_file
+from exporter.config.build import Builder
+from exporter.config.checks import Checks
+from exporter.config.describe import describe
+from exporter.config.errors import Origins
+from exporter.config.schema import Config, Secret
+from exporter.config.secret import ensure_webhook_secret
+from exporter.config.sources import CONFIG_FILE_VARIABLE, merged, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

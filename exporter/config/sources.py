@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
-from exporter.config_build import Tree, field_types, is_struct, without_none
-from exporter.config_errors import Origins, Path, suggestion
-from exporter.config_schema import Config
-from exporter.config_values import Text
-from exporter.config_yaml import BadYaml, parse_yaml
+from exporter.config.build import Tree, field_types, is_struct, without_none
+from exporter.config.errors import Origins, Path, suggestion
+from exporter.config.schema import Config
+from exporter.config.values import Text
+from exporter.config.yaml import BadYaml, parse_yaml
 from exporter.errors import ConfigError
 from exporter.policy import BUILT_IN, Policies, Policy
 
