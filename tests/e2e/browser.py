@@ -41,14 +41,18 @@ class Tab:
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a DevTools method and return its result."""
+        message = await self._send(method, **params)
+        assert "error" not in message, message
+        result: dict[str, Any] = message["result"]
+        return result
+
+    async def _send(self, method: str, **params: Any) -> dict[str, Any]:
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": params})
         while True:
             message = await self._receive()
             if message.get("id") == self._number:
-                assert "error" not in message, message
-                result: dict[str, Any] = message["result"]
-                return result
+                return message
 
     async def _receive(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads((await self._socket.receive(timeout=30)).data)
@@ -56,9 +60,18 @@ class Tab:
             self.console.append(json.dumps(message["params"]))
         return message
 
+    async def _leave(self) -> None:
+        """Mark the page that is shown, so that the next one is known when it comes."""
+        await self.evaluate("window.isOld = true")
+
     async def _until_loaded(self) -> None:
-        while (await self._receive()).get("method") != "Page.loadEventFired":
-            pass
+        expression = "!window.isOld && document.readyState === 'complete'"
+        async with asyncio.timeout(30):
+            while True:
+                result = await self._send("Runtime.evaluate", expression=expression)
+                if result.get("result", {}).get("result", {}).get("value") is True:
+                    return
+                await asyncio.sleep(0.02)
 
     async def start(self) -> None:
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -80,6 +93,7 @@ class Tab:
 
     async def go(self, url: str) -> None:
         """Load a page."""
+        await self._leave()
         await self.call("Page.navigate", url=url)
         await self._until_loaded()
 
@@ -96,6 +110,7 @@ class Tab:
     async def click(self, selector: str, *, loads: bool = False) -> None:
         """Press the mouse on the middle of an element."""
         find = f"document.querySelector({json.dumps(selector)})"
+        await self._leave()
         x, y = await self.evaluate(
             f"(() => {{ {find}.scrollIntoView({{block: 'center', behavior: 'instant'}});"
             f"const r = {find}.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"

@@ -50,7 +50,17 @@ def incidents(exporter: ExporterProcess, query: str = "") -> list[dict[str, Any]
 
 
 def opened(exporter: ExporterProcess, count: int) -> None:
-    wait_for(lambda: len(incidents(exporter)) == count, f"{count} incidents are there", 20)
+    """Wait until there are so many incidents."""
+    try:
+        wait_for(lambda: len(incidents(exporter)) == count, f"{count} incidents are there", 20)
+    except AssertionError as error:
+        devices = exporter.api("devices?limit=1000")["devices"]
+        known = {one["device_id"] for one in incidents(exporter)}
+        missing = [device for device in devices if device["device_id"] not in known]
+        warnings = [line for line in exporter.lines if "level=info" not in line]
+        raise AssertionError(
+            f"{error}; {len(known)} devices have some, without are {missing[:3]}; {warnings[-5:]}"
+        ) from None
 
 
 async def look(tab: Tab, name: str) -> None:
