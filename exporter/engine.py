@@ -25,7 +25,7 @@ from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.fleet import Fleet
 from exporter.journal.records import Append, Record
 from exporter.journal.writer import Writer
-from exporter.logs import fields
+from exporter.logs import RateLimited, fields
 from exporter.timeline import Kind
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._uncertain = False
+        self._warn = RateLimited(log)
         self._applied = 0  # seq of the last record in memory
         self._exposed_ms = 0
         self._exposing = 0  # expositions that are being rendered
@@ -269,6 +270,8 @@ class Engine:
 
     def _committed(self, batch: list[_Waiting], result: _Committed) -> None:
         missed, appended = result
+        if self._uncertain:
+            self._warn.warning("journal_recovered", "events are stored again")
         self._uncertain = False
         for seq, record, history in missed:
             self._applier.apply(record, history, live=True)
@@ -282,6 +285,8 @@ class Engine:
             batch.pop().answer(outcome)  # what is left in the batch still waits for an answer
 
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
+        if not self._uncertain:
+            self._warn.warning("journal_failing", "events cannot be stored", error=str(error))
         self._uncertain = True
         self._metrics.failures.labels("append").inc()
         if not isinstance(error, JournalUnavailable):
@@ -334,6 +339,7 @@ class Engine:
 
     async def heartbeat(self) -> None:
         """Note in the journal that we hear events; a gap since the last time becomes a blind interval."""
+        self._warn.flush()
         now_ms = round(self.clock() * 1000)
         lease_ms = max(self._lease_ms, now_ms + LEASE_MS) if self._exposed_ms else 0
         span_ms = round(self._retry_span * 1000)

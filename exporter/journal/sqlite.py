@@ -77,6 +77,7 @@ class SqliteJournal:
         self._next_seq = 0
         try:
             path.touch(mode=0o600)  # names of devices and businesses; SQLite gives the files beside it the same mode
+            self._file = _file_at(path)
             self._open()
         except (sqlite3.Error, OSError) as error:
             self._lock.close()
@@ -268,6 +269,7 @@ class SqliteJournal:
     # -- the connection ---------------------------------------------------------------------------------------------
 
     def _open(self) -> sqlite3.Connection:
+        self._check_file()
         connection = connect(self._path)
         try:
             migrate(connection)
@@ -291,12 +293,18 @@ class SqliteJournal:
         """Give the connection; on any failure drop it, so that the next call starts from the file."""
         try:
             yield self._connection or self._open()
+            self._check_file()
         except sqlite3.Error as error:
             self._drop()
             raise JournalUnavailable(f"{self._path}: {error}") from error
         except Exception:
             self._drop()  # or the next append would be part of a transaction that nobody commits
             raise
+
+    def _check_file(self) -> None:
+        """Refuse a file that was removed or replaced: what is written to the former one nobody will ever read."""
+        if _file_at(self._path) != self._file:
+            raise JournalUnavailable(f"{self._path}: was removed or replaced; put it back, or restart the exporter")
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -336,9 +344,18 @@ def _insert_device(connection: sqlite3.Connection, device_id: str) -> int:
     return connection.execute("INSERT INTO device (device_id) VALUES (?)", (device_id,)).lastrowid or 0
 
 
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return which file it is, None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the file in autocommit mode, WAL and full synchronisation. sqlite3.Error where that fails."""
-    mode = "ro" if read_only else "rwc"
+    """Open an existing file in autocommit mode, WAL and full synchronisation. sqlite3.Error where that fails."""
+    mode = "ro" if read_only else "rw"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=2
     )

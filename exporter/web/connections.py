@@ -199,7 +199,9 @@ class GuardedConnection(web.RequestHandler):
         """Answer what aiohttp could not hand to a handler, or what a handler let through."""
         if isinstance(exc, LineTooLong):
             status = 431
-        if status >= 500:
+        if isinstance(exc, ConnectionError) and (self.transport is None or self.transport.is_closing()):
+            log.debug("the client went away", extra=fields(method=request.method))
+        elif status >= 500:
             log.error("a request failed", exc_info=exc, extra=fields(method=request.method, status=status))
         else:
             self._guard.warn.warning(answers.code_of(status), "malformed request", status=status, remote=request.remote)

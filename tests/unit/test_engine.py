@@ -187,6 +187,25 @@ async def test_while_the_disk_is_full_senders_are_told_to_retry_and_nothing_is_l
     await engine.stop()
 
 
+async def test_why_events_cannot_be_stored_is_logged_once_and_so_is_the_end_of_it(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "exporter.engine")
+    engine = await site.start()
+    _break(site)
+    for at in (1, 2, 3):
+        with pytest.raises(JournalUnavailable):
+            await engine.submit(event(NOW + at, up=False))
+    _mend(site)
+    await engine.submit(event(NOW + 4, up=False))
+    await engine.stop()
+    assert [record.message for record in caplog.records] == [
+        "events cannot be stored",
+        "events are stored again",
+    ]
+    assert "database or disk is full" in str(caplog.records[0].__dict__)
+
+
 async def test_a_record_that_is_on_disk_though_its_commit_failed_is_found_by_the_next_one(site: Site) -> None:
     engine = await site.start()
     await engine.submit(event(NOW, up=True))

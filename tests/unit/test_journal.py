@@ -157,6 +157,31 @@ def test_a_locked_database_is_unavailable_and_works_again_when_it_is_free(journa
     assert journal.append([append(NOW + 1, DOWN)])[0].seq
 
 
+def test_nothing_is_acknowledged_into_a_file_that_was_removed_until_it_is_put_back(
+    journal: SqliteJournal, path: Path
+) -> None:
+    journal.append([append(NOW, UP)])
+    aside = path.with_name("aside.db")
+    path.rename(aside)
+    for at in (1, 2):
+        with pytest.raises(JournalUnavailable, match="was removed or replaced"):
+            journal.append([append(NOW + at, DOWN)])
+    assert not path.exists()
+    aside.rename(path)
+    journal.append([append(NOW + 3, DOWN)])
+    assert {NOW, NOW + 3} <= {record.timestamp for _, record in journal.records_after(0)}
+
+
+def test_another_file_in_the_journals_place_is_not_written_to(journal: SqliteJournal, path: Path) -> None:
+    journal.append([append(NOW, UP)])
+    path.rename(path.with_name("aside.db"))
+    path.touch()
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable, match="was removed or replaced"):
+            journal.append([append(NOW + 1, DOWN)])
+    assert path.stat().st_size == 0
+
+
 def test_an_append_that_fails_half_way_leaves_nothing_of_its_batch(journal: SqliteJournal, path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         other.execute(

@@ -373,6 +373,31 @@ async def test_if_one_listener_cannot_start_none_does():
             await asyncio.open_connection(*parts[0].address)
 
 
+@pytest.mark.parametrize("when", ["before the answer", "within it"])
+async def test_a_scraper_that_goes_away_is_no_error_in_the_log(when, caplog):
+    rendered = asyncio.Event()
+
+    async def slow_render(_now, **_):
+        rendered.set()
+        await asyncio.sleep(0.1)
+        return [b"x" * (4 << 20)] * 4
+
+    caplog.set_level(logging.DEBUG, "exporter.web.connections")
+    async with running() as site:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("exporter.exposition.Exposition.render", lambda _self, now, **how: slow_render(now, **how))
+            async with connected(site.admin) as (reader, writer):
+                writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                await rendered.wait()
+                if when == "within it":
+                    await reader.readexactly(100)
+                writer.transport.abort()
+            for _ in range(500):
+                await asyncio.sleep(0 if caplog.records else 0.01)
+
+    assert {(record.levelname, record.message) for record in caplog.records} == {("DEBUG", "the client went away")}
+
+
 async def test_a_crash_in_a_handler_is_a_json_500_that_tells_nothing(caplog):
     async with running() as site:
         site.engine.failure = RuntimeError(f"the secret is {SECRET}")
