@@ -88,8 +88,9 @@ stack-test: $(VENV)/.dev ## the whole stack on a real Docker engine, as a newcom
 	STACK_TEST=1 $(PYTEST) -s -v --timeout 1200 tests/stack $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.dev tools ## every benchmark, with ratios (single ones: see bench/)
-	@for b in bench/bench_*.py; do echo "== $$b"; $(PY) $$b || exit 1; done
+bench: $(VENV)/.dev ## every benchmark in one table, saved as docs/benchmarks.md (ARGS="--only webhook" chooses)
+	@scripts/get_tools.sh prometheus-pushgateway
+	@$(PY) -m bench $(ARGS)
 
 .PHONY: generate
 generate: $(VENV)/.dev ## write the generated files: SLO rules, dashboards

@@ -1,27 +1,30 @@
 """
 Scrape of a large fleet against prometheus_client.generate_latest + gzip of the same families.
 
-    python -m bench.bench_exposition [--devices 100000] [--growth] [--quick]
+    python -m bench.bench_exposition [--devices 100000] [--quick]
 
-Prints times, ratios, the longest stretch without a turn of the event loop, and memory. Times are this process' own
-processor time: both sides do nothing but compute, one after the other, and other programs must not count.
+Prints times, ratios, the longest stretch without a turn of the event loop, and memory, then how both grow with the
+fleet. Times are this process' own processor time: both sides do nothing but compute, one after the other, and other
+programs must not count.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import gzip
 import random
 import statistics
-import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bench.reference import FleetCollector
+from bench.rows import Row, at_least, at_most, number, parser, report
 from exporter.exposition import Exposition
 from exporter.exposition.pace import Pace
 from exporter.exposition.table import ROWS
@@ -29,6 +32,13 @@ from exporter.fleet import Fleet
 from exporter.identity import Identity
 from exporter.timeline import Timeline, advance
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOTES = {
+    "3": "processor time of one thread, not wall time; 1 % of the devices down, 0.1 % changed between two scrapes",
+    "7a": "memory of the fleet and of its exposition, without the interpreter",
+}
 START = 1_738_056_000
 ENGINES = ("wa", "wa", "wa", "telegram", "slack", "instagram")
 
@@ -62,19 +72,19 @@ class World:
         self.random = random.Random(1)
         self.now = float(START + 86_400)
         self.fleet = Fleet()
-        for number in range(devices):
+        for index in range(devices):
             up = self.random.random() >= down
             since = START + self.random.randrange(86_000)
             timeline = Timeline(START, since, up, since, self.random.randrange(1, 20), self.random.randrange(9000))
-            self.put(self.identity(number, devices), timeline)
+            self.put(self.identity(index, devices), timeline)
 
-    def identity(self, number: int, devices: int) -> Identity:
-        business = number % max(1, devices // 30)
+    def identity(self, index: int, devices: int) -> Identity:
+        business = index % max(1, devices // 30)
         return Identity(
             device_id=f"device_{self.random.getrandbits(48):012x}",
-            device_name=f"Front desk {number}",
+            device_name=f"Front desk {index}",
             engine=ENGINES[business % len(ENGINES)],
-            channel_id=f"channel_{number}",
+            channel_id=f"channel_{index}",
             channel_name="WhatsApp Business",
             business_id=f"biz_{business}",
             business_name=f"Toko Makmur {business}",
@@ -104,16 +114,16 @@ async def scrape(exposition: Exposition, watch: Watch, now: float, *, compress: 
     return time.process_time() - started, size
 
 
-def reference(world: World) -> tuple[float, float, int]:
-    """Return seconds of generate_latest alone, with gzip, and the compressed size."""
+def reference(world: World) -> tuple[float, float]:
+    """Return seconds of generate_latest alone, and with gzip."""
     registry = CollectorRegistry()
     registry.register(FleetCollector(world.fleet, world.now))
     gc.collect()
     started = time.process_time()
     text = generate_latest(registry)
     plain = time.process_time() - started
-    size = len(gzip.compress(text))
-    return plain, time.process_time() - started, size
+    gzip.compress(text)
+    return plain, time.process_time() - started
 
 
 async def steady(world: World, exposition: Exposition, watch: Watch, rounds: int, *, compress: bool = True) -> float:
@@ -131,8 +141,21 @@ def rss() -> float:
     return int(line.split()[1]) / 1024
 
 
-async def measure(devices: int, chunk: int, rounds: int, *, against: bool) -> None:
-    before = rss()
+class Figures(NamedTuple):
+    """What was measured of one fleet: seconds of processor time, MiB."""
+
+    first: float
+    steady: float
+    plain: float
+    longest: float
+    memory: float
+    reference: float
+    """generate_latest and gzip."""
+    reference_plain: float
+
+
+async def measure(devices: int, chunk: int, rounds: int, *, against: bool) -> Figures:
+    empty = rss()
     world = World(devices, 0.01)
     gc.collect()
     gc.freeze()  # as the server does after its start: collections then do not walk the fleet
@@ -143,23 +166,16 @@ async def measure(devices: int, chunk: int, rounds: int, *, against: bool) -> No
     gc.freeze()
     first_longest, watch.longest = watch.longest, 0.0
     gzipped = await steady(world, exposition, watch, rounds)
-    steady_longest, watch.longest = watch.longest, 0.0
     after = rss()
     plain = await steady(world, exposition, watch, max(3, rounds // 4), compress=False)
-    print(f"{devices} devices, {len(world.fleet.groups)} groups, {chunk} lines a chunk, gzip body {size / 1e6:.1f} MB")
-    print(f"  first scrape, gzip   {first * 1e3:9.1f} ms   longest stretch {first_longest * 1e3:.1f} ms")
-    print(f"  steady state, gzip   {gzipped * 1e3:9.1f} ms   longest stretch {steady_longest * 1e3:.1f} ms")
-    print(f"  steady state, plain  {plain * 1e3:9.1f} ms   longest stretch {watch.longest * 1e3:.1f} ms")
-    print(f"  memory: fleet {built - before:.0f} MiB, exposition {after - built:.0f} MiB, process {after:.0f} MiB")
-    if against:
-        slow_plain, slow, slow_size = reference(world)
-        print(
-            f"  prometheus_client    {slow * 1e3:9.1f} ms   {slow_plain * 1e3:.1f} ms plain, {slow_size / 1e6:.1f} MB"
-        )
-        print(f"  ratio: first {slow / first:.1f} x, steady {slow / gzipped:.0f} x, plain {slow_plain / plain:.0f} x")
+    size_text = f"{devices:,} devices, {len(world.fleet.groups):,} groups, gzip body {size / 1e6:.1f} MB"
+    memory = f"fleet {built - empty:.0f} MiB, exposition {after - built:.0f} MiB"
+    print(f"    {size_text}: first scrape {first * 1e3:.0f} ms; {memory}", flush=True)
+    slow_plain, slow = reference(world) if against else (0.0, 0.0)
+    return Figures(first, gzipped, plain, max(first_longest, watch.longest), after - empty, slow, slow_plain)
 
 
-async def mass_outage(devices: int, chunk: int) -> None:
+async def mass_outage(devices: int, chunk: int) -> Row:
     """Every device goes down at once: the worst scrape."""
     world = World(devices, 0.0)
     watch = Watch()
@@ -169,31 +185,52 @@ async def mass_outage(devices: int, chunk: int) -> None:
     watch.longest = 0.0
     first = (await scrape(exposition, watch, world.now))[0]
     world.now += 15
-    next_one = (await scrape(exposition, watch, world.now))[0]
-    print(
-        f"mass outage of {devices}: {first * 1e3:.0f} ms, each scrape while all are down {next_one * 1e3:.0f} ms, "
-        f"longest stretch {watch.longest * 1e3:.1f} ms"
-    )
+    following = (await scrape(exposition, watch, world.now))[0]
+    longest = f"longest stretch {watch.longest * 1e3:.1f} ms"
+    note = f"each further one, while all are down, takes {following * 1e3:.0f} ms; {longest}"
+    return Row("3d", f"scrape after all {devices:,} devices went down", f"{first * 1e3:.0f} ms", note=note)
+
+
+def compared(devices: int, found: Figures) -> Iterator[Row]:
+    for key, what, ours, other, bound in (
+        ("3", "steady scrape, gzip", found.steady, found.reference, 100),
+        ("3b", "first scrape, gzip", found.first, found.reference, 5),
+        ("3c", "steady scrape, plain", found.plain, found.reference_plain, 20),
+    ):
+        theirs = f"generate_latest: {number(other * 1e3)} ms"
+        fields = at_least(other / ours, bound, " x")
+        yield Row(
+            key, f"{what}, {devices:,} devices", f"{number(ours * 1e3)} ms", theirs, note=NOTES.get(key, ""), **fields
+        )
+    longest = found.longest * 1e3
+    yield Row("4b", "longest stretch of a scrape", f"{number(longest)} ms", **at_most(longest, 10, " ms"))
+
+
+def growth(sizes: dict[int, Figures]) -> Iterator[Row]:
+    for letter, (devices, found) in zip("abc", sizes.items(), strict=True):
+        ours = f"{number(found.steady * 1e3)} ms, {found.memory:.0f} MiB"
+        each = f"{number(found.steady / devices * 1e9)} ns and {number(found.memory * 1024 / devices)} KiB a device"
+        what = f"steady scrape and memory, {devices:,} devices"
+        yield Row(f"7{letter}", what, ours, figure=each, note=NOTES.get(f"7{letter}", ""))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--devices", type=int, default=100_000)
-    parser.add_argument("--chunk", type=int, default=ROWS)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--growth", action="store_true", help="also 10,000 and 1,000,000 devices")
-    parser.add_argument("--no-reference", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="a smoke run of 2,000 devices")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.devices, arguments.rounds = 2000, 4
-    print(f"Python {sys.version.split()[0]}")
-    sizes = [10_000, arguments.devices, 1_000_000] if arguments.growth else [arguments.devices]
-    for devices in sizes:
-        against = not arguments.no_reference and devices <= arguments.devices
-        asyncio.run(measure(devices, arguments.chunk, arguments.rounds, against=against))
-        gc.unfreeze()
-    asyncio.run(mass_outage(arguments.devices, arguments.chunk))
+    arguments = parser(__doc__)
+    arguments.add_argument("--devices", type=int, default=100_000)
+    arguments.add_argument("--chunk", type=int, default=ROWS)
+    arguments.add_argument("--rounds", type=int, default=20)
+    chosen = arguments.parse_args()
+    devices, rounds = (1000, 4) if chosen.quick else (chosen.devices, chosen.rounds)
+    sizes: dict[int, Figures] = {}
+    for size in (devices // 10, devices, devices * 10):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:  # its memory is its own
+            sizes[size] = pool.submit(alone, size, chosen.chunk, rounds, against=size == devices).result()
+    outage = asyncio.run(mass_outage(devices, chosen.chunk))
+    report([*compared(devices, sizes[devices]), outage, *growth(sizes)], chosen.rows)
+
+
+def alone(devices: int, chunk: int, rounds: int, *, against: bool) -> Figures:
+    return asyncio.run(measure(devices, chunk, rounds, against=against))
 
 
 if __name__ == "__main__":

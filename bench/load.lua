@@ -1,25 +1,26 @@
 -- Load for wrk: wrk ... -s load.lua URL -- SECRET KIND FIRST DEVICES RATE ENGINE
 --
 -- KIND device: connects and disconnects of DEVICES devices in turn, each of which changes a device's state;
--- KIND message: message events of DEVICES conversations. FIRST is the event time of the first round over the devices,
--- each further round is a second later.
+-- KIND message: message events of DEVICES conversations; KIND push: one device's state as a group of a Pushgateway.
+-- FIRST is the event time of the first round over the devices, each further round is a second later.
 -- RATE, if not 0: about so many requests a second on each connection instead of as many as it takes.
-local n, head, kind, first, devices, pause, engine = 0, "", "device", 0, 1, 0, ""
+-- Names and ids are those of bench/fleet.py.
+local n, headers, kind, first, devices, pause, engine = 0, "", "device", 0, 1, 0, ""
 
 local DEVICE = '{"event":"device.%s","timestamp":%d,"status":"%s","device":{"id":"device_%05d",' ..
-  '"name":"Front desk","channel":{"id":"channel_%02d","name":"Customer care","engine":"%s"},' ..
-  '"bisnis":{"id":"biz_%d","name":"Toko Makmur"},"user":{"id":"merchant_%d","name":"Ibu Sari"}}}'
+  '"name":"Front desk %d","channel":{"id":"channel_%d","name":"Customer care","engine":"%s"},' ..
+  '"bisnis":{"id":"biz_%d","name":"Toko Makmur %d"},"user":{"id":"merchant_%d","name":"Ibu Sari"}}}'
 local MESSAGE = '{"event":"channel.message_in","timestamp":%d,"conversation_id":"conversation_%05d","need_human":0,' ..
   '"message":{"id":"message_1","content":"Halo, apakah masih ada?","customer":{"id":"customer_1","name":"Ibu Sari"},' ..
-  '"channel":{"id":"channel_%02d","name":"Customer care","engine":"%s"},' ..
+  '"channel":{"id":"channel_%d","name":"Customer care","engine":"%s"},' ..
   '"bisnis":{"id":"biz_%d","name":"Toko Makmur"}}}'
+local PUSH = '# TYPE device_up gauge\ndevice_up{engine="%s",channel_id="channel_%d",business_id="biz_%d"} %d\n'
 
 function init(args)
-  head = "POST /webhook HTTP/1.1\r\nHost: localhost\r\nAuthorization: " .. args[1] ..
+  headers = " HTTP/1.1\r\nHost: localhost\r\nAuthorization: " .. args[1] ..
     "\r\nContent-Type: application/json\r\nContent-Length: "
-  kind, first, devices = args[2], tonumber(args[3]), tonumber(args[4])
+  kind, first, devices, engine = args[2], tonumber(args[3]), tonumber(args[4]), args[6]
   local rate = tonumber(args[5])
-  engine = args[6]
   if rate > 0 then pause = 1000 / rate else delay = nil end
   math.randomseed(first)
 end
@@ -31,15 +32,20 @@ end
 
 function request()
   local device, round = n % devices, math.floor(n / devices)
+  local business, up = device % 3333, (round + device) % 2
   n = n + 1
-  local body
+  local head, body = "POST /webhook", ""
   if kind == "message" then
-    body = MESSAGE:format(first + round, device, device % 100, engine, device % 50)
+    body = MESSAGE:format(first + round, device, device % 100, engine, business)
+  elseif kind == "push" then
+    head = ("PUT /metrics/job/devices/device_id/device_%05d"):format(device)
+    body = PUSH:format(engine, device, business, up)
   else
-    local state = (round + device) % 2 == 0 and "disconnected" or "connected"
-    body = DEVICE:format(state, first + round, state, device, device % 100, engine, device % 50, device % 50)
+    local state = up == 1 and "connected" or "disconnected"
+    body = DEVICE:format(
+      state, first + round, state, device, device, device, engine, business, business, business)
   end
-  return head .. #body .. "\r\n\r\n" .. body
+  return head .. headers .. #body .. "\r\n\r\n" .. body
 end
 
 function done(summary, latency, requests)

@@ -82,7 +82,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def report(rows: list[Row], file: Path | None) -> None:
-    """Print the rows, and append them to the file if there is one."""
+    """Print the rows in the order of their keys, and append them to the file if there is one."""
+    rows = ordered(rows)
     print(text_table(rows), flush=True)
     for row in rows:
         if row.note:
@@ -94,5 +95,9 @@ def report(rows: list[Row], file: Path | None) -> None:
 
 def read(file: Path) -> list[Row]:
     """Return the rows of a file, in the order of their keys."""
-    rows = [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
+    return ordered(msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines())
+
+
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows in the order of their keys: by number, then by letter."""
     return sorted(rows, key=lambda row: (int("".join(filter(str.isdigit, row.key)) or 0), row.key))

@@ -1,4 +1,4 @@
-"""The benchmarks run: their quick form ends and measures. What the figures are is nobody's business here."""
+"""Every benchmark runs, in its quick version: what it measures in that second means nothing."""
 
 from __future__ import annotations
 
@@ -8,19 +8,47 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.rows import read
+from bench import rows
+from bench.__main__ import BENCHMARKS
 from tests.tools import ROOT, require
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+NEEDS = {
+    "webhook": ("wrk",),
+    "scraped": ("wrk",),
+    "pushgateway": ("wrk", "prometheus-pushgateway"),
+    "alerts": ("prometheus", "alertmanager"),
+}
 
-@pytest.mark.binaries
-def test_the_benchmark_of_alerts_measures_both_ways(tmp_path: Path) -> None:
-    for program in ("alertmanager", "prometheus"):
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_runs_and_gives_its_rows(name: str, tmp_path: Path) -> None:
+    for program in NEEDS.get(name, ()):
         require(program)
     file = tmp_path / "rows"
-    command = [sys.executable, "-m", "bench.bench_alerts", "--quick", "--rows", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+    command = [sys.executable, "-m", f"bench.bench_{name}", "--quick", "--rows", str(file)]
+
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=150)
+
     assert done.returncode == 0, done.stderr[-3000:]
-    assert [row.key for row in read(file)] == ["7", "7b", "7c"]
+    found = rows.read(file)
+    assert found
+    assert all(row.what and row.ours for row in found)
+    assert rows.text_table(found) in done.stdout
+
+
+def test_every_benchmark_is_part_of_the_table() -> None:
+    assert sorted(path.stem for path in (ROOT / "bench").glob("bench_*.py")) == sorted(f"bench_{n}" for n in BENCHMARKS)
+
+
+def test_the_table_is_in_the_order_of_its_keys(tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    made = [rows.Row(key, f"what {key}", "1/s", **rows.at_least(2, 3)) for key in ("10", "2", "1b", "1")]
+    rows.report(made, file)
+
+    read = rows.read(file)
+
+    assert [row.key for row in read] == ["1", "1b", "2", "10"]
+    assert rows.markdown_table(read).splitlines()[2] == "| 1 | what 1 | 1/s |  | 2 | ≥ 3 | NO |"

@@ -1,0 +1,128 @@
+"""
+Webhooks while scrapes run back to back on a large fleet, and what the process weighs.
+
+    python -m bench.bench_scraped [--quick] [--devices 100000]
+
+The exporter has a journal of 100,000 devices. First its memory: after ten scrapes, and how it grows with events.
+Then webhooks at a rate at which a thousandth of the devices changes between two scrapes, with and without scrapes,
+and the same rate on the bare handler.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.request
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench.fleet import write_history
+from bench.processes import Exporter, Wrk, bare, workplace
+from bench.rows import Row, at_most, number, parser, report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RATE = 2000.0
+
+
+class Scraper(threading.Thread):
+    """Scrapes back to back, gzip, until stopped."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._request = urllib.request.Request(f"{url}/metrics", headers={"Accept-Encoding": "gzip"})
+        self._stopping = threading.Event()
+        self.seconds: list[float] = []
+
+    def scrape(self) -> None:
+        started = time.perf_counter()
+        with urllib.request.urlopen(self._request, timeout=60) as answer:
+            while answer.read(1 << 20):
+                pass
+        self.seconds.append(time.perf_counter() - started)
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            self.scrape()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+
+def memory(exporter: Exporter, wrk: Wrk, devices: int, seconds: float) -> Iterator[Row]:
+    scraper = Scraper(exporter.admin)
+    for _ in range(10):
+        scraper.scrape()
+    weight = exporter.memory()
+    what = f"memory with {devices:,} devices after 10 scrapes"
+    yield Row("6", what, f"{weight:.0f} MiB", **at_most(weight, 400, " MiB"))
+    sent, weights, began = 0, [], time.monotonic()
+    while time.monotonic() - began < seconds:
+        sent += wrk.run(exporter.url, seconds / 6, devices=devices).requests
+        scraper.scrape()
+        weights.append((sent, exporter.memory()))
+    (first_sent, first), (last_sent, last) = weights[len(weights) // 3], weights[-1]
+    slope = (last - first) / (last_sent - first_sent) * 1e6
+    note = (
+        f"{last_sent:,} events with scrapes in between; {first:.0f} MiB after {first_sent:,} of them, {last:.0f} MiB "
+        "at the end. Caches fill up at first: SQLite's of 32 MiB, and what each device has of changing values"
+    )
+    yield Row("6b", "memory growth over 1,000,000 events", f"{last:.0f} MiB", note=note, **at_most(slope, 20, " MiB"))
+
+
+def under_scrapes(exporter: Exporter, wrk: Wrk, bare_url: str, devices: int, rounds: int, seconds: float) -> Row:
+    quiet, other, scraped, durations = [], [], [], []
+    for _ in range(rounds):
+        other.append(wrk.run(bare_url, seconds, devices=devices, rate=RATE).p99 / 1e3)
+        quiet.append(wrk.run(exporter.url, seconds, devices=devices, rate=RATE).p99 / 1e3)
+        scraper = Scraper(exporter.admin)
+        scraper.start()
+        scraped.append(wrk.run(exporter.url, seconds, devices=devices, rate=RATE).p99 / 1e3)
+        scraper.stop()
+        durations += scraper.seconds
+        print(f"    p99: bare {other[-1]:.1f} ms, quiet {quiet[-1]:.1f} ms, while scraped {scraped[-1]:.1f} ms; "
+              f"{len(scraper.seconds)} scrapes of {median(scraper.seconds) * 1e3:.0f} ms", flush=True)  # fmt: skip
+    note = (
+        f"about {RATE:,.0f} webhooks a second, {devices:,} devices; without scrapes {number(median(quiet))} ms; "
+        f"a scrape takes {median(durations) * 1e3:.0f} ms to the last byte meanwhile"
+    )
+    return Row(
+        "4", "webhook p99 while scrapes run back to back", f"{number(median(scraped))} ms",
+        f"bare aiohttp, not scraped: {number(median(other))} ms", note=note, **at_most(median(scraped), 25, " ms"),
+    )  # fmt: skip
+
+
+def lag(exporter: Exporter) -> Row:
+    """Return how late the event loop was over the whole run, from the exporter's own histogram."""
+    metrics = exporter.metrics()
+    name = "device_exporter_loop_lag_seconds"
+    within, total = metrics[f'{name}_bucket{{le="0.01"}}'], metrics[f"{name}_count"]
+    note = f"{total:.0f} looks during all of the above; includes what other programs took of the processors"
+    return Row("4c", "event loop at most 10 ms late", f"{within / total:.1%} of the time", note=note)
+
+
+def rows(directory: Path, devices: int, rounds: int, seconds: float) -> Iterator[Row]:
+    write_history(directory / "exporter.db", devices, devices * 4)
+    bare_server, bare_url = bare(directory)
+    with bare_server, Exporter(directory) as exporter:
+        wrk = Wrk(exporter.secret)
+        yield under_scrapes(exporter, wrk, bare_url, devices, rounds, seconds)
+        yield lag(exporter)
+    with Exporter(directory) as exporter:
+        yield from memory(exporter, wrk, devices, seconds * 12)
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--devices", type=int, default=100_000)
+    chosen = arguments.parse_args()
+    devices, rounds, seconds = (1000, 1, 1.0) if chosen.quick else (chosen.devices, 5, 5.0)
+    with workplace() as directory:
+        report(list(rows(directory, devices, rounds, seconds)), chosen.rows)
+
+
+if __name__ == "__main__":
+    main()
