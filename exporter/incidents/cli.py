@@ -127,7 +127,7 @@ def _show(args: argparse.Namespace) -> int:
         "affected": "unknown" if one.affected_conversations is None else str(one.affected_conversations),
         "waiting": "unknown" if one.waiting_conversations is None else str(one.waiting_conversations),
     }
-    _say(f"#{one.number} {one.type}")
+    _say(f"#{one.number} {_line(one.device_name or one.device_id)}")
     for name, value in facts.items():
         _say(f"{name:9} {_line(value)}")
     _say("")

@@ -185,9 +185,11 @@ def test_a_sigkill_neither_loses_nor_doubles_an_incident(exporter):
         exporter.kill()
         exporter.start()
     truth = sorted((device, start, end) for device, spans in expected.items() for start, end in spans)
-    opened(exporter, len(truth))
-    found = sorted((one["device_id"], one["started_at"], one["resolved_at"]) for one in incidents(exporter))
-    assert found == truth
+
+    def found() -> list[tuple[str, int, float | None]]:
+        return sorted((one["device_id"], one["started_at"], one["resolved_at"]) for one in incidents(exporter))
+
+    wait_for(lambda: len(found()) >= len(truth) and found() == truth, "every outage has its incident", 20)
     for one in incidents(exporter):
         kinds = [line["kind"] for line in exporter.api(f"incidents/{one['number']}")["timeline"]]
         assert kinds == (["down"] if one["resolved_at"] is None else ["down", "up"])
