@@ -175,10 +175,10 @@ def _alerts() -> list[dict[str, Any]]:
             _burns(FAST),
             "critical",
             summary=f"{_WHO} use up their error budget fast",
-            summary_id=f"Anggaran gangguan {_WHO_ID} cepat habis",
+            summary_id=f"Jatah gangguan {_WHO_ID} cepat habis",
             description=f"{_WHO} use up their error budget {rate}, over the last hour or the last six: "
             "2 % of a 30-day budget is gone within 1 h, or 5 % within 6 h, and it goes on.",
-            description_id=f"Anggaran gangguan {_WHO_ID} terpakai {rate_id}, dalam satu atau enam jam terakhir: "
+            description_id=f"Jatah gangguan {_WHO_ID} terpakai {rate_id}, dalam satu atau enam jam terakhir: "
             "2 % dari anggaran 30 hari habis dalam 1 jam, atau 5 % dalam 6 jam, dan masih berlanjut.",
         ),
         _alert(
@@ -186,10 +186,10 @@ def _alerts() -> list[dict[str, Any]]:
             _burns(SLOW),
             "warning",
             summary=f"{_WHO} use up their error budget too fast",
-            summary_id=f"Anggaran gangguan {_WHO_ID} terpakai terlalu cepat",
+            summary_id=f"Jatah gangguan {_WHO_ID} terpakai terlalu cepat",
             description=f"{_WHO} use up their error budget {rate}, over the last day or the last three: "
             "10 % of a 30-day budget is gone, and it goes on.",
-            description_id=f"Anggaran gangguan {_WHO_ID} terpakai {rate_id}, dalam satu atau tiga hari terakhir: "
+            description_id=f"Jatah gangguan {_WHO_ID} terpakai {rate_id}, dalam satu atau tiga hari terakhir: "
             "10 % dari anggaran 30 hari sudah habis, dan masih berlanjut.",
         ),
         _alert(
@@ -197,11 +197,11 @@ def _alerts() -> list[dict[str, Any]]:
             f"{budget_remaining('engine_business')} <= 0",
             "warning",
             summary=f"{_WHO} have no error budget left",
-            summary_id=f"Anggaran gangguan {_WHO_ID} sudah habis",
+            summary_id=f"Jatah gangguan {_WHO_ID} sudah habis",
             description=f"{_WHO} were down longer within the last 30 days than the objective of {_OBJECTIVE_TEXT} "
             "allows; budget left: {{ $value | humanizePercentage }}.",
             description_id=f"Dalam 30 hari terakhir {_WHO_ID} putus lebih lama daripada yang diizinkan target "
-            f"{_OBJECTIVE_TEXT}; sisa anggaran gangguan: {{{{ $value | humanizePercentage }}}}.",
+            f"{_OBJECTIVE_TEXT}; sisa jatah gangguan: {{{{ $value | humanizePercentage }}}}.",
         ),
     ]
 

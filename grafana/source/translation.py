@@ -126,7 +126,7 @@ INDONESIAN: Final = {
         "biru tidak punya target."
     ),
     "No data yet": "Belum ada data",
-    "Error budget left": "Sisa anggaran gangguan",
+    "Error budget left": "Sisa jatah gangguan",
     "Share of the downtime that the objective allows within 30 days and that is still unused, by engine.": (
         "Bagian waktu putus yang diizinkan target dalam 30 hari dan belum terpakai, per layanan."
     ),
@@ -134,10 +134,10 @@ INDONESIAN: Final = {
     "No devices observed yet": "Belum ada perangkat yang teramati",
     "Businesses with the least budget left": "Bisnis dengan sisa anggaran paling sedikit",
     "Engines of businesses by the error budget that is left of the last 30 days, at most 100.": (
-        "Layanan tiap bisnis menurut sisa anggaran gangguan 30 hari terakhir, paling banyak 100."
+        "Layanan tiap bisnis menurut sisa jatah gangguan 30 hari terakhir, paling banyak 100."
     ),
     "Burn, last hour": "Laju pakai 1 jam",
-    "Open its error budget": "Buka anggaran gangguannya",
+    "Open its error budget": "Buka jatah gangguannya",
     "Devices that are disconnected, by engine. Outages shorter than a scrape do not show here.": (
         "Perangkat yang terputus, per layanan. Gangguan yang lebih pendek dari jeda pengambilan data tidak "
         "tampak di sini."
@@ -233,9 +233,9 @@ INDONESIAN: Final = {
     ),
     "No messages heard on its channel": "Tidak ada pesan di kanalnya",
     # SLO
-    "SLO and error budget": "SLO dan anggaran gangguan",
+    "SLO and error budget": "SLO dan jatah gangguan",
     "Availability against the objectives of the policy, the error budget of 30 days and how fast it is used up.": (
-        "Ketersediaan dibandingkan dengan target kebijakan, anggaran gangguan 30 hari, dan seberapa cepat terpakai."
+        "Ketersediaan dibandingkan dengan target kebijakan, jatah gangguan 30 hari, dan seberapa cepat terpakai."
     ),
     "Availability of the fleet": "Ketersediaan semua perangkat",
     "Connected share of the observed time of the last 30 days. Green meets the objectives, weighted by observed time; "
@@ -257,10 +257,10 @@ INDONESIAN: Final = {
         "Waktu dalam rentang dasbor saat exporter tidak dapat menerima kejadian: yang terjadi saat itu tidak diketahui."
     ),
     "Who uses it up": "Siapa yang memakainya",
-    "Error budgets": "Anggaran gangguan",
+    "Error budgets": "Jatah gangguan",
     "Engines of businesses by the error budget that is left of the last 30 days, at most 100. A burn of 1 uses up "
     "the budget in exactly 30 days.": (
-        "Layanan tiap bisnis menurut sisa anggaran gangguan 30 hari terakhir, paling banyak 100. Laju pakai 1 "
+        "Layanan tiap bisnis menurut sisa jatah gangguan 30 hari terakhir, paling banyak 100. Laju pakai 1 "
         "menghabiskan "
         "anggaran tepat dalam 30 hari."
     ),
@@ -284,7 +284,7 @@ INDONESIAN: Final = {
     "No budget was used within the last hour": "Tidak ada anggaran yang terpakai dalam sejam terakhir",
     "Budget burn-down": "Anggaran dari waktu ke waktu",
     "The error budget of the dashboard's time range, and how much of it was left at each point, by engine.": (
-        "Anggaran gangguan untuk rentang waktu dasbor, dan berapa sisanya pada tiap titik, per layanan."
+        "Jatah gangguan untuk rentang waktu dasbor, dan berapa sisanya pada tiap titik, per layanan."
     ),
     "Downtime of all devices within the 24 hours (days of UTC) before each bar's end, planned maintenance excluded.": (
         "Waktu putus semua perangkat dalam 24 jam (hari UTC) sebelum ujung tiap batang, tanpa pemeliharaan terencana."
