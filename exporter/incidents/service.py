@@ -91,11 +91,15 @@ class Incidents:
         self._wake.set()
 
     def _changed(self, change: Change) -> None:
+        self._wake.set()
         if self._started:
-            self.docket.change(change, self._engine.clock())
+            try:
+                self.docket.change(change, self._engine.clock())
+            except BaseException:  # raised on; the device is looked at again, so that a bug loses no incident
+                self.docket.unclear.add(change.device.identity.device_id)
+                raise
         elif change.live:
             self.docket.unclear.add(change.device.identity.device_id)
-        self._wake.set()
 
     # -- what people do -----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ import asyncio
 import json
 import os
 import random
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +162,57 @@ async def test_two_hundred_incidents_fit_on_any_screen_in_the_dark_too(tmp_path,
             await tab.click("a[rel=next]", loads=True)
             pages += 1
         assert pages == 4
+
+
+# -- who was told -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alertmanager() -> Iterator[str]:
+    """Something that takes every alert."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(b"[]")
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(b"")
+
+        def answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_alert_and_an_escalation_that_an_alertmanager_took_are_in_the_timeline_once(tmp_path, alertmanager):
+    policy = tmp_path / "policy.yml"
+    policy.write_text(f"alertmanager: {{urls: ['{alertmanager}'], resend_interval: 1s}}")
+    with ExporterProcess(tmp_path / "data", "--config.file", str(policy)) as exporter:
+        exporter.post(event("d1", int(time.time()) - 60, up=False))
+
+        def kinds() -> list[str]:
+            return [line["kind"] for line in exporter.api("incidents/1")["timeline"]]
+
+        opened(exporter, 1)
+        wait_for(lambda: len(kinds()) == 3, "both are told", 20)
+        exporter.kill()
+        exporter.start()
+        exporter.post(event("d1", int(time.time()), up=True))
+        wait_for(lambda: "up" in kinds(), "it is resolved", 20)
+        assert sorted(kinds()) == ["alerted", "down", "escalated", "up"]
 
 
 # -- SIGKILL ----------------------------------------------------------------------------------------------------------

@@ -379,6 +379,22 @@ async def test_steps_that_were_written_without_our_knowing_change_nothing_when_w
     assert site.kinds() == ["down", "note"]
 
 
+async def test_a_bug_while_a_change_is_taken_in_loses_no_incident():
+    broken = True
+
+    def impact(_device: object) -> None:
+        if broken:
+            raise RuntimeError("a bug")
+
+    site = await desk(impact=impact)
+    site.policies = Policies({"default": Policy(alert_after=0)})
+    site.engine.now = BEGIN
+    site.engine.hear(BEGIN, up=False)
+    broken = False
+    await site.go(BEGIN)
+    assert site.facts() == [(BEGIN, None, "")]
+
+
 async def test_old_resolved_incidents_are_pruned_with_their_timelines():
     site = await down()
     await site.hear(BEGIN + 900, up=True)
