@@ -13,6 +13,19 @@ class Clock:
 
     def __call__(self) -> float:
         """Return the time."""
-        now = time.time_ns() // 1_000_000 / 1000
-        self._latest = max(self._latest, now)
+        self._latest = max(self._latest, _system_time())
         return self._latest
+
+    @property
+    def behind(self) -> float:
+        """Seconds that the system clock must still make up before this one goes on; 0 as a rule."""
+        return max(0.0, self._latest - _system_time())
+
+
+def _system_time() -> float:
+    return time.time_ns() // 1_000_000 / 1000
+
+
+def elapsed() -> float:
+    """Return seconds since some moment, suspended time included, whatever is done to the wall clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

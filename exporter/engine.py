@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from exporter import checkpoint
 from exporter.applying import Applier
+from exporter.clock import elapsed
 from exporter.conventions import DUPLICATE
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.fleet import Fleet
@@ -81,6 +82,7 @@ class Engine:
         clock: Callable[[], float],
         metrics: SelfMetrics,
         retry_span: float = 90.0,
+        elapsed: Callable[[], float] = elapsed,
     ) -> None:
         self.fleet = Fleet()
         self.clock = clock
@@ -88,6 +90,8 @@ class Engine:
         self._metrics = metrics
         self._reader = reader
         self._retry_span = retry_span
+        self._elapsed = elapsed
+        self._beat: float | None = None  # `elapsed` at the last heartbeat
         self._journal = journal
         self._applier = Applier(self.fleet)
         self._writer: Writer | None = None
@@ -343,8 +347,11 @@ class Engine:
         now_ms = round(self.clock() * 1000)
         lease_ms = max(self._lease_ms, now_ms + LEASE_MS) if self._exposed_ms else 0
         span_ms = round(self._retry_span * 1000)
+        beat = self._elapsed()
+        if self._beat is not None and beat - self._beat <= self._retry_span:
+            span_ms = now_ms  # the wall clock jumped: no such time has passed
         blind = await self._run("heartbeat", lambda journal: journal.heartbeat(now_ms, lease_ms, span_ms))
-        self._lease_ms = lease_ms
+        self._lease_ms, self._beat = lease_ms, beat
         if blind is not None:
             self._metrics.blind.inc(blind.end - blind.start)
             log.warning("could not hear events", extra=fields(start=blind.start, end=blind.end))

@@ -170,6 +170,7 @@ class Exporter:
         self._housekeeping.keep("failover", self.failover.run)
         self._housekeeping.keep("failover_groups", self.failover.groups.run)
         self._housekeeping.every("impact", IMPACT_INTERVAL, self.impact.save)
+        self._housekeeping.every("clock", 60.0, self._check_clock)
         self._housekeeping.every("log_summaries", 60.0, self._flush_warnings)
         self._started = True
         log.info("ready", extra=fields(version=__version__, devices=len(self.engine.fleet.devices)))
@@ -313,6 +314,11 @@ class Exporter:
 
     async def _prune_incidents(self) -> None:
         await self.incidents.prune(self._clock() - self.config.storage.retention)
+
+    async def _check_clock(self) -> None:
+        if self._clock.behind > 1:
+            self.metrics.task_failures.labels("clock").inc()
+            log.warning("the system clock was set back; time stands still", extra=fields(seconds=self._clock.behind))
 
     async def _flush_warnings(self) -> None:
         self._warn.flush()

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.conventions import ACCEPTED, DUPLICATE, LATE, REDUNDANT
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
-from tests.unit.journal_site import NOW, Site, event, picture
+from tests.unit.journal_site import NOW, FakeClock, Site, event, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -334,6 +334,20 @@ async def test_the_time_without_heartbeats_is_counted_as_blind(site: Site) -> No
     await site.start()
     assert site.sample("blind_seconds_total") == 210
     await site.engine.stop()
+
+
+async def test_a_wall_clock_that_jumps_is_no_blindness_but_time_that_passed_is(site: Site) -> None:
+    engine = await site.start()
+    passed = FakeClock(0)
+    engine._elapsed = passed
+    await engine.heartbeat()
+    site.clock.now, passed.now = NOW + 86_400, 10
+    await engine.heartbeat()
+    assert site.sample("blind_seconds_total") == 0
+    site.clock.now, passed.now = NOW + 86_700, 310
+    await engine.heartbeat()
+    assert site.sample("blind_seconds_total") == 210
+    await engine.stop()
 
 
 async def test_before_the_start_and_after_the_stop_nothing_is_accepted(site: Site) -> None:
