@@ -71,12 +71,10 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Family]:
 def _families(text: str) -> dict[str, Family]:
     found = {}
     for family in text_string_to_metric_families(text):
-        if family.name.endswith("_created") or family.name.startswith(FOREIGN):
+        if family.name.startswith(FOREIGN):
             continue
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        labels = [
-            frozenset(sample.labels) - {"le"} for sample in family.samples if not sample.name.endswith("_created")
-        ]
+        labels = [frozenset(sample.labels) - {"le"} for sample in family.samples]
         found[name] = Family(family.type, frozenset().union(*labels))
     return found
 
