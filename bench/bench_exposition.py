@@ -158,12 +158,14 @@ async def measure(devices: int, chunk: int, rounds: int, *, against: bool) -> Fi
     empty = rss()
     world = World(devices, 0.01)
     gc.collect()
-    gc.freeze()  # as the server does after its start: collections then do not walk the fleet
+    gc.freeze()  # as the server does: collections then do not walk the fleet
     built = rss()
+    gc.disable()
     watch = Watch()
     exposition = Exposition(world.fleet, CollectorRegistry(), chunk_size=chunk, pace=watch)
     first, size = await scrape(exposition, watch, world.now)
     gc.freeze()
+    gc.enable()
     first_longest, watch.longest = watch.longest, 0.0
     gzipped = await steady(world, exposition, watch, rounds)
     after = rss()

@@ -51,7 +51,7 @@ class Duel:
         pairs: list[dict[str, Round]] = []
         self._one("exporter", min(seconds, 2), kind, rate)  # warm up
         self._one("bare", min(seconds, 2), kind, rate)
-        while len(pairs) < 3 * count and sum(_noise(pair) <= QUIET for pair in pairs) < count:
+        while len(pairs) < (3 * count if count > 1 else 1) and sum(_noise(pair) <= QUIET for pair in pairs) < count:
             order = ("exporter", "bare")[:: -1 if len(pairs) % 2 else 1]
             pairs.append({name: self._one(name, seconds, kind, rate) for name in order})
         chosen = sorted(pairs, key=_noise)[:count]
