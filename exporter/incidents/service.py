@@ -67,7 +67,7 @@ class Incidents:
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._started = False
-        self._since = 0.0
+        self._since = engine.clock()  # events may come in before `start` is called
         self._seq = 0
         self._progress_due = 0.0
         engine.subscribe(self._changed)
@@ -132,8 +132,8 @@ class Incidents:
 
     async def start(self) -> None:
         """Load what is open and find what is missing. JournalUnavailable if the store cannot be read."""
-        engine, now = self._engine, self._engine.clock()
-        since, seq, held = await self._transact(lambda connection: store.begin(connection, engine.applied, now))
+        begun = self._since
+        since, seq, held = await self._transact(lambda connection: store.begin(connection, begun))
         self._since, self._seq = since, seq
         self.docket.unclear.update(await self._transact(lambda connection: store.devices_after(connection, seq)))
         self.docket.load(held)

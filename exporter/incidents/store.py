@@ -48,12 +48,14 @@ _OF_OUTAGE: Final = "SELECT number FROM incident WHERE device_id = ? AND outage 
 _HELD: Final = "outage, started_at, opened_at, resolved_at, resolution"
 
 
-def begin(connection: sqlite3.Connection, applied: int, now: float) -> tuple[float, int, list[tuple[str, Held]]]:
+def begin(connection: sqlite3.Connection, since: float) -> tuple[float, int, list[tuple[str, Held]]]:
     """Return since when incidents are kept, the last journal record they know, and the open ones by device id.
 
-    At the very first start both are now: the past before it gets no incidents.
+    At the very first start that is the argument: what came before it gets no incidents unless it is still down.
     """
-    connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?), (?, ?)", (_SINCE, now, _SEQ, applied))
+    query = "SELECT seq FROM event WHERE received_ms < ? ORDER BY seq DESC LIMIT 1"
+    known = connection.execute(query, (since * 1000,)).fetchone() or (0,)
+    connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?), (?, ?)", (_SINCE, since, _SEQ, known[0]))
     since = connection.execute("SELECT value FROM meta WHERE key = ?", (_SINCE,)).fetchone()[0]
     seq = connection.execute("SELECT value FROM meta WHERE key = ?", (_SEQ,)).fetchone()[0]
     rows = connection.execute(f"SELECT device_id, {_HELD} FROM incident WHERE resolved_at IS NULL")  # noqa: S608 - constants

@@ -352,6 +352,14 @@ async def test_the_first_start_of_all_takes_running_outages_and_leaves_the_past(
     assert site.facts() == [(BEGIN - 7000, None, "")]
 
 
+async def test_an_outage_that_came_and_went_while_the_first_start_was_under_way_is_not_lost():
+    site = Desk(now=BEGIN + 1000)
+    site.engine.hear(BEGIN, up=False)
+    site.engine.hear(BEGIN + 400, up=True)
+    await site.start()
+    assert site.facts() == [(BEGIN, BEGIN + 400, "connected")]
+
+
 async def test_steps_wait_for_a_journal_that_fails_and_nothing_is_doubled():
     site = await desk()
     await site.hear(BEGIN, up=False)
