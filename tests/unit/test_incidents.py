@@ -344,7 +344,7 @@ async def test_an_outage_that_came_and_went_before_a_kill_is_not_lost():
 
 async def test_the_first_start_of_all_takes_running_outages_and_leaves_the_past():
     disk = Disk()
-    before = Desk(disk)
+    before = Desk(disk, now=BEGIN - 5000)
     before.engine.hear(BEGIN - 9000, up=False)
     before.engine.hear(BEGIN - 8000, up=True)
     before.engine.hear(BEGIN - 7000, up=False)
