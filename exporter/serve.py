@@ -377,7 +377,11 @@ def _settle_memory() -> None:
 
 def _log_change(change: Change) -> None:
     """Write one line a change of state; ids only, no names."""
-    if not change.live or (change.before and change.after and change.before.up == change.after.up):
+    if (
+        not log.isEnabledFor(logging.INFO)
+        or not change.live
+        or (change.before and change.after and change.before.up == change.after.up)
+    ):
         return
     identity, after = change.device.identity, change.after
     state = "forgotten" if after is None else "up" if after.up else "down"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.incidents.model import FORGOTTEN, Add, Close, Held, Open
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from exporter.incidents.model import Step
     from exporter.policy import Policies
     from exporter.timeline import Timeline
+
+
+SPARE: Final = 1000
+"""Due times of outages that are over, kept until they are due or the devices that are down are as many."""
 
 
 class _Due(NamedTuple):
@@ -152,6 +156,8 @@ class Docket:
         at = self.due(device, device.timeline)
         if at is not None:
             heapq.heappush(self._due, _Due(at, next(self._number), device_id, since))
+            if len(self._due) > 2 * len(self._fleet.down) + SPARE:
+                self.reconsider()  # most are of outages that are over
 
     def _open(self, device: Device, start: int, now: float) -> None:
         affected, waiting = self.facts(device)
@@ -160,8 +166,11 @@ class Docket:
 
     def _ended(self, device: Device, before: Timeline, end: int, now: float) -> None:
         """Close the incident; where none was opened yet, the outage may have been long enough all the same."""
+        known = device.identity.device_id in self.open
+        if not known and end - before.since < self.alert_after(device):
+            return  # the usual short outage; windows only put off what is due
         due = self.due(device, before)
-        if device.identity.device_id not in self.open and due is not None and due <= end:
+        if not known and due is not None and due <= end:
             self._open(device, before.since, now)
         self._close(device.identity.device_id, end, due, now)
 

@@ -535,3 +535,16 @@ async def test_the_task_opens_what_becomes_due_without_being_told():
             await asyncio.sleep(0.01)
     task.cancel()
     assert site.facts() == [(BEGIN, None, "")]
+
+
+async def test_short_outages_leave_nothing_behind_that_grows_with_them(monkeypatch):
+    monkeypatch.setattr("exporter.incidents.docket.SPARE", 10)
+    site = await desk()
+    for at in range(BEGIN, BEGIN + 200, 2):
+        await site.hear(at, up=False)
+        await site.hear(at + 1, up=True)
+    await site.hear(BEGIN + 200, up=False)
+
+    assert len(site.incidents.docket._due) <= 12
+    await site.go(BEGIN + 200 + THRESHOLD)
+    assert [one.started_at for one in site.all()] == [BEGIN + 200]
