@@ -11,6 +11,7 @@ waiter is put aside, and given back with the answer.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import HttpVersion11, StreamReader
@@ -47,26 +48,42 @@ class ExpressServer(GuardedServer):
     def __init__(self, express: Express, handler: Handler, **arguments: Any) -> None:  # noqa: ANN401
         super().__init__(handler, **arguments)
         self._express = express
+        self._finished: list[tuple[ExpressConnection, bytes]] = []
 
     def __call__(self) -> GuardedConnection:
         """Return the protocol of one new connection."""
         return ExpressConnection(self, self._express, loop=self._loop, **self._kwargs)
 
+    def finish(self, connection: ExpressConnection, answer: bytes) -> None:
+        """Answer together with all others of this turn of the loop.
+
+        Sending to a peer that sleeps costs three times as much as to one that is still busy with the answer before.
+        """
+        if not self._finished:
+            self._loop.call_soon(self._send)
+        self._finished.append((connection, answer))
+
+    def _send(self) -> None:
+        finished, self._finished = self._finished, []
+        for connection, answer in finished:
+            connection.finish(answer)
+
 
 class ExpressConnection(GuardedConnection):
     """One connection with an express lane."""
 
-    __slots__ = ("_aside", "_express")
+    __slots__ = ("_aside", "_express", "_server")
 
     def __init__(
         self,
-        manager: GuardedServer,
+        manager: ExpressServer,
         express: Express,
         *,
         loop: asyncio.AbstractEventLoop,
         **arguments: Any,  # noqa: ANN401 - aiohttp's
     ) -> None:
         super().__init__(manager, loop=loop, **arguments)
+        self._server = manager
         self._express = express
         self._aside: asyncio.Future[None] | None = None
 
@@ -101,7 +118,7 @@ class ExpressConnection(GuardedConnection):
             return False
         body = payload.read_nowait(-1)
         self._request_in_progress = True
-        if self._express.take(message.headers, body, self._finish, self._remote):
+        if self._express.take(message.headers, body, partial(self._server.finish, self), self._remote):
             return True
         self._request_in_progress = False
         self._messages[0] = (message, self._unread(body))
@@ -116,7 +133,7 @@ class ExpressConnection(GuardedConnection):
     def _remote(self) -> str:
         return str(self.peername[0]) if self.peername else ""
 
-    def _finish(self, answer: bytes) -> None:
+    def finish(self, answer: bytes) -> None:
         """Answer the request, and be ready for the next one, as aiohttp's own task does after each."""
         self._messages.popleft()
         if self._parser is not None:
