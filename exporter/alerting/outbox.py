@@ -178,8 +178,7 @@ class Outbox:
     # -- posting ------------------------------------------------------------------------------------------------------
 
     async def _post(self, batch: list[Alert], ends_ahead: float) -> None:
-        if not batch:
-            return
+        """Post a batch, an empty one too: where all is left to the rules, the way is still tried and counted."""
         now, settings = self._clock(), self._settings()
         try:
             await self._client.post([payload(alert, now, ends_ahead, settings) for alert in batch])

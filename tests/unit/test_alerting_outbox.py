@@ -211,6 +211,16 @@ async def test_what_the_rules_told_meanwhile_is_left_to_them(alertmanager: FakeA
         await until(lambda: alert.acknowledged_at)
 
 
+async def test_where_all_is_left_to_the_rules_the_way_is_tried_all_the_same(
+    alertmanager: FakeAlertmanager, clock: FakeClock
+) -> None:
+    clock.now = NOW + LATE
+    alertmanager.standing = [has(down(source="prometheus"))]
+    async with posting(alertmanager.url, clock, down()) as post:
+        await until(lambda: post.count("ok"))
+    assert alertmanager.told() == []
+
+
 async def test_the_end_of_what_was_left_to_the_rules_is_theirs_too(
     alertmanager: FakeAlertmanager, clock: FakeClock
 ) -> None:
