@@ -65,8 +65,8 @@ demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; 
 venv: $(VENV)/.dev ## create .venv with everything that development needs
 
 .PHONY: tools
-tools: ## fetch prometheus, promtool, alertmanager and amtool into .tools/bin
-	@scripts/get_tools.sh
+tools: ## fetch prometheus, promtool, alertmanager, amtool and the Pushgateway (for a benchmark) into .tools/bin
+	@scripts/get_tools.sh prometheus-pushgateway
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy --strict
@@ -89,7 +89,6 @@ stack-test: $(VENV)/.dev ## the whole stack on a real Docker engine, as a newcom
 
 .PHONY: bench
 bench: $(VENV)/.dev ## every benchmark in one table, saved as docs/benchmarks.md (ARGS="--only webhook" chooses)
-	@scripts/get_tools.sh prometheus-pushgateway
 	@$(PY) -m bench $(ARGS)
 
 .PHONY: generate

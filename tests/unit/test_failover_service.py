@@ -106,9 +106,9 @@ class House:
 
     async def settle(self) -> None:
         """Let the drivers finish what they can do now."""
-        for _ in range(20):
+        for _ in range(30):
             await self.site.engine.transact("failover", lambda _connection: None)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
     def calls(self, action: str, result: str) -> float | None:
         labels = {"action": action, "result": result}
