@@ -88,7 +88,7 @@ stack-test: $(VENV)/.dev ## the whole stack on a real Docker engine, as a newcom
 	STACK_TEST=1 $(PYTEST) -s -v --timeout 1200 tests/stack $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## every benchmark in one table, saved as docs/benchmarks.md (ARGS="--only webhook" chooses)
+bench: $(VENV)/.dev tools ## every benchmark in one table, saved as docs/benchmarks.md (ARGS="--only webhook" chooses)
 	@$(PY) -m bench $(ARGS)
 
 .PHONY: generate
