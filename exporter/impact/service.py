@@ -6,7 +6,8 @@ journal's file, so that a restart says the same. Written with the snapshots, eve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.errors import JournalUnavailable
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from exporter.fleet import Change, Device
 
 _Row = tuple[str, int, int, int]
+
+BATCH: Final = 500
+"""Rows in one transaction: the journal's thread is soon free again for events."""
 
 
 class ImpactService:
@@ -84,8 +88,9 @@ class ImpactService:
         """Bring everything that changed to the journal; what cannot be written now is kept for the next time."""
         rows, self._unsaved = self._unsaved, []
         try:
-            if rows:
-                await self._engine.transact(OPERATION, lambda connection: _save(connection, rows))
+            while rows:
+                await self._engine.transact(OPERATION, partial(_save, rows[:BATCH]))
+                del rows[:BATCH]
         except JournalUnavailable:
             self._unsaved = rows + self._unsaved
             raise
@@ -104,7 +109,7 @@ class ImpactService:
         self._unsaved.append((device_id, after.since, found.active, found.waiting))
 
 
-def _save(connection: sqlite3.Connection, rows: list[_Row]) -> None:
+def _save(rows: list[_Row], connection: sqlite3.Connection) -> None:
     connection.executemany("INSERT OR REPLACE INTO outage_impact VALUES (?, ?, ?, ?)", rows)
 
 

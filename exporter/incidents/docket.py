@@ -156,7 +156,7 @@ class Docket:
         at = self.due(device, device.timeline)
         if at is not None:
             heapq.heappush(self._due, _Due(at, next(self._number), device_id, since))
-            if len(self._due) > 2 * len(self._fleet.down) + SPARE:
+            if len(self._due) > 4 * len(self._fleet.down) + SPARE:
                 self.reconsider()  # most are of outages that are over
 
     def _open(self, device: Device, start: int, now: float) -> None:
