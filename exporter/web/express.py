@@ -5,10 +5,6 @@ and answering an event together. Here a request that arrives whole on a connecti
 `Express` as it was parsed. What that does not take, with nothing consumed, goes the general way: `public.Webhook`
 judges every request that is unusual in any respect, and gives every answer but two.
 
-A sender repeats its heads byte by byte but for the length. A head that was judged on this connection need not be parsed
-and judged again, as long as it is certain where a head begins (`_at_head`): each piece that arrived held exactly one
-request.
-
 While a request is under way the connection's own task must sleep on, so that later requests wait their turn: its
 waiter is put aside, and given back with the answer.
 """
@@ -30,10 +26,6 @@ if TYPE_CHECKING:
     from exporter.web.connections import Handler
 
 _READ_LIMIT: Final = 2**16
-_HEADS: Final = 64
-"""Heads that a connection remembers."""
-_LONG_HEAD: Final = 2048
-_END: Final = b"\r\n\r\n"
 
 
 class Express(Protocol):
@@ -41,13 +33,9 @@ class Express(Protocol):
 
     path: str
 
-    def terms(self) -> object:
-        """Return what heads are judged by; another object: they must be judged anew."""
-
-    def admits(self, headers: Mapping[str, str]) -> bool:
-        """Return whether a request with this head may be taken. Must not raise."""
-
-    def take(self, body: bytes, finish: Callable[[bytes], None], remote: Callable[[], str]) -> bool:
+    def take(
+        self, headers: Mapping[str, str], body: bytes, finish: Callable[[bytes], None], remote: Callable[[], str]
+    ) -> bool:
         """Call `finish` once with the bytes of the whole answer, now or later; or return False: not ours.
 
         `remote` tells the client's address. Must not raise.
@@ -84,7 +72,7 @@ class ExpressServer(GuardedServer):
 class ExpressConnection(GuardedConnection):
     """One connection with an express lane."""
 
-    __slots__ = ("_aside", "_at_head", "_express", "_heads", "_parsed", "_server", "_terms")
+    __slots__ = ("_aside", "_express", "_server")
 
     def __init__(
         self,
@@ -98,48 +86,22 @@ class ExpressConnection(GuardedConnection):
         self._server = manager
         self._express = express
         self._aside: asyncio.Future[None] | None = None
-        self._at_head = True
-        """Whether what arrives next begins a request, for certain."""
-        self._heads: dict[bytes, int] = {}
-        """Heads that were admitted, and how long their bodies are."""
-        self._terms: object = None
-        self._parsed = False
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; take the request if it is a usual one."""
         waiter, count = self._waiter, self._request_count
         if waiter is None or waiter.done() or self.writing_paused:
-            self._parse(data)
+            super().data_received(data)
             return
         self._aside, self._waiter = waiter, None
-        if self._at_head and self._took_known(data):
-            return
-        self._parse(data)
-        if self._request_count == count + 1 and self._took(data):
+        super().data_received(data)
+        if self._request_count == count + 1 and self._took():
             return
         self._awake()
         if self._request_count == count and not self.head_since:
             self.head_since = self._loop.time()
 
-    def _parse(self, data: bytes) -> None:
-        at_head, count = self._at_head, self._request_count
-        super().data_received(data)
-        if not data:
-            return
-        self._at_head = False
-        if at_head and self._request_count == count + 1:
-            message, payload = self._messages[-1]
-            if isinstance(message, RawRequestMessage) and not message.chunked and payload.is_eof():
-                self._at_head = len(data) == data.find(_END) + len(_END) + payload.total_bytes
-
-    def _took_known(self, data: bytes) -> bool:
-        end = data.find(_END) + len(_END)
-        if self._heads.get(data[:end]) != len(data) - end or self._terms is not self._express.terms():
-            return False
-        self._parsed = False
-        return self._hand_over(data[end:])
-
-    def _took(self, data: bytes) -> bool:
+    def _took(self) -> bool:
         message, payload = self._messages[0]
         if (
             not isinstance(message, RawRequestMessage)
@@ -154,31 +116,12 @@ class ExpressConnection(GuardedConnection):
             or payload.exception() is not None
         ):
             return False
-        if not self._express.admits(message.headers):
-            return False
-        if self._at_head:
-            self._remember(data[: len(data) - payload.total_bytes], payload.total_bytes)
         body = payload.read_nowait(-1)
-        self._parsed = True
-        if self._hand_over(body):
-            return True
-        self._messages[0] = (message, self._unread(body))
-        return False
-
-    def _remember(self, head: bytes, length: int) -> None:
-        terms = self._express.terms()
-        if self._terms is not terms or len(self._heads) >= _HEADS:
-            self._heads.clear()
-            self._terms = terms
-        if len(head) <= _LONG_HEAD:
-            self._heads[head] = length
-
-    def _hand_over(self, body: bytes) -> bool:
         self._request_in_progress = True
-        if self._express.take(body, partial(self._server.finish, self), self._remote):
-            self.head_since = 0.0
+        if self._express.take(message.headers, body, partial(self._server.finish, self), self._remote):
             return True
         self._request_in_progress = False
+        self._messages[0] = (message, self._unread(body))
         return False
 
     def _unread(self, body: bytes) -> StreamReader:
@@ -192,10 +135,9 @@ class ExpressConnection(GuardedConnection):
 
     def finish(self, answer: bytes) -> None:
         """Answer the request, and be ready for the next one, as aiohttp's own task does after each."""
-        if self._parsed:
-            self._messages.popleft()
-            if self._parser is not None:
-                self._parser.message_consumed()
+        self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
         if self._manager is not None:
             self._manager.requests_count += 1
         self._request_in_progress = False

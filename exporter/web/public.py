@@ -164,23 +164,18 @@ class Webhook:
         self._metrics.heard(now)
         return self._acknowledger.answer(request)
 
-    def terms(self) -> str:
-        """Return the secret (see `express.Express`)."""
-        return self._settings().secret
-
-    def admits(self, headers: Mapping[str, str]) -> bool:
-        """Return whether the head is a usual and good one (see `express.Express`)."""
-        return (
-            headers.get("Content-Type") == "application/json"
-            and "Content-Encoding" not in headers
-            and self._authorized(headers, self._settings().secret)
-        )
-
-    def take(self, body: bytes, finish: Callable[[bytes], None], remote: Callable[[], str]) -> bool:
-        """Take a good event (see `express.Express`)."""
+    def take(
+        self, headers: Mapping[str, str], body: bytes, finish: Callable[[bytes], None], remote: Callable[[], str]
+    ) -> bool:
+        """Take a good event in a usual request (see `express.Express`)."""
         started = time.perf_counter()
         settings = self._settings()
-        if len(body) > settings.max_body:
+        if (
+            headers.get("Content-Type") != "application/json"
+            or "Content-Encoding" in headers
+            or len(body) > settings.max_body
+            or not self._authorized(headers, settings.secret)
+        ):
             return False
         now = self._engine.clock()
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import JournalUnavailable, Overloaded
-from exporter.web.connections import GuardedConnection
 from exporter.web.public import Webhook
-from tests.unit.web_site import EVENT, MESSAGE, SECRET, connected, exchange, post, read_answer, running
+from tests.unit.web_site import EVENT, MESSAGE, connected, exchange, post, read_answer, running
 
 if TYPE_CHECKING:
     from tests.unit.web_site import Answer, Site
@@ -136,92 +135,3 @@ async def test_a_connection_may_change_between_both_ways(general):
 
     assert statuses == [200, 400, 200, 400, 200]
     assert general == [b"{}", b"[]"]
-
-
-# Heads that repeat ------------------------------------------------------------------------------------------------
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Record the pieces that are parsed."""
-    pieces: list[bytes] = []
-    parse = GuardedConnection.data_received
-
-    def record(self, data):
-        if data:
-            pieces.append(data)
-        parse(self, data)
-
-    monkeypatch.setattr(GuardedConnection, "data_received", record)
-    return pieces
-
-
-async def answers_to(site: Site, *pieces: bytes) -> list[int]:
-    """Send pieces one after the other on one connection, each after the answer to the one before."""
-    statuses = []
-    async with connected(site.public) as (reader, writer):
-        for piece in pieces:
-            writer.write(piece)
-            statuses.append((await asyncio.wait_for(read_answer(reader), 5)).status)
-    return statuses
-
-
-async def test_a_head_that_was_judged_on_the_connection_is_not_parsed_again(parsed):
-    other = post(OTHER, X_Request_Id="7")
-    async with running() as site:
-        assert await answers_to(site, post(GOOD), post(OTHER), other, post(GOOD), other) == [200] * 5
-        assert len(site.engine.submitted) == 5
-
-    assert parsed == [post(GOOD), other]
-
-
-async def test_a_known_head_with_a_bad_event_is_refused_and_the_next_one_is_taken(general):
-    bad = GOOD.replace(b"wa", b"\x00a")
-    async with running() as site:
-        assert await answers_to(site, post(GOOD), post(bad), post(GOOD)) == [200, 400, 200]
-
-    assert general == [bad]
-
-
-async def test_a_changed_secret_counts_for_heads_that_were_judged_before():
-    async with running() as site, connected(site.public) as (reader, writer):
-        statuses = []
-        for secret in (SECRET, "another", SECRET):
-            site.settings.secret = secret
-            writer.write(post(GOOD))
-            statuses.append((await read_answer(reader)).status)
-
-    assert statuses == [200, 401, 200]
-
-
-async def test_a_lowered_limit_counts_for_heads_that_were_judged_before():
-    async with running() as site, connected(site.public) as (reader, writer):
-        writer.write(post(GOOD))
-        assert (await read_answer(reader)).status == 200
-        site.settings.max_body = 10
-        writer.write(post(GOOD))
-        assert (await read_answer(reader)).status == 413
-
-
-@pytest.mark.parametrize("split", [1, 30, 60], ids=["in the request line", "in a header", "in another"])
-async def test_the_rest_of_a_head_is_never_taken_for_a_head(split):
-    """A later piece that looks like a whole request may be no more than the end of one."""
-    whole = post(GOOD).replace(b"Content-Type", b"X-Rest: 1\r\nContent-Type")
-    unsigned = post(GOOD, secret=None)
-    signed_start = b"POST /webhook HTTP/1.1\r\nAuthorization: %b\r\nX-Rest: " % SECRET.encode()
-    async with running() as site, connected(site.public) as (reader, writer):
-        for pieces in ((signed_start, unsigned), (whole[:split], whole[split:])):
-            for piece in pieces:
-                writer.write(piece)
-                await asyncio.sleep(0.05)
-            assert (await read_answer(reader)).status == 200
-        writer.write(unsigned)
-
-        assert (await read_answer(reader)).status == 401
-
-
-async def test_a_connection_remembers_few_heads(parsed, monkeypatch):
-    monkeypatch.setattr("exporter.web.express._HEADS", 3)
-    first, second, third, fourth = (post(GOOD, X_Request_Id=str(number)) for number in range(4))
-    async with running() as site:
-        assert set(await answers_to(site, first, second, third, third, fourth, third, fourth)) == {200}
-
-    assert parsed == [first, second, third, fourth, third]
