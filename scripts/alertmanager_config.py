@@ -104,7 +104,7 @@ def _is_missing(path: str) -> bool:
 
 def _write(config: Node, source: Path, target: Path) -> None:
     # relative globs would be looked for beside the target
-    config["templates"] = [str(source.parent / pattern) for pattern in config.get("templates") or []]
+    config["templates"] = [str(source.absolute().parent / pattern) for pattern in config.get("templates") or []]
     text = yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=10**6)
     partial = target.with_suffix(".partial")
     partial.write_text(f"# written from {source.name}: change that, and start again\n{text}", encoding="utf-8")

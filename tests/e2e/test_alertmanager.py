@@ -338,6 +338,32 @@ def test_a_name_cannot_call_everybody_on_slack(alertmanager: Alertmanager, where
     assert "\u2039!channel\u203a &amp; Co" in html
 
 
+@pytest.mark.parametrize("name", ["A" * 512, "\U0001f600" * 250, "Kasir\nBcc: b@example.com", "\u202eevil"])
+def test_whatever_a_device_is_called_mail_servers_take_its_mail(
+    alertmanager: Alertmanager, where: Sinks, name: str
+) -> None:
+    """They refuse a line beyond 998 bytes, as RFC 5321 has it; encoding makes 12 bytes of one emoji."""
+    alertmanager.post(Device(device_name=name, business_name=name).alert())
+    wait_for(lambda: where.slack() and where.emails(), "the alert")
+
+    subject = where.emails()[0]["subject"]
+    assert name[:20].replace("\n", " ").replace("\u202e", "") in subject
+    assert "\n" not in subject
+    assert "\u202e" not in subject
+
+
+def test_ids_in_a_title_cannot_call_everybody_on_slack(alertmanager: Alertmanager, where: Sinks) -> None:
+    alert = Device(engine="<!here>").alert()
+    alert["labels"]["alertname"] = "NoBackupAvailable"
+    alert["annotations"] |= {"summary": "<!channel> is down", "summary_id": "<!channel> terputus"}
+    alertmanager.post(alert)
+    wait_for(where.slack, "the alert")
+
+    [text] = where.slack()
+    assert "<!channel>" not in text
+    assert "\u2039!channel\u203a terputus" in text
+
+
 def test_a_long_list_is_cut_and_says_how_many_there_are(alertmanager: Alertmanager, where: Sinks) -> None:
     devices = [Device(f"d{n}", f"Kasir {n:02}", "slack", "warning", since=time.time()) for n in range(25)]
     alertmanager.post(*(device.alert() for device in devices))

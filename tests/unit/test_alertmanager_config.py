@@ -92,3 +92,13 @@ def test_the_mail_catcher_hears_every_receiver_without_a_password(render):
             ("mail:1025", False)
         ]
     assert receivers["all"]["email_configs"][0]["to"] == "operator@example.com"
+
+
+def test_a_source_named_by_a_relative_path_keeps_its_templates(tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/alertmanager.yml").write_text(CONFIG.format(dir=tmp_path))
+
+    subprocess.run([sys.executable, str(SCRIPT), "conf/alertmanager.yml", "rendered.yml"], check=True, cwd=tmp_path)
+
+    rendered = yaml.safe_load((tmp_path / "rendered.yml").read_text())
+    assert rendered["templates"] == [str(tmp_path / "conf/templates/messages.tmpl")]
