@@ -155,13 +155,16 @@ def failed(state: State, rule: Failover, now: float, *, perhaps_done: bool, jitt
     order = _outstanding(state)
     failures = order.failures + 1
     backoff = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 16)) * (0.5 + jitter / 2)
-    given_up = order.tried_from is not None and now - order.tried_from >= rule.give_up_after
+    limit = (now if order.tried_from is None else order.tried_from) + rule.give_up_after
+    given_up = now >= limit
+    # a backoff does not reach beyond the limit: the last attempt is made there, and then people are told
+    due = now + backoff if given_up else min(now + backoff, limit)
     return _with(
         state,
         sending=False,
         failures=failures,
         perhaps_done=order.perhaps_done or perhaps_done,
-        next_at=now + backoff,
+        next_at=due,
         gave_up_at=now if given_up else None,
     )
 

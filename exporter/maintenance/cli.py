@@ -100,8 +100,9 @@ def _when(window: MaintenanceWindow) -> str:
     zone = ZoneInfo(window.timezone)
     start, end = (datetime.fromtimestamp(at, zone) for at in (window.start, window.end))
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+    begin = f"{start:%Y-%m-%d %H:%M}" if start.tzname() == end.tzname() else f"{start:%Y-%m-%d %H:%M %Z}"
     repeated = f", repeated: {window.cron}" if window.cron else ""
-    return f"{start:%Y-%m-%d %H:%M}-{until} {start:%Z} ({format_duration(window.end - window.start)}{repeated})"
+    return f"{begin}-{until} {end:%Z} ({format_duration(window.end - window.start)}{repeated})"
 
 
 def _call(url: str, method: str, path: str, body: bytes | None = None) -> bytes:

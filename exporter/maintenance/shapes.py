@@ -14,6 +14,8 @@ from exporter.maintenance.windows import Window
 
 PATH: Final = "/api/v1/maintenance"
 LONGEST_TEXT: Final = 500
+LATEST_END: Final = 253_370_764_800
+"""9999-01-01 UTC: beyond it some time zones have no calendar."""
 
 
 class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -94,6 +96,8 @@ def _bounds(new: NewWindow, duration: float | None, zone: ZoneInfo, now: int) ->
         raise ValueError("end must be later than start")
     if end <= now:
         raise ValueError("the window is over: maintenance is planned beforehand")
+    if end > LATEST_END:
+        raise ValueError("the window must end before the year 9999")
     return max(start, now), end
 
 

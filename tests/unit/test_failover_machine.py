@@ -212,6 +212,13 @@ def test_a_call_is_given_up_after_its_time_and_not_before():
     assert len(line.calls) == 4
 
 
+def test_the_backoff_does_not_put_off_giving_up():
+    line = Line().at(0, main=DOWN).call("refused", jitter=1.0)
+    while line.state.order.pending:
+        line.at(line.state.order.next_at).call("refused", jitter=1.0)
+    assert line.now == 600
+
+
 def test_a_call_that_waited_through_a_long_stop_of_ours_is_still_made():
     line = Line().at(0, main=DOWN)
     line.at(86_400).call()

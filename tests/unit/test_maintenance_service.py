@@ -281,6 +281,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "both": {"match": {}, "end": "2030-01-01", "duration": "1h"},
     "an end before the start": {"match": {}, "start": "2030-01-02", "end": "2030-01-01"},
     "a window in the past": {"match": {}, "start": "2020-01-01", "end": "2020-01-02"},
+    "an end beyond every calendar": {"match": {}, "start": "9999-12-31 23:59", "duration": "1h"},
     "no match": {"duration": "1h"},
     "a field that there is not": {"match": {"device": "d1"}, "duration": "1h"},
     "no such zone": {"match": {}, "duration": "1h", "timezone": "Mars/Olympus"},
