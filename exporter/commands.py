@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names it no other way
 
-ADMIN_URL = "http://127.0.0.1:9877"
+ADMIN_URL = environ.get("EXPORTER_ADMIN_URL") or "http://127.0.0.1:9877"
 
 
 def add_parsers(subparsers: Subparsers) -> None:

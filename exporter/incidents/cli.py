@@ -6,6 +6,7 @@ import argparse
 import secrets
 import sys
 from datetime import datetime
+from os import environ
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 _Kind = TypeVar("_Kind")
 
-ADMIN_URL: Final = "http://127.0.0.1:9877"
+ADMIN_URL: Final = environ.get("EXPORTER_ADMIN_URL") or "http://127.0.0.1:9877"
 TIMEOUT: Final = 30.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from os import environ
 from typing import TYPE_CHECKING, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-ADMIN_URL: Final = "http://127.0.0.1:9877"
+ADMIN_URL: Final = environ.get("EXPORTER_ADMIN_URL") or "http://127.0.0.1:9877"
 TIMEOUT: Final = 30.0
 _MATCHES: Final = ("device", "channel", "business")
 

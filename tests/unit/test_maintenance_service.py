@@ -15,7 +15,9 @@ from exporter.config.schema import Config, Match
 from exporter.config.schema import Maintenance as Configured
 from exporter.errors import JournalUnavailable
 from exporter.maintenance.api import MaintenanceApi
+from exporter.maintenance.cli import _when
 from exporter.maintenance.service import Maintenance
+from exporter.maintenance.shapes import MaintenanceWindow, Which
 from exporter.maintenance.windows import Window
 from exporter.web.admin import _typed_errors
 from tests.unit.journal_site import NOW, Site, event
@@ -315,3 +317,20 @@ def test_the_command_wants_to_know_which_devices(which: tuple[str, ...], capsys:
 
 def _full(_: object) -> None:
     raise JournalUnavailable("disk full")
+
+
+def test_a_window_across_a_change_of_the_clocks_names_both_offsets() -> None:
+    window = MaintenanceWindow(
+        id="4",
+        source="operator",
+        match=Which(device_id="d1"),
+        timezone="America/New_York",
+        cron=None,
+        duration_seconds=None,
+        start=1825565400,
+        end=1825569000,
+        active=False,
+        devices=0,
+        comment="",
+    )
+    assert _when(window) == "2027-11-07 01:30 EDT-01:30 EST (1h)"
