@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from exporter.exposition.negotiate import negotiate
+from exporter.exposition.pace import Pace
 from exporter.web import answers
 
 if TYPE_CHECKING:
@@ -38,9 +39,18 @@ def scrape_handler(
         response.content_length = sum(map(len, parts))
         await response.prepare(request)
         if request.method != "HEAD":
-            for part in parts:
-                await response.write(part)
+            await _write(response, parts)
         await response.write_eof()
         return response
 
     return handle
+
+
+async def _write(response: web.StreamResponse, parts: list[bytes]) -> None:
+    """Write a body of megabytes in stretches of a millisecond: a scraper that reads fast would never make us wait."""
+    pace = Pace()
+    pace.start()
+    for part in parts:
+        await response.write(part)
+        if pace.spent():
+            await pace.rest()
