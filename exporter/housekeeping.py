@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError, JournalUnavailable
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECKPOINT_INTERVAL = 30.0  # seconds; bounds what a start after a crash has to replay
+CHECKPOINT_DEVICES = 1000  # changed devices that make one due before that: webhooks wait while it is written
+CHECKPOINT_SHARE = 0.02  # of the time at most, unless the interval is over
+CHECKPOINT_LOOK = 0.25
 PRUNE_INTERVAL = 86_400.0
 FIRST_PRUNE = 600.0  # not while the start's backlog comes in
 LAG_INTERVAL = 0.25
@@ -39,7 +43,7 @@ class Housekeeping:
     def start(self) -> None:
         """Start every round."""
         self.every("heartbeat", self._config().storage.heartbeat_interval, self._engine.heartbeat)
-        self.every("checkpoint", CHECKPOINT_INTERVAL, self._engine.save_checkpoint)
+        self.every("checkpoint", CHECKPOINT_LOOK, Checkpoints(self._engine, time.monotonic))
         self.every("retention", PRUNE_INTERVAL, self._prune, first=FIRST_PRUNE)
         self._tasks.append(asyncio.create_task(self._watch_loop(), name="loop_lag"))
 
@@ -113,3 +117,24 @@ class Housekeeping:
             due = loop.time() + LAG_INTERVAL
             await asyncio.sleep(LAG_INTERVAL)
             self._metrics.loop_lag.observe(max(0.0, loop.time() - due))
+
+
+class Checkpoints:
+    """Writes a checkpoint when it is due; call it often. Small ones soon, so that none of them is long."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._due = clock() + CHECKPOINT_INTERVAL
+        self._early = 0.0  # not before, however many devices changed
+
+    async def __call__(self) -> None:
+        """Write one if the interval is over, or if many devices changed. JournalUnavailable: the next call tries."""
+        began = self._clock()
+        many = len(self._engine.fleet.unsaved) >= CHECKPOINT_DEVICES
+        if began < self._due and not (many and began >= self._early):
+            return
+        await self._engine.save_checkpoint()
+        ended = self._clock()
+        self._due = ended + CHECKPOINT_INTERVAL
+        self._early = ended + (ended - began) / CHECKPOINT_SHARE

@@ -150,12 +150,10 @@ class SqliteJournal:
     def save(self, checkpoint: Checkpoint) -> None:
         """Merge a checkpoint (see `Journal`)."""
         with self._transaction() as connection:
-            devices = [
-                (self._devices[state.identity.device_id][0], _encode(state).decode()) for state in checkpoint.devices
-            ]
+            devices = [(self._devices[state.identity.device_id][0], state) for state in checkpoint.devices]
             forgotten = [self._devices[device_id][0] for device_id in checkpoint.forgotten]
-            groups = [(state.engine, state.business_id, _encode(state).decode()) for state in checkpoint.groups]
-            histograms = [(state.engine, _encode(state).decode()) for state in checkpoint.histograms]
+            groups = [(state.engine, state.business_id, state) for state in checkpoint.groups]
+            histograms = [(state.engine, state) for state in checkpoint.histograms]
             _replace(connection, "saved_device", 2, devices)
             _replace(connection, "saved_group", 3, groups)
             _replace(connection, "saved_histogram", 2, histograms)
