@@ -26,10 +26,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from bench.reference import FleetCollector
 from bench.rows import Row, at_least, at_most, number, parser, report
 from exporter.exposition import Exposition
-from exporter.exposition.pace import Pace
 from exporter.exposition.table import ROWS
 from exporter.fleet import Fleet
 from exporter.identity import Identity
+from exporter.pace import Pace
 from exporter.timeline import Timeline, advance
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ConfigError
+from exporter.files import sync_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def _create(path: Path, secret: str) -> None:
         _publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _publish(temporary: Path, path: Path) -> None:
@@ -81,11 +82,3 @@ def _publish(temporary: Path, path: Path) -> None:
         pass
     except OSError:  # a file system without hard links
         temporary.rename(path)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

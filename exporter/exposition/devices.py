@@ -18,10 +18,10 @@ from exporter.exposition.lines import Family, label_writer, tail, tail_of_second
 from exporter.exposition.table import Block, Column, Table
 
 if TYPE_CHECKING:
-    from exporter.exposition.pace import Pace
     from exporter.exposition.scrape import Scrape
     from exporter.fleet import Device, Fleet
     from exporter.identity import Identity
+    from exporter.pace import Pace
 
 FAMILIES: Final = (
     Family(names.DEVICE_UP, "gauge", names.HELP[names.DEVICE_UP]),

@@ -13,9 +13,9 @@ from exporter.exposition.lines import Family, label_writer, tail
 from exporter.exposition.table import Column, Table
 
 if TYPE_CHECKING:
-    from exporter.exposition.pace import Pace
     from exporter.exposition.scrape import Scrape
     from exporter.fleet import Fleet, Group, OutageHistogram
+    from exporter.pace import Pace
 
 _DEVICES: Final = Family(names.FLEET_DEVICES, "gauge", names.HELP[names.FLEET_DEVICES])
 _DOWNTIME: Final = Family(names.FLEET_DOWNTIME, "counter", names.HELP[names.FLEET_DOWNTIME])

@@ -18,9 +18,9 @@ from exporter.exposition.devices import DeviceFamilies
 from exporter.exposition.gauges import DeviceGauge, Gauge
 from exporter.exposition.groups import GroupFamilies
 from exporter.exposition.lines import END, Family
-from exporter.exposition.pace import Pace
 from exporter.exposition.scrape import Scrape
 from exporter.exposition.table import ROWS
+from exporter.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from exporter.exposition.table import member
 
 if TYPE_CHECKING:
     from exporter.exposition.lines import Family
-    from exporter.exposition.pace import Pace
     from exporter.exposition.table import Table
+    from exporter.pace import Pace
 
 FLUSH_AT: Final = 1024
 """Pieces of loose text that become one part."""

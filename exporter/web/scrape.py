@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from exporter.exposition.negotiate import negotiate
-from exporter.exposition.pace import Pace
+from exporter.pace import Pace
 from exporter.web import answers
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from bench.reference import FleetCollector
 from exporter.conventions import DEVICE_DOWNTIME, DEVICE_UP
 from exporter.exposition import Exposition
-from exporter.exposition.pace import Pace
 from exporter.fleet import Fleet
 from exporter.identity import Identity
+from exporter.pace import Pace
 from exporter.timeline import Kind, fold
 
 START = 1_738_056_000

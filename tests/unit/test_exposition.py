@@ -12,9 +12,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from exporter.conventions import DEVICE_AFFECTED_CONVERSATIONS, DEVICE_ALERT_DELIVERED, DEVICE_MAINTENANCE, HELP
 from exporter.exposition import Exposition
-from exporter.exposition.pace import Pace
 from exporter.fleet import Fleet
 from exporter.identity import Identity
+from exporter.pace import Pace
 from exporter.timeline import Kind, advance, fold
 from tests.tools import require
 

@@ -13,16 +13,7 @@ STRETCH: Final = 0.001
 """Seconds of work between two turns of the event loop."""
 
 
-HAND_OVER: Final = 0.00005
-"""Seconds for which the interpreter is let go at a rest, long enough for another thread to wake up and take it.
-
-The journal's thread would otherwise starve during a scrape: each short release wakes it, too late, and makes it wait
-anew, so that it never comes to demand the interpreter.
-"""
-
-
 async def _next_turn() -> None:
-    time.sleep(HAND_OVER)  # noqa: ASYNC251 - of the thread, on purpose
     await asyncio.sleep(0)
 
 
