@@ -76,18 +76,24 @@ class Server:
         return self._process.pid
 
     def cpu(self) -> dict[str, float]:
-        """Return seconds of processor time: of the main thread (`main`), and of all others together (`threads`)."""
+        """Return seconds of processor time: of the main thread (`main`), and of all others and children (`threads`)."""
         used = {"main": 0.0, "threads": 0.0}
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            with contextlib.suppress(OSError):  # a thread that has just ended
-                user, system = (task / "stat").read_text().rpartition(")")[2].split()[11:13]
-                used["main" if task.name == str(self.pid) else "threads"] += (int(user) + int(system)) / _TICK
+        for pid in self._family():
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                with contextlib.suppress(OSError):  # a thread that has just ended
+                    user, system = (task / "stat").read_text().rpartition(")")[2].split()[11:13]
+                    used["main" if task.name == str(self.pid) else "threads"] += (int(user) + int(system)) / _TICK
         return used
 
     def memory(self) -> float:
-        """Return the resident memory in MiB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        """Return the resident memory in MiB, children included."""
+        found = (Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0] for pid in self._family())
+        return sum(map(int, found)) / 1024
+
+    def _family(self) -> list[int]:
+        """Return the process and its children."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return [self.pid, *(int(child) for task in tasks for child in (task / "children").read_text().split())]
 
     def stop(self, timeout: float = 60.0) -> None:
         self._process.terminate()

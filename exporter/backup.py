@@ -1,9 +1,9 @@
 """Copy the SQLite journal while the exporter writes to it.
 
 The copy is one consistent state that holds every event acknowledged before the call: SQLite's backup API takes it
-in one read transaction. The target appears under its name only when it is complete, checked and on disk. It is one
-ordinary database file with mode 0600; restoring means to stop the exporter, put the file in the journal's place and
-start it again.
+in one read transaction, and what was in the log before that is appended to it. The target appears under its name only
+when it is complete, checked and on disk. It is one ordinary database file with mode 0600; restoring means to stop the
+exporter, remove the files whose names begin like the journal's, put the copy in its place and start it again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from exporter.errors import ExporterError
+from exporter.files import sync_directory
+from exporter.journal.log import recover, take_over
+from exporter.journal.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from exporter.journal.log import Batch
 
 
 class BackupFailed(ExporterError):
@@ -31,10 +36,14 @@ def backup(db: Path, target: Path) -> int:
         raise BackupFailed(f"{target}: exists already")
     partial = target.with_name(f"{target.name}.partial")
     try:
+        logged = list(recover(db))  # first: what is taken over into the journal from now on is in both
         _copy(db, partial)
+        if logged:
+            _complete(partial, logged)
+        _sync(partial)
         partial.rename(target)
-        _sync_directory(target)
-    except (OSError, sqlite3.Error) as error:
+        sync_directory(target.parent)
+    except (OSError, sqlite3.Error, ExporterError) as error:
         partial.unlink(missing_ok=True)
         raise BackupFailed(f"{target}: {error}") from error
     return target.stat().st_size
@@ -48,18 +57,29 @@ def _copy(db: Path, partial: Path) -> None:
         closing(sqlite3.connect(partial)) as copy,
     ):
         source.backup(copy)
-        # a single file that can be moved about: without this the copy would ask for a write-ahead log beside it
         copy.execute("PRAGMA journal_mode=DELETE")
         (verdict,) = copy.execute("PRAGMA quick_check").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(f"the copy is damaged: {verdict}")
+
+
+def _complete(partial: Path, logged: list[Batch]) -> None:
+    """Append what was acknowledged and not yet in the journal."""
+    journal = SqliteJournal(partial)
+    try:
+        take_over(journal, logged)
+    finally:
+        journal.close()
+        partial.with_name(f"{partial.name}.lock").unlink(missing_ok=True)
+    _make_single(partial)
+
+
+def _make_single(partial: Path) -> None:
+    """Make it a single file that can be moved about: it would ask for a write-ahead log beside it."""
+    with closing(sqlite3.connect(partial)) as copy:
+        copy.execute("PRAGMA journal_mode=DELETE")
+
+
+def _sync(partial: Path) -> None:
     with partial.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _sync_directory(target: Path) -> None:
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

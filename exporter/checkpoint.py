@@ -1,4 +1,8 @@
-"""Fleet to checkpoint and back. Pure: no clock, no I/O."""
+"""Fleet to checkpoint and back. No clock, no I/O.
+
+A checkpoint is the state at one moment, but a large one is taken in slices between which events go on being applied:
+what is about to change while it waits for its slice is taken just before (copy on write).
+"""
 
 from __future__ import annotations
 
@@ -12,32 +16,65 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.identity import Identity
+    from exporter.pace import Pace
 
 
-def take(fleet: Fleet, seq: int, now_ms: int) -> Checkpoint:
-    """Return what changed since the last call as a checkpoint at record `seq`, and mark it as saved."""
-    devices, forgotten = [], []
-    for device_id in fleet.unsaved:
-        device = fleet.devices.get(device_id)
+class Snapshot:
+    """What changed in a fleet since the last snapshot, as it was when this one was begun. One at a time."""
+
+    def __init__(self, fleet: Fleet, seq: int, saved_ms: int) -> None:
+        """Begin at record `seq`; everything counts as saved from now on, `give_back` takes that back."""
+        histograms = [
+            SavedHistogram(engine, list(found.counts), found.total, list(found.floor), found.floor_sum, found.held_at)
+            for engine, found in fleet.histograms.items()
+        ]
+        self._fleet = fleet
+        self._result = Checkpoint(seq, saved_ms, [], [], [], histograms)
+        self._devices, fleet.unsaved = fleet.unsaved, set()
+        self._groups, fleet.unsaved_groups = fleet.unsaved_groups, set()
+        fleet.before_change = self._keep
+
+    async def complete(self, pace: Pace) -> Checkpoint:
+        """Take what is left, and return the whole."""
+        pace.start()
+        while self._devices:
+            self._keep_device(self._devices.pop())
+            if pace.spent():
+                await pace.rest()
+        while self._groups:
+            self._keep_group(self._groups.pop())
+            if pace.spent():
+                await pace.rest()
+        self._fleet.before_change = None
+        return self._result
+
+    def give_back(self) -> None:
+        """Mark everything as unsaved again: it could not be written. Saving something twice does no harm."""
+        result, fleet = self._result, self._fleet
+        fleet.before_change = None
+        fleet.unsaved |= self._devices
+        fleet.unsaved.update(state.identity.device_id for state in result.devices)
+        fleet.unsaved.update(result.forgotten)
+        fleet.unsaved_groups |= self._groups
+        fleet.unsaved_groups.update(fleet.group(state.engine, state.business_id) for state in result.groups)
+
+    def _keep(self, device_id: str, group: Group) -> None:
+        if device_id in self._devices:
+            self._devices.remove(device_id)
+            self._keep_device(device_id)
+        if group in self._groups:
+            self._groups.remove(group)
+            self._keep_group(group)
+
+    def _keep_device(self, device_id: str) -> None:
+        device = self._fleet.devices.get(device_id)
         if device is None:
-            forgotten.append(device_id)
+            self._result.forgotten.append(device_id)
         else:
-            devices.append(_save_device(device))
-    fleet.unsaved = set()
-    groups = [_save_group(group) for group in fleet.unsaved_groups]
-    fleet.unsaved_groups = set()
-    histograms = [
-        SavedHistogram(engine, list(found.counts), found.total, list(found.floor), found.floor_sum, found.held_at)
-        for engine, found in fleet.histograms.items()
-    ]
-    return Checkpoint(seq, now_ms, devices, forgotten, groups, histograms)
+            self._result.devices.append(_save_device(device))
 
-
-def give_back(fleet: Fleet, checkpoint: Checkpoint) -> None:
-    """Mark what a checkpoint held as unsaved again: it could not be written."""
-    fleet.unsaved.update(state.identity.device_id for state in checkpoint.devices)
-    fleet.unsaved.update(checkpoint.forgotten)
-    fleet.unsaved_groups.update(fleet.group(state.engine, state.business_id) for state in checkpoint.groups)
+    def _keep_group(self, group: Group) -> None:
+        self._result.groups.append(_save_group(group))
 
 
 def restore(fleet: Fleet, checkpoint: Checkpoint, identities: Mapping[str, Identity]) -> None:

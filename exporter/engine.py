@@ -1,19 +1,14 @@
-"""The single writer: events in, journal first, then the fleet, then whoever listens.
+"""The single writer: events in, log first, then the fleet, then whoever listens; see `committing` for how.
 
-Guarantees:
-- `submit` returns only after the event is durable and visible in the fleet.
-- All submissions that wait while a commit runs share the next one (group commit).
-- Memory is a fold over the journal's records in their order. After a failed commit it is unknown which records are
-  in the file, so before the next append the engine reads on from the last record that it applied.
-
-Everything here runs on the event loop; the journal is touched only through its writer thread.
+Everything here runs on the event loop; the journal is touched only through its writer thread, which brings what is in
+the log into the journal before anything else that it does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import time
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -21,23 +16,27 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from exporter import checkpoint
 from exporter.applying import Applier
 from exporter.clock import elapsed
-from exporter.conventions import DUPLICATE
+from exporter.committing import Committer, Waiting
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.fleet import Fleet
+from exporter.journal.log import Log, recover, take_over
 from exporter.journal.records import Append, Record
 from exporter.journal.writer import Writer
-from exporter.logs import RateLimited, fields
+from exporter.logs import fields
+from exporter.pace import Pace
 from exporter.timeline import Kind
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
 
+    from exporter.committing import Answer
     from exporter.events import DeviceEvent
     from exporter.fleet import Change, Device
     from exporter.identity import Identity
     from exporter.journal.reader import Reader
-    from exporter.journal.records import Appended, Blind, DeviceHistory, History, Journal
+    from exporter.journal.records import Blind, History, Journal
     from exporter.selfmetrics import SelfMetrics
     from exporter.timeline import Outage
 
@@ -46,16 +45,11 @@ _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 20_000  # submissions that may wait; beyond it the sender's retry is the better queue
-BATCH_LIMIT = 2_000
-BURST_WAIT = 0.001  # seconds that an event waits for others that are likely to come
 PLAN_LIMIT = 500  # boundaries of planned windows in one go
 LEASE_MS = 30_000  # how far ahead the journal promises that expositions happen; bounds the error after a crash
 
 
 PATIENCE = 1.0  # seconds that a scrape waits for the journal: a journal in trouble must not silence its own metrics
-
-_Replayed = tuple[int, Record, "DeviceHistory | None"]
-_Committed = tuple[list[_Replayed], list["Appended"]]
 
 
 class Boundary(NamedTuple):
@@ -66,17 +60,13 @@ class Boundary(NamedTuple):
     inside: bool
 
 
-class _Waiting(NamedTuple):
-    append: Append
-    answer: Callable[[str | JournalUnavailable], None]
-
-
 class Engine:
     """See the module. `start` first, `stop` last."""
 
     def __init__(
         self,
         journal: Journal,
+        database: Path,
         reader: Callable[[], Reader],
         *,
         clock: Callable[[], float],
@@ -93,17 +83,13 @@ class Engine:
         self._elapsed = elapsed
         self._beat: float | None = None  # `elapsed` at the last heartbeat
         self._journal = journal
+        self._database = database  # the log is beside it
         self._applier = Applier(self.fleet)
+        self._commits = Committer(self._applier, metrics)
         self._writer: Writer | None = None
-        self._waiting: list[_Waiting] = []
-        self._burst = 1  # events that came around the last commit
-        self._gathering: asyncio.TimerHandle | None = None
+        self._log: Log | None = None
         self._newest_waiting: dict[str, int] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._uncertain = False
-        self._warn = RateLimited(log)
-        self._applied = 0  # seq of the last record in memory
+        self._saving = asyncio.Lock()  # one checkpoint at a time
         self._exposed_ms = 0
         self._exposing = 0  # expositions that are being rendered
         self._telling: set[asyncio.Future[None]] = set()
@@ -114,19 +100,30 @@ class Engine:
 
     async def start(self) -> None:
         """Load the journal. JournalUnavailable if it cannot be read."""
-        self._writer = Writer(self._journal, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._writer = Writer(self._journal, loop)
         await self._writer.run(self._load)
+        self._log = Log(self._database)
+        self._commits.start(self._log, self._writer, self._journal.appended())
         self.ready = True
 
     async def stop(self) -> None:
         """Finish what waits, write a checkpoint and close the journal."""
         self.ready = False
-        await self._idle.wait()
+        await self._commits.idle.wait()
         try:
             await self.save_checkpoint()
         except JournalUnavailable as error:
             log.warning("no checkpoint at stop; the next start replays the journal", extra=fields(error=str(error)))
+        await self.end()
+
+    async def end(self) -> None:
+        """Close the files as they are. What the journal lacks is in the log; the next start takes it over."""
+        self.ready = False
+        self._commits.stop()
         await self.writer.stop()
+        if self._log is not None:
+            self._log.close(empty=not self.writer.backlog)
 
     @property
     def writer(self) -> Writer:
@@ -143,12 +140,22 @@ class Engine:
     @property
     def queue_depth(self) -> int:
         """How many events wait for the journal."""
-        return len(self._waiting)
+        return len(self._commits.waiting)
 
     @property
     def applied(self) -> int:
         """The journal's number of the last record that is in the fleet, and of which every listener was told."""
-        return self._applied
+        return self._commits.applied
+
+    @property
+    def backlog(self) -> int:
+        """How many acknowledged records are in the log and not yet in the journal's file."""
+        return 0 if self._writer is None else self._writer.backlog
+
+    @property
+    def log_pid(self) -> int:
+        """The process that flushes the log; 0 before the start."""
+        return 0 if self._log is None else self._log.pid
 
     def subscribe(self, callback: Callable[[Change], None]) -> None:
         """Call `callback` with every change of a device, in order, after it is durable."""
@@ -201,13 +208,13 @@ class Engine:
         self._enqueue(identity, timestamp, kind, partial(_resolve, answer))
         return answer
 
-    def _enqueue(
-        self, identity: Identity, timestamp: int, kind: Kind, answer: Callable[[str | JournalUnavailable], None]
-    ) -> None:
+    def _enqueue(self, identity: Identity, timestamp: int, kind: Kind, answer: Answer) -> None:
         if not self.ready:
             raise JournalUnavailable("the journal is not loaded")
-        if len(self._waiting) >= QUEUE_LIMIT:
+        if len(self._commits.waiting) >= QUEUE_LIMIT:
             raise Overloaded(f"{QUEUE_LIMIT} events wait for the journal")
+        if self._commits.idle.is_set():
+            self._newest_waiting.clear()
         device = self.fleet.devices.get(identity.device_id)
         if device is not None and device.identity == identity:
             identity = device.identity  # one object, so that nobody has to compare the texts again
@@ -215,89 +222,7 @@ class Engine:
         newest = self._newest_waiting.get(identity.device_id, -1)
         late = timestamp <= newest or self._applier.is_late(record)
         self._newest_waiting[identity.device_id] = max(newest, timestamp)
-        self._waiting.append(_Waiting(Append(record, late), answer))
-        if self._idle.is_set():
-            self._idle.clear()
-            self._gather()
-        elif self._gathering is not None and len(self._waiting) >= self._burst:
-            self._gathering.cancel()
-            self._gather()
-
-    def _gather(self) -> None:
-        """Commit when as many events wait as came around the last commit, or after BURST_WAIT.
-
-        Fewer and larger commits save more than the commits' own time: as long as the loop is busy, the writer's thread
-        waits for the interpreter longer than a commit takes.
-        """
-        loop = asyncio.get_running_loop()
-        if len(self._waiting) >= self._burst:
-            self._gathering = None
-            loop.call_soon(self._commit)  # not at once: all requests of this turn of the loop share the commit
-        else:
-            self._gathering = loop.call_later(BURST_WAIT, self._commit)
-
-    def _commit(self) -> None:
-        self._gathering = None
-        batch, self._waiting = self._waiting[:BATCH_LIMIT], self._waiting[BATCH_LIMIT:]
-        appends = [waiting.append for waiting in batch]
-        missed_after = None
-        if self._uncertain:
-            missed_after = self._applied
-            appends = [append._replace(late=True) for append in appends]  # memory may lack newer records
-        started = time.perf_counter()
-
-        def job(journal: Journal) -> _Committed:
-            missed = [] if missed_after is None else list(_replay(journal, missed_after))
-            return missed, journal.append(appends)
-
-        def done(result: _Committed, error: Exception | None) -> None:
-            self._metrics.commits.observe(time.perf_counter() - started)
-            self._metrics.batches.observe(len(appends))
-            if error is None:
-                try:
-                    self._committed(batch, result)
-                except Exception as bug:  # nobody may wait for ever for an answer
-                    self._fail(batch, bug)
-            else:
-                self._fail(batch, error)
-            self._burst = len(appends) + len(self._waiting)
-            self._go_on()
-
-        self.writer.post(job, done)
-
-    def _go_on(self) -> None:
-        if self._waiting:
-            self._gather()
-        else:
-            self._idle.set()
-            self._newest_waiting.clear()
-
-    def _committed(self, batch: list[_Waiting], result: _Committed) -> None:
-        missed, appended = result
-        if self._uncertain:
-            self._warn.warning("journal_recovered", "events are stored again")
-        self._uncertain = False
-        for seq, record, history in missed:
-            self._applier.apply(record, history, live=True)
-            self._applied = seq
-        batch.reverse()
-        for seq, history in appended:
-            outcome = DUPLICATE
-            if seq:
-                outcome = self._applier.apply(batch[-1].append.record, history, live=True)
-                self._applied = seq
-            batch.pop().answer(outcome)  # what is left in the batch still waits for an answer
-
-    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
-        if not self._uncertain:
-            self._warn.warning("journal_failing", "events cannot be stored", error=str(error))
-        self._uncertain = True
-        self._metrics.failures.labels("append").inc()
-        if not isinstance(error, JournalUnavailable):
-            log.error("the journal failed", exc_info=error)
-            error = JournalUnavailable("the journal failed")
-        for waiting in batch:
-            waiting.answer(error)
+        self._commits.put(Append(record, late), answer)
 
     # -- expositions and housekeeping ---------------------------------------------------------------------------------
 
@@ -310,10 +235,11 @@ class Engine:
         now = self.clock()
         self._exposing += 1
         self._exposed_ms = max(self._exposed_ms, round(now * 1000))
-        for number, (append, answer) in enumerate(self._waiting):
+        waiting = self._commits.waiting
+        for number, (append, answer) in enumerate(waiting):
             record = append.record._replace(exposed_ms=self._stamp())
-            self._waiting[number] = _Waiting(append._replace(record=record), answer)
-        if self.ready and (self._exposed_ms > self._lease_ms or not self._idle.is_set()):
+            waiting[number] = Waiting(append._replace(record=record), answer)
+        if self.ready and (self._exposed_ms > self._lease_ms or not self._commits.idle.is_set()):
             telling = asyncio.ensure_future(self._tell_journal())
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
@@ -322,8 +248,7 @@ class Engine:
 
     async def _tell_journal(self) -> None:
         """Let no record stamped before an exposition change anything after it, and renew the lease."""
-        if not self._idle.is_set():
-            await self.writer.run(lambda _: None)  # the commit under way is done and applied when this returns
+        await self._commits.landed()
         if self._exposed_ms > self._lease_ms:
             try:
                 await self.heartbeat()
@@ -343,7 +268,7 @@ class Engine:
 
     async def heartbeat(self) -> None:
         """Note in the journal that we hear events; a gap since the last time becomes a blind interval."""
-        self._warn.flush()
+        self._commits.warn_again()
         now_ms = round(self.clock() * 1000)
         lease_ms = max(self._lease_ms, now_ms + LEASE_MS) if self._exposed_ms else 0
         span_ms = round(self._retry_span * 1000)
@@ -362,12 +287,16 @@ class Engine:
 
     async def save_checkpoint(self) -> None:
         """Write what changed since the last checkpoint."""
-        state = checkpoint.take(self.fleet, self._applied, round(self.clock() * 1000))
-        try:
-            await self._run("checkpoint", lambda journal: journal.save(state))
-        except BaseException:  # a stop may cancel this before its outcome is known; saving twice does no harm
-            checkpoint.give_back(self.fleet, state)
-            raise
+        async with self._saving:
+            now_ms = round(self.clock() * 1000)
+            looked_ms = min(now_ms, self._exposed_ms or now_ms)  # no later record looks further back
+            snapshot = checkpoint.Snapshot(self.fleet, self._commits.applied, looked_ms)
+            try:
+                state = await snapshot.complete(Pace())
+                await self._run("checkpoint", lambda journal: journal.save(state))
+            except BaseException:  # a stop may cancel this before its outcome is known
+                snapshot.give_back()
+                raise
 
     async def quarantine(self, code: str, message: str, payload: bytes | None, digest: str) -> None:
         """Keep a rejected body's redacted copy; never raises: the sender's answer does not depend on it."""
@@ -385,25 +314,11 @@ class Engine:
         """Drop events older than `retention` seconds; the totals that they made stay."""
         before = max(self._horizon, int(self.clock() - retention))
         self._horizon = before  # from now on older events are refused; those under way get into the checkpoint
-        await self._flush()
+        await self._commits.flushed()
         await self.save_checkpoint()
         device: int | None = 0
         while device is not None:
             device = await self._run("prune", partial(_prune, before, device))
-
-    async def _flush(self) -> None:
-        """Return when all that waits now is applied, or has failed."""
-        if self._waiting:
-            flushed = asyncio.Event()
-            last, answer = self._waiting[-1]
-
-            def answer_and_set(result: str | JournalUnavailable) -> None:
-                flushed.set()
-                answer(result)
-
-            self._waiting[-1] = _Waiting(last, answer_and_set)
-            await flushed.wait()
-        await self.writer.run(lambda _: None)
 
     async def outages(self, device_id: str) -> list[Outage] | None:
         """Return a device's outages as they are known today, forgotten ones included; None if it never was."""
@@ -412,10 +327,12 @@ class Engine:
 
     async def history(self, device_id: str) -> History | None:
         """Return what is known of a device today, planned windows included; None if it never was."""
+        await self._caught_up()
         return await asyncio.to_thread(self._read_device, device_id)
 
     async def histories(self) -> AsyncIterator[History]:
         """Yield every device's history, those of forgotten ones included."""
+        await self._caught_up()
         with await asyncio.to_thread(self._reader) as reader:
             histories = reader.histories()
             while chunk := await asyncio.to_thread(lambda: list(islice(histories, 500))):
@@ -429,11 +346,17 @@ class Engine:
             with self._reader() as reader:
                 return reader.disconnects_since(start)
 
+        await self._caught_up()
         return await asyncio.to_thread(read)
 
     async def blind_intervals(self) -> list[Blind]:
         """Return all blind intervals."""
         return await self._run("read", lambda journal: journal.blind_intervals())
+
+    async def _caught_up(self) -> None:
+        """Let readers find what was acknowledged; where the file cannot be written, they see what is there."""
+        with contextlib.suppress(JournalUnavailable):
+            await self.writer.run(lambda _: None)
 
     def _read_device(self, device_id: str) -> History | None:
         with self._reader() as reader:
@@ -441,13 +364,16 @@ class Engine:
 
     def _load(self, journal: Journal) -> None:
         """Run in the writer's thread; nobody else touches the engine before `ready`."""
+        take_over(journal, recover(self._database, journal.appended()))
         state = journal.load()
         if state is not None:
             checkpoint.restore(self.fleet, state, {identity.device_id: identity for identity in journal.identities()})
-            self._applied = state.seq
-        for seq, record, history in _replay(journal, self._applied, self._applier):
+            self._commits.applied = state.seq
+        for seq, record in journal.records_after(self._commits.applied):
+            late = self._applier.is_late(record)
+            history = journal.history(record.identity.device_id, seq) if late else None
             self._applier.apply(record, history, live=False)
-            self._applied = seq
+            self._commits.applied = seq
         self._horizon = journal.pruned_before()
         self._exposed_ms = min(journal.exposed_until_ms(), round(self.clock() * 1000))
         self._metrics.blind.inc(sum(end - start for start, end in journal.blind_intervals()))
@@ -471,12 +397,3 @@ def _resolve(answer: asyncio.Future[str], result: str | JournalUnavailable) -> N
 
 def _prune(before: int, first_device: int, journal: Journal) -> int | None:
     return journal.prune(before, first_device)
-
-
-def _replay(journal: Journal, seq: int, applier: Applier | None = None) -> Iterator[_Replayed]:
-    """Read records on from `seq`, with their device's history where it is needed (everywhere without an applier)."""
-    for number, record in journal.records_after(seq):
-        if applier is None or applier.is_late(record):
-            yield number, record, journal.history(record.identity.device_id, number)
-        else:
-            yield number, record, None

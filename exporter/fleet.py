@@ -20,7 +20,7 @@ from exporter.conventions import OUTAGE_BUCKETS
 from exporter.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from exporter.identity import Identity
     from exporter.planned import Planned
@@ -248,6 +248,8 @@ class Fleet:
         self.unsaved: set[str] = set()
         """Ids of devices that changed since the last checkpoint."""
         self.unsaved_groups: set[Group] = set()
+        self.before_change: Callable[[str, Group], None] | None = None
+        """Told the id of a device and its group before they change, while a checkpoint is being taken."""
         self.newest_event = 0
         """Event time of the newest device event."""
 
@@ -272,13 +274,15 @@ class Fleet:
         """Set a device's timeline, and its identity where `identity_at` is not older than the one it has."""
         device = self.devices.get(identity.device_id)
         if device is None:
+            group = self.group(identity.engine, identity.business_id)
+            self._announce(identity.device_id, group)
             device = Device(identity, identity_at, timeline)
             self.devices[identity.device_id] = device
             device.held_at = exposed_at
-            group = self.group(identity.engine, identity.business_id)
             group.hold(exposed_at)
         else:
             group = self._group_of(device)
+            self._announce(identity.device_id, group)
             group.hold(exposed_at)
             device.hold(exposed_at)
             group.add(device, -1)
@@ -296,6 +300,7 @@ class Fleet:
     def forget(self, device: Device, *, received_at: float, exposed_at: float) -> None:
         """Drop a device from the metrics; the sums of its group keep what it contributed."""
         group = self._group_of(device)
+        self._announce(device.identity.device_id, group)
         self.unsaved_groups.add(group)
         group.hold(exposed_at)
         group.add(device, -1)
@@ -320,6 +325,10 @@ class Fleet:
         self.dirty.add(device)
         self.newest_event = max(self.newest_event, device.timeline.newest)
 
+    def _announce(self, device_id: str, group: Group) -> None:
+        if self.before_change is not None:
+            self.before_change(device_id, group)
+
     def _group_of(self, device: Device) -> Group:
         return self.group(device.identity.engine, device.identity.business_id)
 
@@ -341,6 +350,7 @@ class Fleet:
         device.base_planned = device.timeline.planned_time(received_at)
         device.observed_from = max(device.observed_from, received_at)
         group = self.group(identity.engine, identity.business_id)
+        self._announce(identity.device_id, group)
         group.hold(exposed_at)
         return group
 

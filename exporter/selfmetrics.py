@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 JOURNAL_OPERATIONS = (
     "append",
+    "take_over",
     "read",
     "checkpoint",
     "heartbeat",
@@ -40,14 +41,15 @@ class SelfMetrics:
         self.requests = self._histogram(
             "request_duration_seconds", "Time to answer a request.", _FAST, "listener", "code"
         )
-        self.commits = self._histogram("journal_commit_duration_seconds", "Time of a journal commit.", _FAST)
+        self.commits = self._histogram("journal_commit_duration_seconds", "Time until a commit is on disk.", _FAST)
         self.batches = self._histogram(
-            "journal_batch_size", "Events in one journal commit.", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+            "journal_batch_size", "Events in one commit.", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
         )
         self.failures = self._counter("journal_failures_total", "Failed journal operations.", "operation")
         for operation in JOURNAL_OPERATIONS:
             self.failures.labels(operation)
-        self.queue = self._gauge("journal_queue_depth", "Events that wait for the journal.")
+        self.queue = self._gauge("journal_queue_depth", "Events that wait for the log.")
+        self.backlog = self._gauge("journal_backlog", "Events that are in the log and not yet in the journal's file.")
         self.pushes = self._counter("alert_pushes_total", "Posts of alerts by result.", "alertmanager", "result")
         self.push_latency = self._histogram(
             "alert_push_latency_seconds", "From an event's receipt to Alertmanager's acknowledgement.", _FAST

@@ -91,6 +91,7 @@ class Exporter:
         self.metrics = SelfMetrics(self.registry)
         self.engine = Engine(
             SqliteJournal(self._database),
+            self._database,
             lambda: open_reader(self.config.storage.url),
             clock=self._clock,
             metrics=self.metrics,
@@ -244,6 +245,7 @@ class Exporter:
         self.registry.register(PolicyCollector(lambda: self.config.policies, lambda: list(fleet.histograms)))
         self.metrics.devices.set_function(lambda: len(fleet.devices))
         self.metrics.queue.set_function(lambda: self.engine.queue_depth)
+        self.metrics.backlog.set_function(lambda: self.engine.backlog)
         self.engine.subscribe(_log_change)
 
     def _listeners(self) -> tuple[Listener, Listener]:

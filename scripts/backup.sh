@@ -40,7 +40,7 @@ import sqlite3
 raise SystemExit(0 if verdict == "ok" else f"the backup is damaged: {verdict}")
 PY
 sync /data/.restore/*
-rm -f /data/exporter.db-wal /data/exporter.db-shm
+for part in wal shm log-a log-b; do rm -f /data/exporter.db-$part; done
 cd /data/.restore
 for file in *; do mv -f "$file" "/data/$file"; done
 sync /data'

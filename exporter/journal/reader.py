@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import time
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
 from exporter.errors import JournalUnavailable
 from exporter.identity import Identity
+from exporter.journal.log import last_number
 from exporter.journal.records import Blind, History, Rejected
 from exporter.journal.sqlite import connect, storage_path
+from exporter.logs import fields
 from exporter.timeline import Kind, Outage, Timeline, fold, outages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.timeline import Event
+
+log = logging.getLogger(__name__)
+
+TAKEN_OVER_WITHIN: Final = 3.0  # seconds; a running exporter needs a quarter of one
 
 _DEVICES = """
 SELECT d.id, d.base, i.device_id, i.device_name, i.engine, i.channel_id, i.channel_name, i.business_id,
@@ -59,6 +67,11 @@ class Reader:
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
+
+    def appended(self) -> int:
+        """Return the number of the last record that the journal's file has, 0 if there was none."""
+        row = self._connection.execute("SELECT value FROM meta WHERE key = 'appended_seq'").fetchone()
+        return row[0] if row else 0
 
     def device_count(self) -> int:
         """Return how many devices `histories` yields."""
@@ -107,8 +120,27 @@ class Reader:
 
 
 def open_reader(storage_url: str) -> Reader:
-    """Open the journal of a storage URL. ConfigError for a bad URL, JournalUnavailable if there is none."""
-    return Reader(Path(storage_path(storage_url)))
+    """Open the journal of a storage URL. ConfigError for a bad URL, JournalUnavailable if there is none.
+
+    What was acknowledged before the call is in it, after a short wait if need be; where no exporter runs that would
+    take it over from the log, a warning says so.
+    """
+    path = Path(storage_path(storage_url))
+    reader = Reader(path)
+    try:
+        _wait(reader, last_number(path))
+    except OSError as error:
+        log.warning("the log beside the journal cannot be read", extra=fields(error=str(error)))
+    return reader
+
+
+def _wait(reader: Reader, number: int) -> None:
+    deadline = time.monotonic() + TAKEN_OVER_WITHIN
+    while reader.appended() < number:
+        if time.monotonic() > deadline:
+            log.warning("the newest events are still in the log beside the journal; they show after the next start")
+            return
+        time.sleep(0.02)
 
 
 def _history(row: tuple[str, ...], events: list[Event]) -> History:

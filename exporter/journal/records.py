@@ -35,7 +35,7 @@ class Record(NamedTuple):
 
 
 class Append(NamedTuple):
-    """A record to append; `late` asks for the device's history with it (needed unless it is its newest event)."""
+    """A record to append; `late`: it is not its device's newest event, or may be one that the journal has already."""
 
     record: Record
     late: bool
@@ -46,13 +46,6 @@ class DeviceHistory(NamedTuple):
 
     events: list[Event]
     base: Timeline | None
-
-
-class Appended(NamedTuple):
-    """What became of an append. `seq` is 0 for a duplicate; `history` is None unless asked for, and for new devices."""
-
-    seq: int
-    history: DeviceHistory | None
 
 
 class SavedDevice(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -107,7 +100,10 @@ class SavedHistogram(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What changed since the checkpoint before it; the sum of all of them is the state after record `seq`."""
+    """What changed since the checkpoint before it; the sum of all of them is the state after record `seq`.
+
+    `saved_ms`, Unix milliseconds: no later record tells of an exposition before it.
+    """
 
     seq: int
     saved_ms: int
@@ -150,11 +146,17 @@ class Journal(Protocol):
     """A durable journal. Every method blocks, and is called from one thread at a time.
 
     Every method raises JournalUnavailable where the storage cannot be used now; the next call tries again by itself.
-    After a failed `append` it is unknown which of its records are in the journal: `records_after` tells.
+    After a failed `append` it is unknown which of its records are in the journal: appending them again is harmless.
     """
 
-    def append(self, batch: Sequence[Append]) -> list[Appended]:
-        """Append all records in one transaction; return only after it is durable."""
+    def append(self, batch: Sequence[Append], numbers: Sequence[int] | None = None) -> None:
+        """Append all records in one transaction, durable when this returns; those that it has already are left out.
+
+        `numbers` are the records' own, rising ones; without them the next ones are given.
+        """
+
+    def appended(self) -> int:
+        """Return the number of the last record that was appended, 0 if there was none."""
 
     def records_after(self, seq: int) -> Iterator[tuple[int, Record]]:
         """Yield (seq, record) in order of arrival."""

@@ -1,7 +1,7 @@
 """The journal in one SQLite file: WAL, synchronous=FULL, so that a commit is on disk when it returns.
 
-The hot statement, the append, is a single INSERT over a JSON array: the whole batch, its fsync included, runs in one
-call into SQLite with the interpreter lock released, so that a commit does not stall the event loop.
+The append is a single INSERT over a JSON array: it runs in one call into SQLite with the interpreter lock released, so
+that it does not stall the event loop.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from exporter.errors import ConfigError, JournalUnavailable
+from exporter.files import identify
 from exporter.identity import Identity
 from exporter.journal.records import (
-    Appended,
     Blind,
     Checkpoint,
     DeviceHistory,
@@ -30,12 +30,13 @@ from exporter.journal.schema import migrate
 from exporter.timeline import Kind, Timeline, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from exporter.journal.records import Append
 
 QUARANTINE_LIMIT = 1000
+ENCODE_ROWS = 500
 PRUNE_DEVICES = 200  # device rows folded per transaction: keeps the writer free for appends
 
 _APPEND = """
@@ -77,57 +78,39 @@ class SqliteJournal:
         self._next_seq = 0
         try:
             path.touch(mode=0o600)  # names of devices and businesses; SQLite gives the files beside it the same mode
-            self._file = _file_at(path)
+            self._file = identify(path)
             self._open()
         except (sqlite3.Error, OSError) as error:
             self._lock.close()
             raise JournalUnavailable(f"{path}: {error}") from error
 
-    def append(self, batch: Sequence[Append]) -> list[Appended]:
+    def append(self, batch: Sequence[Append], numbers: Sequence[int] | None = None) -> None:
         """Append in one transaction (see `Journal`)."""
-        with self._guard() as connection:
-            first = self._next_seq
-            rows, fresh = self._rows(connection, batch, first)
-            inserted = connection.execute(_APPEND, (_encode(rows).decode(),)).rowcount
-            if connection.in_transaction:
-                connection.execute("COMMIT")
-            self._next_seq = first + len(batch)
-            if inserted == len(batch) and not fresh and not any(late for _, late in batch):
-                return [Appended(seq, None) for seq in range(first, self._next_seq)]  # the usual case, made quick
-            kept: Container[int] = range(first, self._next_seq)
-            if inserted < len(batch):
-                kept = {row[0] for row in connection.execute("SELECT seq FROM event WHERE seq >= ?", (first,))}
-            return [self._appended(seq, append, kept, fresh) for seq, append in enumerate(batch, first)]
+        with self._transaction() as connection:
+            if numbers is None:
+                numbers = range(self._next_seq, self._next_seq + len(batch))
+            rows = self._rows(connection, batch, numbers)
+            connection.execute(_APPEND, (_encode(rows).decode(),))
+            _set_meta(connection, "appended_seq", numbers[-1])
+        self._next_seq = numbers[-1] + 1
 
     def _rows(
-        self, connection: sqlite3.Connection, batch: Sequence[Append], first: int
-    ) -> tuple[list[tuple[int, ...]], set[str]]:
-        """Return the rows to insert, and the ids of devices that are new; a transaction begins where there are such."""
+        self, connection: sqlite3.Connection, batch: Sequence[Append], numbers: Sequence[int]
+    ) -> list[tuple[int, ...]]:
+        """Return the rows to insert; devices and identities that are new get theirs."""
         rows: list[tuple[int, ...]] = []
-        fresh: set[str] = set()
-        for seq, (record, late) in enumerate(batch, first):
+        for seq, (record, late) in zip(numbers, batch, strict=True):
             identity = record.identity
             known = self._devices.get(identity.device_id)
             if known is None or (known[1] is not identity and known[1] != identity):
-                if not connection.in_transaction:
-                    connection.execute("BEGIN IMMEDIATE")
-                if known is None:
-                    fresh.add(identity.device_id)
                 known = self._learn(connection, identity, known, newest=known is None or not late)
             device, _, row = known
             rows.append((seq, device, record.timestamp, record.kind, row, record.received_ms, record.exposed_ms))
-        return rows, fresh
+        return rows
 
-    def _appended(self, seq: int, append: Append, kept: Container[int], fresh: set[str]) -> Appended:
-        if seq not in kept:
-            return Appended(0, None)
-        device_id = append.record.identity.device_id
-        if device_id in fresh:
-            fresh.remove(device_id)  # its first event; the next one in the batch has a history
-            return Appended(seq, None)
-        if not append.late:
-            return Appended(seq, None)
-        return Appended(seq, self.history(device_id, seq))
+    def appended(self) -> int:
+        """Return the number of the last record (see `Journal`)."""
+        return self._next_seq - 1
 
     def records_after(self, seq: int) -> Iterator[tuple[int, Record]]:
         """Yield records in order (see `Journal`)."""
@@ -301,7 +284,7 @@ class SqliteJournal:
 
     def _check_file(self) -> None:
         """Refuse a file that was removed or replaced: what is written to the former one nobody will ever read."""
-        if _file_at(self._path) != self._file:
+        if identify(self._path) != self._file:
             raise JournalUnavailable(f"{self._path}: was removed or replaced; put it back, or restart the exporter")
 
     def _drop(self) -> None:
@@ -342,15 +325,6 @@ def _insert_device(connection: sqlite3.Connection, device_id: str) -> int:
     return connection.execute("INSERT INTO device (device_id) VALUES (?)", (device_id,)).lastrowid or 0
 
 
-def _file_at(path: Path) -> tuple[int, int] | None:
-    """Return which file it is, None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Open an existing file in autocommit mode, WAL and full synchronisation. sqlite3.Error where that fails."""
     mode = "ro" if read_only else "rw"
@@ -383,9 +357,11 @@ def _lock(path: Path) -> IO[str]:
 
 
 def _replace(connection: sqlite3.Connection, table: str, columns: int, rows: list[tuple[Any, ...]]) -> None:
+    """Write rows, some at a time: while they are encoded the interpreter is not free for the event loop."""
     values = ", ".join(f"json_extract(value, '$[{column}]')" for column in range(columns))
     statement = f"INSERT OR REPLACE INTO {table} SELECT {values} FROM json_each(?)"  # noqa: S608 - constants
-    connection.execute(statement, (_encode(rows).decode(),))
+    for start in range(0, len(rows), ENCODE_ROWS):
+        connection.execute(statement, (_encode(rows[start : start + ENCODE_ROWS]).decode(),))
 
 
 def _states(connection: sqlite3.Connection, table: str, kind: type[_State]) -> list[_State]:
@@ -413,6 +389,6 @@ def _set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
 
 
 def _next_seq(connection: sqlite3.Connection) -> int:
-    """One more than any record had, pruned ones included: a checkpoint may be newer than the last event left."""
-    newest = connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
-    return max(newest, _meta(connection, "checkpoint_seq") or 0) + 1
+    """One more than any record had, pruned ones and duplicates included."""
+    newest = connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0  # files of before `appended_seq`
+    return max(newest, _meta(connection, "checkpoint_seq") or 0, _meta(connection, "appended_seq") or 0) + 1

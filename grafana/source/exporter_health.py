@@ -165,8 +165,11 @@ def _batches() -> p.Panel:
 def _queue() -> p.Panel:
     return p.lines(
         "Waiting for the journal",
-        "Events that wait to be written.",
-        [p.Query(q.of_the_instances("journal_queue_depth"), "{{instance}}")],
+        "Events that wait to be written to the log, and those in the log that the journal's file does not have yet.",
+        [
+            p.Query(q.of_the_instances("journal_queue_depth"), "{{instance}}"),
+            p.Query(q.of_the_instances("journal_backlog"), "{{instance}} log"),
+        ],
         "short",
         size=(5, 7),
         decimals=0,

@@ -413,7 +413,9 @@ INDONESIAN: Final = {
     "Events in a commit": "Kejadian sekali tulis",
     "Mean number of events in one commit of the journal.": "Rata-rata jumlah kejadian dalam satu penulisan jurnal.",
     "Waiting for the journal": "Antrean jurnal",
-    "Events that wait to be written.": "Kejadian yang menunggu ditulis.",
+    "Events that wait to be written to the log, and those in the log that the journal's file does not have yet.": (
+        "Kejadian yang menunggu ditulis ke log, dan yang sudah di log tetapi belum masuk ke berkas jurnal."
+    ),
     "Journal failures": "Kegagalan jurnal",
     "Operations of the journal that failed. The platform is answered 503 and tries again.": (
         "Operasi jurnal yang gagal. Platform dijawab 503 lalu mencoba lagi."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.journal.reader import Reader
+from exporter.journal.reader import Reader, open_reader
 from exporter.journal.records import Append, Record
 from exporter.journal.sqlite import SqliteJournal
 from exporter.timeline import Kind
@@ -325,7 +325,7 @@ class TestCommands:
         exporter.kill()
         exporter.start()
         assert "device_up" not in exporter.samples()
-        exporter.send(("by/command", now + 1, False))
+        exporter.send(("by/command", int(time.time()) + 1, False))  # later than when it was forgotten
         assert exporter.sample("device_up", device_id="by/command") == 0
 
     def test_a_rejected_event_is_listed_shown_and_accepted_when_it_can_be(self, tmp_path: Path) -> None:
@@ -463,16 +463,20 @@ class TestPrivacy:
 
 class TestFullDisk:
     def test_a_journal_in_trouble_does_not_silence_its_own_metrics(self, exporter: ExporterProcess) -> None:
-        exporter.send(("d1", int(time.time()) - 60, True))
+        now = int(time.time())
+        exporter.send(("d1", now - 60, True))
+        journalled(exporter.database)
         with closing(sqlite3.connect(exporter.database, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            refused = exporter.post(device_event("d1", int(time.time()), up=False))
+            exporter.send(("d1", now, False))  # the log takes it
+            refused = exporter.post(device_event("d1", now - 30, up=False))  # only the journal knows what was before
             assert (refused.status, refused.json["code"]) == (503, "journal_unavailable")
             assert exporter.sample("device_exporter_journal_failures_total", operation="append") == 1
-            assert exporter.sample("device_up") == 1
+            assert exporter.sample("device_exporter_journal_backlog") == 2
+            assert exporter.sample("device_up") == 0
             other.execute("ROLLBACK")
-        exporter.send(("d1", int(time.time()), False))
-        assert exporter.sample("device_up") == 0
+        exporter.send(("d1", now - 30, False), ("d1", now + 1, True))
+        assert _account(exporter, "d1") == (1, 31.0, "up")
 
     def test_senders_are_told_to_retry_and_it_recovers_by_itself_with_nothing_lost(
         self, exporter: ExporterProcess
@@ -505,6 +509,7 @@ class TestFullDisk:
 
 def journalled(database: Path) -> list[tuple[str, int, int]]:
     """Return (device id, Unix seconds, kind) of every event in a journal, sorted."""
+    open_reader(f"sqlite:///{database}").close()  # waits until the log is taken over
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         query = "SELECT d.device_id, e.timestamp, e.kind FROM event e JOIN device d ON d.id = e.device"
         return sorted(connection.execute(query))

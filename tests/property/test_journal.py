@@ -11,8 +11,10 @@ import asyncio
 import shutil
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from exporter.applying import Applier
 from exporter.errors import InvalidEvent, JournalUnavailable
 from exporter.fleet import Fleet
 from exporter.journal.records import DeviceHistory
+from exporter.pace import Pace
 from exporter.timeline import Kind, fold
 from tests.unit.journal_site import NOW, Site, event, picture
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from exporter.engine import Engine
     from exporter.events import DeviceEvent
-    from exporter.journal.records import Append, Appended, Record
+    from exporter.journal.records import Append, Record
 
 MEMORY = Path("/dev/shm")  # a death of the process, not of the machine: the page cache survives it
 
@@ -49,30 +52,43 @@ Told = tuple[str, int, Kind]
 
 
 class Failing:
-    """Fails the next append: before it, after so many steps inside SQLite, or after its commit."""
+    """Fails the log or the journal: before it writes, meanwhile, or when all is written but nobody hears of it."""
 
     def __init__(self, site: Site, where: str | int) -> None:
-        self._journal = site.journal
+        self._site = site
         self._where = where
-        self._append = self._journal.append
+        self._append = site.journal.append
+        self._sync = site.engine._log._syncer.sync
 
     def __enter__(self) -> None:
-        self._journal.append = self
+        self._site.journal.append = self._append_to_journal
+        self._site.engine._log._syncer.sync = self._sync_log
 
     def __exit__(self, *error: object) -> None:
-        del self._journal.append
+        del self._site.journal.append
+        del self._site.engine._log._syncer.sync
 
-    def __call__(self, batch: list[Append]) -> list[Appended]:
+    def _sync_log(self, index: int, done: Callable[[OSError | None], None]) -> None:
+        if self._where == "log before":
+            raise OSError("before the log is flushed")
+        if self._where == "log after":
+            done = partial(lambda done, _: done(OSError("after the log was flushed")), done)
+        self._sync(index, done)
+
+    def _append_to_journal(self, batch: list[Append], numbers: list[int]) -> None:
+        journal = self._site.journal
         if self._where == "before":
             raise JournalUnavailable("before the commit")
-        if isinstance(self._where, int) and self._journal._connection is not None:
-            self._journal._connection.set_progress_handler(lambda: 1, self._where)
-        appended = self._append(batch)
+        if isinstance(self._where, int) and journal._connection is not None:
+            journal._connection.set_progress_handler(lambda: 1, self._where)
+        self._append(batch, numbers)
         if self._where == "after":
             raise JournalUnavailable("after the commit")
-        if self._journal._connection is not None:
-            self._journal._connection.set_progress_handler(None, 0)
-        return appended
+        if journal._connection is not None:
+            journal._connection.set_progress_handler(None, 0)
+
+
+failures = st.one_of(st.sampled_from(["before", "after", "log before", "log after"]), st.integers(1, 400))
 
 
 class Deaths(RuleBasedStateMachine):
@@ -99,12 +115,12 @@ class Deaths(RuleBasedStateMachine):
     def events_come(self, burst: list[DeviceEvent]) -> None:
         self._run(self._send(burst))
 
-    @rule(burst=bursts, where=st.one_of(st.sampled_from(["before", "after"]), st.integers(1, 400)))
+    @rule(burst=bursts, where=failures)
     def events_come_while_the_journal_fails(self, burst: list[DeviceEvent], where: str | int) -> None:
         with Failing(self.site, where):
             self._run(self._send(burst))
 
-    @rule(burst=bursts, where=st.one_of(st.sampled_from(["before", "after"]), st.integers(1, 400)))
+    @rule(burst=bursts, where=failures)
     def it_dies_in_a_commit(self, burst: list[DeviceEvent], where: str | int) -> None:
         self.events_come_while_the_journal_fails(burst, where)
         self._die()
@@ -137,6 +153,17 @@ class Deaths(RuleBasedStateMachine):
     def a_checkpoint_is_written(self) -> None:
         self._run(self._settled(self.engine.save_checkpoint))
 
+    @rule(burst=bursts, turns=st.integers(0, 6))
+    def events_come_while_a_checkpoint_is_taken(self, burst: list[DeviceEvent], turns: int) -> None:
+        async def both() -> None:
+            taking = asyncio.ensure_future(self._settled(self.engine.save_checkpoint))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.gather(taking, self._send(burst))
+
+        with patch("exporter.engine.Pace", partial(Pace, stretch=0)):  # a turn of the loop after each device
+            self._run(both())
+
     @rule(steps=st.integers(1, 200))
     def a_checkpoint_fails(self, steps: int) -> None:
         journal = self.site.journal
@@ -167,7 +194,7 @@ class Deaths(RuleBasedStateMachine):
     @invariant()
     def the_fleet_is_the_fold_of_the_journal(self) -> None:
         """Unless a commit's outcome is unknown: then that holds again after the next one."""
-        if self.engine._uncertain:
+        if self.engine._commits.uncertain:
             return
         self._note_records()
         own: dict[str, list[tuple[int, Kind]]] = {}
@@ -228,7 +255,7 @@ class Deaths(RuleBasedStateMachine):
         """Take the database and its log as they are now to a new place, and start there."""
         taken = self._next_folder()
         for file in self.site.path.parent.glob("exporter.db*"):
-            if file.suffix in {".db", ".db-wal"}:
+            if file.suffix in {".db", ".db-wal", ".db-log-a", ".db-log-b"}:
                 shutil.copy(file, taken / file.name)
         self._run(self.site.kill())
         self.site = Site(taken, self.site.clock)
@@ -241,7 +268,7 @@ class Deaths(RuleBasedStateMachine):
         return made
 
     def _picture(self) -> object | None:
-        return None if self.engine._uncertain else picture(self.engine)
+        return None if self.engine._commits.uncertain else picture(self.engine)
 
     def _note_records(self) -> None:
         """Read what is new in the journal, in its own thread."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sqlite3
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -15,6 +19,7 @@ from exporter.journal.sqlite import SqliteJournal
 from exporter.selfmetrics import SelfMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from exporter.timeline import Kind
@@ -52,16 +57,51 @@ class Site:
     async def start(self) -> Engine:
         self.metrics = SelfMetrics(CollectorRegistry())
         self.journal = SqliteJournal(self.path)
-        self.engine = Engine(self.journal, lambda: Reader(self.path), clock=self.clock, metrics=self.metrics)
+        self.engine = Engine(self.journal, self.path, lambda: Reader(self.path), clock=self.clock, metrics=self.metrics)
         await self.engine.start()
         return self.engine
 
     async def kill(self) -> None:
-        """End without a checkpoint, as SIGKILL does; what was committed is in the file."""
-        await self.engine.writer.stop()
+        """End without a checkpoint, as SIGKILL does; what was acknowledged is in the log or in the journal's file."""
+        await self.engine.end()
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let neither the log nor the journal's file take anything."""
+        log = self.engine._log
+        assert log is not None
+        sound = list(log._files)
+        log._files[:] = [os.open("/dev/full", os.O_RDWR) for _ in sound]
+        try:
+            with self.full_database():
+                yield
+        finally:
+            for number in log._files:
+                os.close(number)
+            log._files[:] = sound
+
+    @contextmanager
+    def full_database(self) -> Iterator[None]:
+        """Let the journal's file take no event; the log does."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+            )
+        try:
+            yield
+        finally:
+            with closing(sqlite3.connect(self.path)) as connection:
+                connection.execute("DROP TRIGGER full")
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"device_exporter_{name}", labels)
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait until something is so; fail after ten seconds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in files
+            await asyncio.sleep(0.01)
 
 
 def picture(engine: Engine) -> object:

@@ -29,11 +29,11 @@ HARMLESS = frozenset(
 """What a pure module may import: neither clock nor chance, neither disk nor network, no logging."""
 
 LAYERS = (
-    ("conventions", "durations", "errors", "identity", "planned", "logs", "clock"),
+    ("conventions", "durations", "errors", "files", "identity", "planned", "logs", "clock", "pace"),
     ("event_bodies", "event_refusals", "events", "policy", "redaction", "timeline"),
     ("config",),
     ("journal", "fleet", "applying", "checkpoint", "backup"),
-    ("engine",),
+    ("committing", "engine"),
     ("exposition", "report", "selfmetrics", "policy_metrics"),
     ("web",),
     ("alerting", "notify", "impact", "incidents", "failover", "maintenance", "housekeeping"),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.conventions import ACCEPTED, DUPLICATE, LATE, REDUNDANT
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
-from tests.unit.journal_site import NOW, FakeClock, Site, event, picture
+from exporter.journal.log import last_number, paths
+from tests.unit.journal_site import NOW, FakeClock, Site, event, eventually, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,35 +178,153 @@ async def test_a_forgotten_device_leaves_its_sums_and_comes_back_as_a_new_one(si
 async def test_while_the_disk_is_full_senders_are_told_to_retry_and_nothing_is_lost(site: Site) -> None:
     engine = await site.start()
     await engine.submit(event(NOW, up=True))
-    _break(site)
-    for at in (1, 2):
-        with pytest.raises(JournalUnavailable):
-            await engine.submit(event(NOW + at, up=False))
+    with site.full_disk():
+        for at in (1, 2):
+            with pytest.raises(JournalUnavailable):
+                await engine.submit(event(NOW + at, up=False))
     assert engine.fleet.devices["d1"].timeline.up
     assert site.sample("journal_failures_total", operation="append") == 2
-    _mend(site)
     assert await engine.submit(event(NOW + 1, up=False)) == ACCEPTED
     assert not engine.fleet.devices["d1"].timeline.up
-    await engine.stop()
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
 
 
 async def test_why_events_cannot_be_stored_is_logged_once_and_so_is_the_end_of_it(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("WARNING", "exporter.engine")
+    caplog.set_level("WARNING", "exporter.committing")
     engine = await site.start()
-    _break(site)
-    for at in (1, 2, 3):
-        with pytest.raises(JournalUnavailable):
-            await engine.submit(event(NOW + at, up=False))
-    _mend(site)
+    with site.full_disk():
+        for at in (1, 2, 3):
+            with pytest.raises(JournalUnavailable):
+                await engine.submit(event(NOW + at, up=False))
     await engine.submit(event(NOW + 4, up=False))
     await engine.stop()
     assert [record.message for record in caplog.records] == [
         "events cannot be stored",
         "events are stored again",
     ]
-    assert "database or disk is full" in str(caplog.records[0].__dict__)
+    assert "No space left on device" in str(caplog.records[0].__dict__)
+
+
+async def test_a_database_that_takes_nothing_keeps_only_those_waiting_whose_past_it_must_tell(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    with site.full_database():
+        assert await engine.submit(event(NOW + 10, up=False)) == ACCEPTED
+        with pytest.raises(JournalUnavailable, match="full"):
+            await engine.submit(event(NOW + 5, up=False))
+        with pytest.raises(JournalUnavailable, match="full"):
+            await engine.heartbeat()
+    assert engine.fleet.devices["d1"].timeline.since == NOW + 10
+    assert await engine.submit(event(NOW + 5, up=False)) == DUPLICATE  # it was in the log already
+    assert engine.fleet.devices["d1"].timeline.since == NOW + 5
+    assert [outage.start for outage in await engine.outages("d1") or []] == [NOW + 5]
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
+
+
+async def test_what_waits_for_the_database_is_counted_and_bounded(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("exporter.committing.BACKLOG_LIMIT", 3)
+    monkeypatch.setattr("exporter.committing.TAKE_OVER_INTERVAL", 0.01)
+    monkeypatch.setattr("exporter.committing.RETRY", 0.01)
+    caplog.set_level("WARNING", "exporter.committing")
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    with site.full_database():
+        for at in (1, 2, 3):
+            await engine.submit(event(NOW + at, up=False))
+        with pytest.raises(JournalUnavailable, match="does not take over"):
+            await engine.submit(event(NOW + 4, up=False))
+        assert engine.backlog == 3
+        await eventually(lambda: (site.sample("journal_failures_total", operation="take_over") or 0) >= 2)
+    await eventually(lambda: engine.backlog == 0)
+    assert await engine.submit(event(NOW + 4, up=True)) == ACCEPTED
+    await engine.stop()
+    assert [record.message for record in caplog.records] == [
+        "the journal's file cannot take over what is in the log",
+        "the journal's file has taken over what was in the log",
+    ]
+
+
+async def test_what_was_acknowledged_is_taken_over_from_the_log_by_itself(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    for at in range(1, 20):
+        await engine.submit(event(NOW + at, up=bool(at % 2)))
+
+    def stored() -> int:
+        with closing(sqlite3.connect(site.path)) as connection:
+            return int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
+
+    assert stored() < 20
+    await eventually(lambda: stored() == 20)
+    assert engine.backlog == 0
+    await engine.stop()
+
+
+@pytest.mark.parametrize("checkpoint", [False, True], ids=["without a checkpoint", "with a checkpoint that holds some"])
+async def test_a_crash_leaves_events_in_the_log_and_the_next_start_finds_them(site: Site, checkpoint: bool) -> None:
+    engine = await site.start()
+    for number in range(5):
+        await engine.submit(event(NOW + number, up=True, device_id=f"d{number}"))
+    await engine.submit(event(NOW + 10, up=False))
+    if checkpoint:
+        await engine.save_checkpoint()
+    await engine.submit(event(NOW + 20, up=True))
+    await engine.submit(event(NOW + 30, up=False, name="Counter"))
+    assert engine.backlog
+    before = picture(engine)
+    await site.kill()
+    assert last_number(site.path) == 8
+
+    again = await site.start()
+
+    assert picture(again) == before
+    assert last_number(site.path) == 0
+    assert await again.submit(event(NOW + 30, up=False, name="Counter")) == DUPLICATE
+    await again.stop()
+
+
+async def test_the_flushing_process_is_started_again_when_it_dies(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    for at in (1, 2):
+        former = engine.log_pid
+        os.kill(former, signal.SIGKILL)
+        with suppress(JournalUnavailable):
+            await engine.submit(event(NOW + at, up=False))
+        await engine.submit(event(NOW + at + 10, up=True))
+        assert engine.log_pid != former
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
+
+
+async def test_nothing_is_acknowledged_into_a_file_that_was_removed_until_it_is_put_back(site: Site) -> None:
+    engine = await site.start()
+    await engine.submit(event(NOW, up=True))
+    for removed in (site.path, *paths(site.path)[:1]):
+        aside = removed.with_name("aside")
+        removed.rename(aside)
+        for at in (1, 2):
+            with pytest.raises(JournalUnavailable, match="was removed or replaced"):
+                await engine.submit(event(NOW + at, up=False))
+        assert not removed.exists()
+        aside.rename(removed)
+    assert await engine.submit(event(NOW + 3, up=False)) == ACCEPTED
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
 
 
 async def test_a_record_that_is_on_disk_though_its_commit_failed_is_found_by_the_next_one(site: Site) -> None:
@@ -211,17 +332,17 @@ async def test_a_record_that_is_on_disk_though_its_commit_failed_is_found_by_the
     await engine.submit(event(NOW, up=True))
     append = site.journal.append
 
-    def commit_then_fail(batch: object) -> None:
-        append(batch)
+    def commit_then_fail(*batch: object) -> None:
+        append(*batch)
         raise JournalUnavailable("the commit's outcome is unknown")
 
     site.journal.append = commit_then_fail
     with pytest.raises(JournalUnavailable):
-        await engine.submit(event(NOW + 10, up=False))
+        await engine.submit(event(NOW - 10, up=False))
     site.journal.append = append
-    assert await engine.submit(event(NOW + 5, up=False)) == LATE
-    assert engine.fleet.devices["d1"].timeline.since == NOW + 5
-    assert await engine.submit(event(NOW + 10, up=False)) == DUPLICATE
+    assert await engine.submit(event(NOW - 5, up=False)) == LATE
+    assert engine.fleet.devices["d1"].timeline.first_seen == NOW - 10
+    assert await engine.submit(event(NOW - 10, up=False)) == DUPLICATE
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
@@ -359,18 +480,6 @@ async def test_before_the_start_and_after_the_stop_nothing_is_accepted(site: Sit
 
 def _unavailable(*_: object) -> None:
     raise JournalUnavailable("broken on purpose")
-
-
-def _break(site: Site) -> None:
-    with closing(sqlite3.connect(site.path)) as connection:
-        connection.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-        )
-
-
-def _mend(site: Site) -> None:
-    with closing(sqlite3.connect(site.path)) as connection:
-        connection.execute("DROP TRIGGER full")
 
 
 async def test_when_giving_an_answer_fails_everybody_else_is_answered_and_nothing_is_lost(site: Site) -> None:

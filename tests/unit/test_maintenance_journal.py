@@ -9,7 +9,6 @@ import pytest
 
 from exporter.conventions import ACCEPTED
 from exporter.engine import Boundary
-from exporter.journal.reader import Reader
 from exporter.journal.records import SavedDevice, SavedGroup
 from exporter.timeline import Outage
 from tests.unit.journal_site import NOW, Site, event, identity, picture
@@ -120,8 +119,7 @@ async def test_reports_know_the_windows(site: Site) -> None:
     await plan(site, 20, inside=False)
     await engine.submit(event(NOW + 25, up=False))
     await plan(site, 30, inside=True)
-    with Reader(site.path) as reader:
-        [history] = reader.histories()
+    [history] = [found async for found in engine.histories()]
     assert history.planned == [(NOW + 10, NOW + 20), (NOW + 30, None)]
     assert history.outages == [Outage(NOW + 25, None)]
     await engine.stop()
@@ -137,8 +135,7 @@ async def test_forgetting_ends_a_window_and_the_device_comes_back_outside(site: 
     site.clock.now = NOW + 60
     await engine.submit(event(NOW + 55, up=True))
     assert not engine.fleet.devices["d1"].timeline.in_window
-    with Reader(site.path) as reader:
-        [history] = reader.histories()
+    [history] = [found async for found in engine.histories()]
     assert history.planned == [(NOW + 10, NOW + 40)]
     assert engine.fleet.groups["wa", "b1"].observed(NOW + 60) == 10 + 5
     await engine.stop()
@@ -152,8 +149,7 @@ async def test_retention_keeps_the_window_that_runs(site: Site) -> None:
     site.clock.now = NOW
     await engine.prune(500)
     await plan(site, 10, inside=False)
-    with Reader(site.path) as reader:
-        [history] = reader.histories()
+    [history] = [found async for found in engine.histories()]
     assert history.planned == [(NOW - 990, NOW + 10)]
     await engine.submit(event(NOW + 5, up=False))
     assert engine.fleet.groups["wa", "b1"].observed(NOW + 10) == 10

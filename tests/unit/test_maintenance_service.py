@@ -183,10 +183,8 @@ async def test_while_the_journal_cannot_be_written_the_boundary_waits(desk: Desk
     desk.plan(once(10, 1000))
     engine = await desk.start()
     await engine.submit(event(NOW, up=True))
-    append, desk.site.journal.append = desk.site.journal.append, _full
-    with pytest.raises(JournalUnavailable):
+    with desk.site.full_disk(), pytest.raises(JournalUnavailable):
         await desk.at(12)
-    desk.site.journal.append = append
     await desk.at(60)
     assert await desk.planned() == [(10, None)]
 
@@ -313,10 +311,6 @@ async def test_what_cannot_be_planned_is_refused_with_the_reason(desk: Desk, bod
 def test_the_command_wants_to_know_which_devices(which: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["maintenance", "add", *which, "--duration", "1h"]) == 2
     assert "--all alone" in capsys.readouterr().err
-
-
-def _full(_: object) -> None:
-    raise JournalUnavailable("disk full")
 
 
 def test_a_window_across_a_change_of_the_clocks_names_both_offsets() -> None:

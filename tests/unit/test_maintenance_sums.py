@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from exporter import checkpoint
 from exporter.applying import Applier
+from exporter.checkpoint import Snapshot
 from exporter.fleet import Fleet
 from exporter.identity import Identity
 from exporter.journal.records import Checkpoint, DeviceHistory, Record
+from exporter.pace import Pace
 from exporter.timeline import Kind, fold, outages
 
 if TYPE_CHECKING:
@@ -112,7 +115,7 @@ class Site:
 
     def restart(self) -> None:
         """Come back from the checkpoints, as JSON."""
-        self.saved.append(checkpoint.take(self.fleet, 0, self.now * 1000))
+        self.saved.append(asyncio.run(Snapshot(self.fleet, 0, self.now * 1000).complete(Pace())))
         fleet = Fleet()
         devices = {state.identity.device_id: state for saved in self.saved for state in saved.devices}
         groups = {(state.engine, state.business_id): state for saved in self.saved for state in saved.groups}
