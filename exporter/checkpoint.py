@@ -88,7 +88,9 @@ def restore(fleet: Fleet, checkpoint: Checkpoint, identities: Mapping[str, Ident
         histogram.held_at = histogram_state.held_at
     for state in checkpoint.devices:
         known = identities.get(state.identity.device_id)
-        fleet.restore(_restore_device(state, known if known == state.identity else state.identity), checkpoint.saved_ms)
+        identity = known if known == state.identity else state.identity
+        group = fleet.group(identity.engine, identity.business_id)
+        fleet.restore(_restore_device(state, identity, group), checkpoint.saved_ms)
     fleet.unsaved_groups.clear()
 
 
@@ -113,11 +115,11 @@ def _save_device(device: Device) -> SavedDevice:
     )
 
 
-def _restore_device(state: SavedDevice, identity: Identity) -> Device:
+def _restore_device(state: SavedDevice, identity: Identity, group: Group) -> Device:
     timeline = Timeline(
         state.first_seen, state.newest, state.up, state.since, state.outages, state.closed_downtime, state.planned
     )  # fmt: skip
-    device = Device(identity, state.identity_at, timeline)
+    device = Device(identity, state.identity_at, timeline, group)
     device.downtime_floor = state.downtime_floor
     device.observed_from = state.observed_from
     device.base_downtime = state.base_downtime

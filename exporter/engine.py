@@ -169,15 +169,23 @@ class Engine:
         Raises InvalidEvent (older than what retention kept), Overloaded, JournalUnavailable.
         """
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.submit_soon(event, partial(_resolve, answer))
+        self.submit_soon(event, self.clock(), partial(_resolve, answer))
         return await answer
 
-    def submit_soon(self, event: DeviceEvent, done: Callable[[str | JournalUnavailable], None]) -> None:
-        """Like `submit`, but call `done` with the outcome or the commit's error; other errors are raised at once."""
+    def submit_soon(self, event: DeviceEvent, now: float, done: Callable[[str | JournalUnavailable], None]) -> None:
+        """Like `submit`, but call `done` with the outcome or the commit's error; other errors are raised at once.
+
+        The event was received at `now`, Unix seconds by the engine's clock.
+        """
         if event.timestamp < self._horizon:
             message = f"is older than the journal, which starts at {self._horizon}"
             raise InvalidEvent("timestamp_too_old", message, "timestamp")
-        self._enqueue(event.identity, event.timestamp, Kind.CONNECTED if event.up else Kind.DISCONNECTED, done)
+        self._enqueue(event.identity, event.timestamp, Kind.CONNECTED if event.up else Kind.DISCONNECTED, now, done)
+
+    def identity_of(self, device_id: str) -> Identity | None:
+        """Return who a device is by now; None if it is not in the metrics."""
+        device = self.fleet.devices.get(device_id)
+        return None if device is None else device.identity
 
     async def forget(self, device_id: str) -> bool:
         """Take a device out of the metrics, durably; its history stays. False if it is not there."""
@@ -205,24 +213,22 @@ class Engine:
 
     def _append(self, identity: Identity, timestamp: int, kind: Kind) -> asyncio.Future[str]:
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._enqueue(identity, timestamp, kind, partial(_resolve, answer))
+        self._enqueue(identity, timestamp, kind, self.clock(), partial(_resolve, answer))
         return answer
 
-    def _enqueue(self, identity: Identity, timestamp: int, kind: Kind, answer: Answer) -> None:
+    def _enqueue(self, identity: Identity, timestamp: int, kind: Kind, now: float, answer: Answer) -> None:
         if not self.ready:
             raise JournalUnavailable("the journal is not loaded")
-        if len(self._commits.waiting) >= QUEUE_LIMIT:
+        commits, device_id = self._commits, identity.device_id
+        if len(commits.waiting) >= QUEUE_LIMIT:
             raise Overloaded(f"{QUEUE_LIMIT} events wait for the journal")
-        if self._commits.idle.is_set():
+        if commits.idle.is_set():
             self._newest_waiting.clear()
-        device = self.fleet.devices.get(identity.device_id)
-        if device is not None and device.identity == identity:
-            identity = device.identity  # one object, so that nobody has to compare the texts again
-        record = Record(identity, timestamp, kind, round(self.clock() * 1000), self._stamp())
-        newest = self._newest_waiting.get(identity.device_id, -1)
+        record = Record(identity, timestamp, kind, round(now * 1000), self._stamp())
+        newest = self._newest_waiting.get(device_id, -1)
         late = timestamp <= newest or self._applier.is_late(record)
-        self._newest_waiting[identity.device_id] = max(newest, timestamp)
-        self._commits.put(Append(record, late), answer)
+        commits.put(Append(record, late), answer)
+        self._newest_waiting[device_id] = max(newest, timestamp)
 
     # -- expositions and housekeeping ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ without them an event belongs to nothing; names and the user are not: missing or
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ from exporter.errors import InvalidEvent
 from exporter.event_bodies import DeviceBody, MessageBody, User, decode, event_type
 from exporter.event_refusals import EARLIEST, refuse_time
 from exporter.identity import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class DeviceEvent(msgspec.Struct, frozen=True, gc=False):
@@ -58,37 +61,44 @@ class IgnoredEvent(msgspec.Struct, frozen=True, gc=False):
 WebhookEvent = DeviceEvent | MessageEvent | TestEvent | IgnoredEvent
 
 
-def parse(body: bytes, *, now: float, max_future_skew: float) -> WebhookEvent:
+def _nobody(_device_id: str) -> Identity | None:
+    """Know no device."""
+    return None
+
+
+def parse(
+    body: bytes, *, now: float, max_future_skew: float, known: Callable[[str], Identity | None] = _nobody
+) -> WebhookEvent:
     """Return the event of a webhook body. `now` in Unix seconds, `max_future_skew` in seconds.
+
+    `known` gives the identity that a device has by now; if the event brings an equal one, that very object is part of
+    the event, and its texts are not looked at again.
 
     Raises InvalidEvent, whose `code` is stable and whose `path` is written as the sender writes its fields.
     """
     decoded = decode(body)
     if decoded is None:
         return IgnoredEvent()
-    name, known = decoded
-    if isinstance(known, DeviceBody):
-        return _device_event(name, known, now + max_future_skew)
-    if isinstance(known, MessageBody):
-        return _message_event(name, known, now + max_future_skew)
-    return TestEvent(known.timestamp)  # any time will do: the test must be answered with success
+    name, found = decoded
+    if isinstance(found, DeviceBody):
+        return _device_event(name, found, now + max_future_skew, known)
+    if isinstance(found, MessageBody):
+        return _message_event(name, found, now + max_future_skew)
+    return TestEvent(found.timestamp)  # any time will do: the test must be answered with success
 
 
 def event_label(event: WebhookEvent | bytes) -> str:
     """Return a bounded label value for metrics: one of EVENT_TYPES, or OTHER_EVENT for everything else."""
-    match event:
-        case DeviceEvent(up=up):
-            return CONNECTED_EVENT if up else DISCONNECTED_EVENT
-        case MessageEvent(event=name):
-            return name
-        case TestEvent():
-            return TEST_EVENT
-        case IgnoredEvent():
-            return OTHER_EVENT
-    return event_type(event)
+    if isinstance(event, DeviceEvent):
+        return CONNECTED_EVENT if event.up else DISCONNECTED_EVENT
+    if isinstance(event, MessageEvent):
+        return event.event
+    if isinstance(event, bytes):
+        return event_type(event)
+    return TEST_EVENT if isinstance(event, TestEvent) else OTHER_EVENT
 
 
-def _device_event(name: str, body: DeviceBody, latest: float) -> DeviceEvent:
+def _device_event(name: str, body: DeviceBody, latest: float, known: Callable[[str], Identity | None]) -> DeviceEvent:
     if not EARLIEST <= body.timestamp <= latest:
         refuse_time(body.timestamp)
     up = name == CONNECTED_EVENT
@@ -99,19 +109,25 @@ def _device_event(name: str, body: DeviceBody, latest: float) -> DeviceEvent:
     identity = Identity(
         device.id,
         device.name or "",
-        _shared(channel.engine),
-        _shared(channel.id),
-        _shared(channel.name or ""),
-        _shared(business.id),
-        _shared(business.name or ""),
-        _shared(user.id or ""),
-        _shared(user.name or ""),
+        channel.engine,
+        channel.id,
+        channel.name or "",
+        business.id,
+        business.name or "",
+        user.id or "",
+        user.name or "",
     )
-    ids = device.id + channel.engine + channel.id + business.id + identity.user_id
-    names = identity.device_name + identity.channel_name + identity.business_name + identity.user_name
-    if not (ids.isprintable() and names.isprintable()) or _REPLACED in ids:
+    present = known(device.id)
+    return DeviceEvent(body.timestamp, up, present if present == identity else _checked(identity))
+
+
+def _checked(identity: Identity) -> Identity:
+    """Return an equal identity that shares its texts with others; InvalidEvent if one of them cannot be accepted."""
+    device_id, device_name, *shared = msgspec.structs.astuple(identity)
+    texts = (device_id, device_name, *map(_shared, shared))
+    if not all(map(str.isprintable, texts)) or any(_REPLACED in text for text in texts):
         _check_device_text(identity)
-    return DeviceEvent(body.timestamp, up, identity)
+    return Identity(*texts)
 
 
 def _message_event(name: str, body: MessageBody, latest: float) -> MessageEvent:

@@ -34,6 +34,7 @@ class Device:
         "base_outages",
         "base_planned",
         "downtime_floor",
+        "group",
         "held_at",
         "identity",
         "identity_at",
@@ -42,8 +43,10 @@ class Device:
         "timeline",
     )
 
-    def __init__(self, identity: Identity, identity_at: int, timeline: Timeline) -> None:
+    def __init__(self, identity: Identity, identity_at: int, timeline: Timeline, group: Group) -> None:
         self.identity = identity
+        self.group = group
+        """The one of its engine and business."""
         self.identity_at = identity_at
         """Event time of the event that gave the identity."""
         self.timeline: Timeline = timeline
@@ -128,6 +131,18 @@ class Group:
         if not timeline.in_window:
             self.observed_from_ms += sign * _ms(device.observed_from)
             self.down_since_ms += 0 if timeline.up else sign * timeline.since * 1000
+
+    def move(self, before: Timeline, after: Timeline) -> None:
+        """Count a device out and in again whose timeline changed and nothing else, and without planned windows."""
+        self.outages += after.outages - before.outages
+        self.closed_ms += (after.closed_downtime - before.closed_downtime) * 1000
+        if not before.up:
+            self.down -= 1
+            self.down_since_ms -= before.since * 1000
+        if not after.up:
+            self.down += 1
+            self.down_since_ms += after.since * 1000
+        self.up += after.up - before.up
 
     def _add_planned(self, device: Device, planned: Planned, sign: int) -> None:
         timeline = device.timeline
@@ -274,33 +289,66 @@ class Fleet:
         """Set a device's timeline, and its identity where `identity_at` is not older than the one it has."""
         device = self.devices.get(identity.device_id)
         if device is None:
-            group = self.group(identity.engine, identity.business_id)
-            self._announce(identity.device_id, group)
-            device = Device(identity, identity_at, timeline)
-            self.devices[identity.device_id] = device
-            device.held_at = exposed_at
-            group.hold(exposed_at)
-        else:
-            group = self._group_of(device)
-            self._announce(identity.device_id, group)
-            group.hold(exposed_at)
-            device.hold(exposed_at)
-            group.add(device, -1)
-            if device.observed_from == device.timeline.first_seen:
-                device.observed_from = timeline.first_seen
+            return self._add(identity, identity_at, timeline, received_at, exposed_at)
+        group, before = device.group, device.timeline
+        if self.before_change is not None:
+            self.before_change(identity.device_id, group)
+        group.hold(exposed_at)
+        device.hold(exposed_at)
+        if (
+            identity is device.identity
+            and timeline.first_seen == before.first_seen
+            and timeline.planned is None
+            and before.planned is None
+        ):
+            group.move(before, timeline)
             device.timeline = timeline
-            if identity is device.identity:
-                device.identity_at = max(device.identity_at, identity_at)
-            elif identity_at >= device.identity_at:
-                group = self._rename(device, group, identity, identity_at, received_at, exposed_at)
+            device.identity_at = max(device.identity_at, identity_at)
+        else:
+            group = self._replace(device, identity, identity_at, timeline, received_at, exposed_at)
+        self._mark(device, group, received_at)
+        return device
+
+    def _add(
+        self, identity: Identity, identity_at: int, timeline: Timeline, received_at: float, exposed_at: float
+    ) -> Device:
+        group = self.group(identity.engine, identity.business_id)
+        if self.before_change is not None:
+            self.before_change(identity.device_id, group)
+        device = self.devices[identity.device_id] = Device(identity, identity_at, timeline, group)
+        device.held_at = exposed_at
+        group.hold(exposed_at)
         group.add(device)
         self._mark(device, group, received_at)
         return device
 
+    def _replace(
+        self,
+        device: Device,
+        identity: Identity,
+        identity_at: int,
+        timeline: Timeline,
+        received_at: float,
+        exposed_at: float,
+    ) -> Group:
+        """Change anything of a device; return its group, which is another one if engine or business changed."""
+        group = device.group
+        group.add(device, -1)
+        if device.observed_from == device.timeline.first_seen:
+            device.observed_from = timeline.first_seen
+        device.timeline = timeline
+        if identity is device.identity:
+            device.identity_at = max(device.identity_at, identity_at)
+        elif identity_at >= device.identity_at:
+            group = self._rename(device, group, identity, identity_at, received_at, exposed_at)
+        group.add(device)
+        return group
+
     def forget(self, device: Device, *, received_at: float, exposed_at: float) -> None:
         """Drop a device from the metrics; the sums of its group keep what it contributed."""
-        group = self._group_of(device)
-        self._announce(device.identity.device_id, group)
+        group = device.group
+        if self.before_change is not None:
+            self.before_change(device.identity.device_id, group)
         self.unsaved_groups.add(group)
         group.hold(exposed_at)
         group.add(device, -1)
@@ -317,20 +365,13 @@ class Fleet:
         """Take in a device from a checkpoint of that time, whose group sums are restored by the caller."""
         self.devices[device.identity.device_id] = device
         if max(device.timeline.newest, device.observed_from) * 1000 > saved_ms:
-            self._group_of(device).future.add(device)
+            device.group.future.add(device)
         if not device.timeline.up:
             self.down[device.identity.device_id] = device
         if device.timeline.in_window:
             self.planned[device.identity.device_id] = device
         self.dirty.add(device)
         self.newest_event = max(self.newest_event, device.timeline.newest)
-
-    def _announce(self, device_id: str, group: Group) -> None:
-        if self.before_change is not None:
-            self.before_change(device_id, group)
-
-    def _group_of(self, device: Device) -> Group:
-        return self.group(device.identity.engine, device.identity.business_id)
 
     def _rename(
         self, device: Device, group: Group, identity: Identity, identity_at: int, received_at: float, exposed_at: float
@@ -349,8 +390,9 @@ class Fleet:
         device.base_outages = device.timeline.outages
         device.base_planned = device.timeline.planned_time(received_at)
         device.observed_from = max(device.observed_from, received_at)
-        group = self.group(identity.engine, identity.business_id)
-        self._announce(identity.device_id, group)
+        group = device.group = self.group(identity.engine, identity.business_id)
+        if self.before_change is not None:
+            self.before_change(identity.device_id, group)
         group.hold(exposed_at)
         return group
 
@@ -360,15 +402,16 @@ class Fleet:
             self.down.pop(device_id, None)
         else:
             self.down[device_id] = device
-        if timeline.in_window:
+        if timeline.planned is not None and timeline.in_window:
             self.planned[device_id] = device
         elif self.planned:
             self.planned.pop(device_id, None)
-        if timeline.newest > received_at or device.observed_from > received_at:
+        newest = timeline.newest
+        if newest > received_at or device.observed_from > received_at:
             group.future.add(device)
         elif group.future:
             group.future.discard(device)
-        self.newest_event = max(self.newest_event, timeline.newest)
+        self.newest_event = max(self.newest_event, newest)
         self.dirty.add(device)
         self.unsaved.add(device_id)
         self.unsaved_groups.add(group)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from exporter.errors import JournalUnavailable
     from exporter.events import DeviceEvent
     from exporter.fleet import Fleet
+    from exporter.identity import Identity
     from exporter.timeline import Outage
 
 
@@ -38,11 +39,14 @@ class EnginePort(Protocol):
     async def submit(self, event: DeviceEvent) -> str:
         """Return the outcome once the event is on disk; raises JournalUnavailable, Overloaded or InvalidEvent."""
 
-    def submit_soon(self, event: DeviceEvent, done: Callable[[str | JournalUnavailable], None]) -> None:
+    def submit_soon(self, event: DeviceEvent, now: float, done: Callable[[str | JournalUnavailable], None]) -> None:
         """Like `submit`, but call `done` with the outcome, or with what kept the event from being stored.
 
-        Raises what can be said at once, and then does not call `done`.
+        The event was received at `now`, by `clock`. Raises what can be said at once, and then does not call `done`.
         """
+
+    def identity_of(self, device_id: str) -> Identity | None:
+        """Return who a device is by now; None if it is unknown."""
 
     async def forget(self, device_id: str) -> bool:
         """Drop a device durably; False if it is unknown; raises JournalUnavailable or Overloaded."""

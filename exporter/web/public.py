@@ -13,6 +13,8 @@ import hmac
 import time
 from typing import TYPE_CHECKING, Final
 
+from aiohttp import hdrs
+
 from exporter import events
 from exporter.conventions import (
     ACCEPTED,
@@ -137,14 +139,15 @@ class Webhook:
         if secret is not self._secret[0]:
             self._secret = (secret, secret.strip().encode())
         expected = self._secret[1]
-        given = headers.get("Authorization", "").encode("utf-8", "surrogateescape").strip()
+        given = headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape").strip()
         # An empty secret must not let everybody in.
         return hmac.compare_digest(given, expected) and bool(expected)
 
     async def _take(self, request: web.BaseRequest, body: bytes, settings: WebhookSettings) -> web.StreamResponse:
         now = self._engine.clock()
         try:
-            event = events.parse(body, now=now, max_future_skew=settings.max_future_skew)
+            known = self._engine.identity_of
+            event = events.parse(body, now=now, max_future_skew=settings.max_future_skew, known=known)
             label = events.event_label(event)
             if isinstance(event, events.DeviceEvent):
                 outcome = await self._engine.submit(event)
@@ -171,8 +174,8 @@ class Webhook:
         started = time.perf_counter()
         settings = self._settings()
         if (
-            headers.get("Content-Type") != "application/json"
-            or "Content-Encoding" in headers
+            headers.get(hdrs.CONTENT_TYPE) != "application/json"
+            or hdrs.CONTENT_ENCODING in headers
             or len(body) > settings.max_body
             or not self._authorized(headers, settings.secret)
         ):
@@ -189,10 +192,11 @@ class Webhook:
                 finish(self._unavailable(label, result, remote(), started))
 
         try:
-            event = events.parse(body, now=now, max_future_skew=settings.max_future_skew)
+            known = self._engine.identity_of
+            event = events.parse(body, now=now, max_future_skew=settings.max_future_skew, known=known)
             label = events.event_label(event)
             if isinstance(event, events.DeviceEvent):
-                self._engine.submit_soon(event, done)
+                self._engine.submit_soon(event, now, done)
             elif isinstance(event, events.MessageEvent):
                 self._on_message(event, now)
                 done(ACCEPTED)

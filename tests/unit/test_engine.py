@@ -490,7 +490,7 @@ async def test_when_giving_an_answer_fails_everybody_else_is_answered_and_nothin
         raise RuntimeError("the connection broke")
 
     for device_id, done in (("d1", answers.append), ("d2", fail), ("d3", answers.append)):
-        engine.submit_soon(event(NOW, up=True, device_id=device_id), done)
+        engine.submit_soon(event(NOW, up=True, device_id=device_id), NOW, done)
     with pytest.raises(JournalUnavailable):  # in the same commit
         await engine.submit(event(NOW, up=True, device_id="d4"))
     assert await engine.submit(event(NOW + 1, up=False)) == ACCEPTED

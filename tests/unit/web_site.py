@@ -87,7 +87,12 @@ class FakeEngine:
         self.submitted.append(event)
         return self.outcome
 
-    def submit_soon(self, event: DeviceEvent, done: Callable[[str | JournalUnavailable], None]) -> None:
+    def identity_of(self, device_id: str) -> Identity | None:
+        device = self.fleet.devices.get(device_id)
+        return None if device is None else device.identity
+
+    def submit_soon(self, event: DeviceEvent, now: float, done: Callable[[str | JournalUnavailable], None]) -> None:
+        assert now == self.clock()
         if self.hold is None and not isinstance(self.failure, JournalUnavailable):
             if self.failure is not None:
                 raise self.failure
