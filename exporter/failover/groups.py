@@ -1,7 +1,7 @@
 """Keeps the accounts of all groups up to date with the journal, and exposes them as counters.
 
 A change of a group's device has its histories read again, in a thread: exact, whatever a late event corrected. Between
-the change and its reading, some milliseconds, the counters follow what was known before.
+the change and its reading, less than a second, the counters follow what was known before.
 """
 
 from __future__ import annotations
