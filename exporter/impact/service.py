@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.errors import JournalUnavailable
 from exporter.impact.book import ConversationBook
@@ -28,6 +30,14 @@ _Row = tuple[str, int, int, int]
 
 BATCH: Final = 500
 """Rows in one transaction: the journal's thread is soon free again for events."""
+
+
+_SAVE: Final = """
+INSERT OR REPLACE INTO outage_impact
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]')
+FROM json_each(?)
+"""  # one statement: for each row by itself the thread would need the interpreter again
 
 
 class ImpactService:
@@ -110,7 +120,7 @@ class ImpactService:
 
 
 def _save(rows: list[_Row], connection: sqlite3.Connection) -> None:
-    connection.executemany("INSERT OR REPLACE INTO outage_impact VALUES (?, ?, ?, ?)", rows)
+    connection.execute(_SAVE, (msgspec.json.encode(rows).decode(),))
 
 
 def _load(connection: sqlite3.Connection) -> list[_Row]:
