@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from exporter import __version__
 from exporter.conventions import EVENT_TYPES, OTHER_EVENT, OUTCOMES, SELF_PREFIX
+from exporter.tallies import Distributions, Tallies
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -34,17 +35,21 @@ class SelfMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.events = self._counter("events_total", "Webhook events by type and outcome.", "event", "outcome")
+        self.events = Tallies(
+            f"{SELF_PREFIX}_events_total", "Webhook events by type and outcome.", ("event", "outcome"), registry
+        )
         for event in (*EVENT_TYPES, OTHER_EVENT):
             for outcome in OUTCOMES:
                 self.events.labels(event, outcome)
-        self.requests = self._histogram(
+        self.requests = self._distributions(
             "request_duration_seconds", "Time to answer a request.", _FAST, "listener", "code"
         )
-        self.commits = self._histogram("journal_commit_duration_seconds", "Time until a commit is on disk.", _FAST)
-        self.batches = self._histogram(
+        self.commits = self._distributions(
+            "journal_commit_duration_seconds", "Time until a commit is on disk.", _FAST
+        ).labels()
+        self.batches = self._distributions(
             "journal_batch_size", "Events in one commit.", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-        )
+        ).labels()
         self.failures = self._counter("journal_failures_total", "Failed journal operations.", "operation")
         for operation in JOURNAL_OPERATIONS:
             self.failures.labels(operation)
@@ -67,6 +72,9 @@ class SelfMetrics:
         self.task_failures = self._counter("task_failures_total", "Background tasks that failed and go on.", "task")
         info = self._gauge("build_info", "Version of the exporter.", "version", "pythonversion")
         info.labels(__version__, platform.python_version()).set(1)
+
+    def _distributions(self, name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Distributions:
+        return Distributions(f"{SELF_PREFIX}_{name}", text, bounds, labels, self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{SELF_PREFIX}_{name}", text, labels, registry=self.registry)

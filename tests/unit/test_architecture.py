@@ -34,7 +34,7 @@ LAYERS = (
     ("config",),
     ("journal", "fleet", "applying", "checkpoint", "backup"),
     ("committing", "engine"),
-    ("exposition", "report", "selfmetrics", "policy_metrics"),
+    ("exposition", "report", "tallies", "selfmetrics", "policy_metrics"),
     ("web",),
     ("alerting", "notify", "impact", "incidents", "failover", "maintenance", "housekeeping"),
     ("simulate", "backfill"),
