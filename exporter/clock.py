@@ -13,17 +13,13 @@ class Clock:
 
     def __call__(self) -> float:
         """Return the time."""
-        self._latest = max(self._latest, _system_time())
+        self._latest = max(self._latest, time.time_ns() // 1_000_000 / 1000)
         return self._latest
 
     @property
     def behind(self) -> float:
         """Seconds that the system clock must still make up before this one goes on; 0 as a rule."""
-        return max(0.0, self._latest - _system_time())
-
-
-def _system_time() -> float:
-    return time.time_ns() // 1_000_000 / 1000
+        return max(0.0, self._latest - time.time_ns() // 1_000_000 / 1000)
 
 
 def elapsed() -> float:

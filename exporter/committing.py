@@ -15,23 +15,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from exporter.conventions import DUPLICATE
 from exporter.errors import JournalUnavailable
+from exporter.journal.records import Append
 from exporter.logs import RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from exporter.applying import Applier
     from exporter.journal.log import Log
-    from exporter.journal.records import Append, DeviceHistory, Journal, Record
+    from exporter.journal.records import DeviceHistory, Journal, Record
     from exporter.journal.writer import Writer
     from exporter.selfmetrics import SelfMetrics
 
-    Answer = Callable[[str | JournalUnavailable], None]
     Replayed = tuple[int, Record, DeviceHistory | None]
+
+Answer = Callable[[str | JournalUnavailable], None]
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +47,7 @@ TAKE_OVER_AT: Final = 5_000  # records that are taken over without waiting for t
 RETRY: Final = 1.0
 
 
-class Waiting(NamedTuple):
+class Waiting(msgspec.Struct, frozen=True):
     """A record that waits for its commit, and who waits for it."""
 
     append: Append
@@ -95,13 +100,13 @@ class Committer:
         """Return when all that waits now is applied, or has failed."""
         if self.waiting:
             flushed = asyncio.Event()
-            last, answer = self.waiting[-1]
+            last = self.waiting[-1]
 
             def answer_and_set(result: str | JournalUnavailable) -> None:
                 flushed.set()
-                answer(result)
+                last.answer(result)
 
-            self.waiting[-1] = Waiting(last, answer_and_set)
+            self.waiting[-1] = Waiting(last.append, answer_and_set)
             await flushed.wait()
         await self._landed.wait()
 
@@ -145,7 +150,7 @@ class Committer:
     def _settle(self, batch: list[Waiting], first: int) -> None:
         """Finish a commit by what the journal has of it: duplicates are left out, late records bring a history."""
         after = self.applied
-        usual = {number for number, (append, _) in enumerate(batch, first) if not append.late}
+        usual = {number for number, one in enumerate(batch, first) if not one.append.late}
 
         def done(replayed: list[Replayed], error: Exception | None) -> None:
             if error is not None:

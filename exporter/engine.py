@@ -13,6 +13,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from exporter import checkpoint
 from exporter.applying import Applier
 from exporter.clock import elapsed
@@ -242,9 +244,9 @@ class Engine:
         self._exposing += 1
         self._exposed_ms = max(self._exposed_ms, round(now * 1000))
         waiting = self._commits.waiting
-        for number, (append, answer) in enumerate(waiting):
-            record = append.record._replace(exposed_ms=self._stamp())
-            waiting[number] = Waiting(append._replace(record=record), answer)
+        for number, one in enumerate(waiting):
+            record = replace(one.append.record, exposed_ms=self._stamp())
+            waiting[number] = Waiting(Append(record, one.append.late), one.answer)
         if self.ready and (self._exposed_ms > self._lease_ms or not self._commits.idle.is_set()):
             telling = asyncio.ensure_future(self._tell_journal())
             self._telling.add(telling)

@@ -52,6 +52,8 @@ class Channels:
 
     def changed(self, change: Change) -> set[str]:
         """Take in a change; return the watched channels that it concerns. Cheap for devices of other channels."""
+        if not self._devices:
+            return set()
         device_id, channel = change.device.identity.device_id, change.device.identity.channel_id
         former = self._channel_of.get(device_id)
         if former is None and channel not in self._devices:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import heapq
 from itertools import count
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.incidents.model import FORGOTTEN, Add, Close, Held, Open
-from exporter.incidents.truth import due_at, resolution_of
+from exporter.incidents.truth import resolution_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,13 +28,6 @@ SPARE: Final = 1000
 """Due times of outages that are over, kept until they are due or the devices that are down are as many."""
 
 
-class _Due(NamedTuple):
-    at: float
-    number: int  # keeps the heap's order total
-    device_id: str
-    since: int
-
-
 class Docket:
     """The incidents of one fleet. `steps` must be made durable in their order."""
 
@@ -43,18 +36,16 @@ class Docket:
         fleet: Fleet,
         policies: Callable[[], Policies],
         *,
-        planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
         impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
     ) -> None:
         self._fleet = fleet
         self._policies = policies
-        self._planned_until = planned_until
         self._impact = impact
         self.open: dict[str, Held] = {}
         self.unclear: set[str] = set()
         """Devices whose incidents must be compared with the journal."""
         self.steps: list[Step] = []
-        self._due: list[_Due] = []
+        self._due: list[tuple[float, int, Device, int]] = []  # when, a number for a total order, which, since when down
         self._number = count()
 
     def load(self, held: Iterable[tuple[str, Held]]) -> None:
@@ -69,38 +60,42 @@ class Docket:
 
     def change(self, change: Change, now: float) -> None:
         """Take in what an event did to a device."""
-        device_id, before, after = change.device.identity.device_id, change.before, change.after
+        device, before, after = change.device, change.before, change.after
+        device_id = device.identity.device_id
         if device_id in self.unclear:
             return
         if after is None:
             self._forgotten(device_id, now)
-        elif before is not None and after.in_window != before.in_window:
-            self._planned(change.device, before, now)
-        elif before is not None and after.newest <= before.newest:
+        elif before is None:
+            self._expect(device, now)
+        elif after.planned is not before.planned and after.in_window != before.in_window:
+            if before.in_window:  # what outlasts a window opens an incident then
+                self._expect(device, now)
+        elif after.newest <= before.newest:
             self.unclear.add(device_id)
-        elif before is None or after.since != before.since:
-            if not after.up:
-                self._schedule(change.device)
-                self.advance(now)
-            elif before is not None:
-                self._ended(change.device, before, after.since, now)
+        elif after.since != before.since:
+            if after.up:
+                self._ended(device, before, after.since, now)
+            else:
+                self._expect(device, now)
 
     def advance(self, now: float) -> None:
         """Open what is due at `now`."""
-        while self._due and self._due[0].at <= now:
-            due = heapq.heappop(self._due)
-            device = self._fleet.down.get(due.device_id)
-            if device is None or device.timeline.since != due.since or self._is_settled(due.device_id):
+        while self._due and self._due[0][0] <= now:
+            _, number, known, since = heapq.heappop(self._due)
+            device_id = known.identity.device_id
+            device = self._fleet.down.get(device_id)
+            if device is None or device.timeline.since != since or self._is_settled(device_id):
                 continue
             at = self.due(device, device.timeline)
             if at is not None and at <= now:
-                self._open(device, due.since, now)
+                self._open(device, since, now)
             elif at is not None:  # a planned window began in the meantime
-                heapq.heappush(self._due, due._replace(at=at))
+                heapq.heappush(self._due, (at, number, device, since))
 
     def next_due(self) -> float | None:
         """Return when `advance` has something to do next."""
-        return self._due[0].at if self._due else None
+        return self._due[0][0] if self._due else None
 
     def reconsider(self) -> None:
         """Compute every due time anew: the policies or the planned windows changed. What is open stays open."""
@@ -124,12 +119,11 @@ class Docket:
         return self._policies().for_engine(device.identity.engine).alert_after
 
     def due(self, device: Device, timeline: Timeline) -> float | None:
-        """Return when the outage that runs in a timeline of the device opens an incident; None: not in this window."""
-        after = self.alert_after(device)
-        at = timeline.told_at(after)
-        if at is None or timeline.in_window:
-            return at  # the end of its window is a change, and schedules it
-        return due_at(at - after, after, lambda at: self._planned_until(device, at))
+        """Return when the outage that runs in a timeline of the device opens an incident.
+
+        None: not in this planned window, whose end is a change and schedules it.
+        """
+        return timeline.told_at(self.alert_after(device))
 
     def severity(self, device: Device) -> str:
         """Return the severity of a new incident."""
@@ -149,13 +143,17 @@ class Docket:
     def _is_settled(self, device_id: str) -> bool:
         return device_id in self.open or device_id in self.unclear
 
+    def _expect(self, device: Device, now: float) -> None:
+        """Open the incident of a device now or when it is due, if it is down."""
+        self._schedule(device)
+        self.advance(now)
+
     def _schedule(self, device: Device) -> None:
-        device_id, since = device.identity.device_id, device.timeline.since
-        if self._is_settled(device_id):
+        if self._is_settled(device.identity.device_id):
             return
         at = self.due(device, device.timeline)
         if at is not None:
-            heapq.heappush(self._due, _Due(at, next(self._number), device_id, since))
+            heapq.heappush(self._due, (at, next(self._number), device, device.timeline.since))
             if len(self._due) > 4 * len(self._fleet.down) + SPARE:
                 self.reconsider()  # most are of outages that are over
 
@@ -173,12 +171,6 @@ class Docket:
         if not known and due is not None and due <= end:
             self._open(device, before.since, now)
         self._close(device.identity.device_id, end, due, now)
-
-    def _planned(self, device: Device, before: Timeline, now: float) -> None:
-        """Take in that a window began or ended: what outlasts it opens an incident then."""
-        if before.in_window and not device.timeline.up:
-            self._schedule(device)
-            self.advance(now)
 
     def _forgotten(self, device_id: str, now: float) -> None:
         held = self.open.pop(device_id, None)

@@ -58,11 +58,10 @@ class Incidents:
         engine: Engine,
         policies: Callable[[], Policies],
         *,
-        planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
         impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
     ) -> None:
         self._engine = engine
-        self.docket = Docket(engine.fleet, policies, planned_until=planned_until, impact=impact)
+        self.docket = Docket(engine.fleet, policies, impact=impact)
         self._events: list[tuple[str | None, str | None, str, float, str]] = []
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()

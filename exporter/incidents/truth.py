@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from exporter.incidents.model import CONNECTED, CORRECTED, FORGOTTEN, Close, Held, Merge, Move, Open, Reopen
 
@@ -12,23 +12,6 @@ if TYPE_CHECKING:
     from exporter.identity import Identity
     from exporter.incidents.model import Step
     from exporter.timeline import Outage
-
-_WINDOWS: Final = 1000
-"""Planned windows that may follow each other without a gap."""
-
-
-def due_at(start: float, alert_after: float, planned_until: Callable[[float], float | None]) -> float | None:
-    """Return when an outage that began at `start` opens an incident; None: never.
-
-    Nothing opens inside a planned window; what lasts beyond one counts its threshold from the window's end.
-    """
-    at = start + alert_after
-    for _ in range(_WINDOWS):
-        until = planned_until(at)
-        if until is None:
-            return at
-        at = until + alert_after
-    return None
 
 
 def outage_of(instant: int, outages: Iterable[Outage]) -> Outage | None:

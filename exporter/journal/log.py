@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO, Final
 from zlib import crc32
 
@@ -22,14 +23,12 @@ import msgspec
 
 from exporter.errors import JournalUnavailable
 from exporter.files import identify, sync_directory
-from exporter.identity import Identity
-from exporter.journal.records import Append, Record
+from exporter.journal.records import Append
 from exporter.journal.syncer import Syncer
 from exporter.logs import fields
-from exporter.timeline import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from exporter.journal.records import Journal
@@ -43,27 +42,11 @@ _EMPTY_FROM: Final = 1 << 20  # a smaller file is not worth emptying while it is
 _TAIL: Final = 1 << 16  # bytes in which a file's last line usually is
 
 
-class Logged(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A record as it stands in the log; see `Append` and `Record`."""
-
-    identity: Identity
-    timestamp: int
-    kind: Kind
-    received_ms: int
-    exposed_ms: int
-    late: bool
-
-    def append(self) -> Append:
-        """Return it as it was given."""
-        record = Record(self.identity, self.timestamp, self.kind, self.received_ms, self.exposed_ms)
-        return Append(record, self.late)
-
-
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Records that were appended together; the first one has the number `first`, the others follow."""
 
     first: int
-    records: list[Logged]
+    records: Sequence[Append]
 
     @property
     def last(self) -> int:
@@ -94,7 +77,7 @@ def take_over(journal: Journal, batches: Iterable[Batch]) -> None:
     """Append to the journal what it does not have yet. JournalUnavailable."""
     for batch in batches:
         if batch.last > journal.appended():
-            journal.append([one.append() for one in batch.records], range(batch.first, batch.last + 1))
+            journal.append(batch.records, range(batch.first, batch.last + 1))
 
 
 def last_number(database: Path) -> int:
@@ -176,7 +159,7 @@ class Log:
         with nothing kept, where it cannot even begin.
         """
         last = first + len(batch) - 1
-        rest = b"%d %b" % (last, _encode((first, [(*record, late) for record, late in batch])))
+        rest = b"%d %b" % (last, _encode(Batch(first, batch)))
         line = b"%08x %b\n" % (crc32(rest), rest)
         index = self._turn()
         try:

@@ -13,18 +13,18 @@ import msgspec
 
 from exporter.identity import Identity
 from exporter.planned import Planned
-from exporter.timeline import Outage
+from exporter.timeline import Kind, Outage
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Sequence
 
-    from exporter.timeline import Event, Kind, Timeline
+    from exporter.timeline import Event, Timeline
 
 _Result = TypeVar("_Result")
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One event as it was received. `received_ms` and `exposed_ms` are Unix milliseconds; 0: never exposed."""
 
     identity: Identity
@@ -34,7 +34,7 @@ class Record(NamedTuple):
     exposed_ms: int
 
 
-class Append(NamedTuple):
+class Append(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A record to append; `late`: it is not its device's newest event, or may be one that the journal has already."""
 
     record: Record

@@ -99,11 +99,11 @@ class SqliteJournal:
     ) -> list[tuple[int, ...]]:
         """Return the rows to insert; devices and identities that are new get theirs."""
         rows: list[tuple[int, ...]] = []
-        for seq, (record, late) in zip(numbers, batch, strict=True):
-            identity = record.identity
+        for seq, append in zip(numbers, batch, strict=True):
+            record, identity = append.record, append.record.identity
             known = self._devices.get(identity.device_id)
             if known is None or (known[1] is not identity and known[1] != identity):
-                known = self._learn(connection, identity, known, newest=known is None or not late)
+                known = self._learn(connection, identity, known, newest=known is None or not append.late)
             device, _, row = known
             rows.append((seq, device, record.timestamp, record.kind, row, record.received_ms, record.exposed_ms))
         return rows

@@ -11,7 +11,6 @@ waiter is put aside, and given back with the answer.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import HttpVersion11, StreamReader
@@ -21,11 +20,22 @@ from exporter.web.connections import GuardedConnection, GuardedServer
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from exporter.web.connections import Handler
 
 _READ_LIMIT: Final = 2**16
+
+
+class Client(Protocol):
+    """Who waits for the answer to a request."""
+
+    @property
+    def remote(self) -> str:
+        """Its address, "" if that is unknown."""
+
+    def answer(self, message: bytes) -> None:
+        """Send the whole answer, head and body; once for each request."""
 
 
 class Express(Protocol):
@@ -33,13 +43,8 @@ class Express(Protocol):
 
     path: str
 
-    def take(
-        self, headers: Mapping[str, str], body: bytes, finish: Callable[[bytes], None], remote: Callable[[], str]
-    ) -> bool:
-        """Call `finish` once with the bytes of the whole answer, now or later; or return False: not ours.
-
-        `remote` tells the client's address. Must not raise.
-        """
+    def take(self, headers: Mapping[str, str], body: bytes, client: Client) -> bool:
+        """Answer the client, now or later; or return False: not ours. Must not raise."""
 
 
 class ExpressServer(GuardedServer):
@@ -118,7 +123,7 @@ class ExpressConnection(GuardedConnection):
             return False
         body = payload.read_nowait(-1)
         self._request_in_progress = True
-        if self._express.take(message.headers, body, partial(self._server.finish, self), self._remote):
+        if self._express.take(message.headers, body, self):
             return True
         self._request_in_progress = False
         self._messages[0] = (message, self._unread(body))
@@ -130,8 +135,14 @@ class ExpressConnection(GuardedConnection):
         payload.feed_eof()
         return payload
 
-    def _remote(self) -> str:
+    @property
+    def remote(self) -> str:
+        """The client's address, "" if that is unknown."""
         return str(self.peername[0]) if self.peername else ""
+
+    def answer(self, message: bytes) -> None:
+        """Send the whole answer together with those of other connections."""
+        self._server.finish(self, message)
 
     def finish(self, answer: bytes) -> None:
         """Answer the request, and be ready for the next one, as aiohttp's own task does after each."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from exporter.events import MessageEvent
     from exporter.logs import RateLimited
+    from exporter.web.express import Client
     from exporter.web.ports import EnginePort, RequestMetrics, WebhookSettings
 
     OnMessage = Callable[[MessageEvent, float], None]
@@ -167,9 +168,7 @@ class Webhook:
         self._metrics.heard(now)
         return self._acknowledger.answer(request)
 
-    def take(
-        self, headers: Mapping[str, str], body: bytes, finish: Callable[[bytes], None], remote: Callable[[], str]
-    ) -> bool:
+    def take(self, headers: Mapping[str, str], body: bytes, client: Client) -> bool:
         """Take a good event in a usual request (see `express.Express`)."""
         started = time.perf_counter()
         settings = self._settings()
@@ -187,9 +186,9 @@ class Webhook:
                 self._metrics.event(label, result)
                 self._metrics.heard(now)
                 self._metrics.request("public", 200, time.perf_counter() - started)
-                finish(self._acknowledger.message())
+                client.answer(self._acknowledger.message())
             else:
-                finish(self._unavailable(label, result, remote(), started))
+                client.answer(self._unavailable(label, result, client.remote, started))
 
         try:
             known = self._engine.identity_of

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from exporter.fleet import Change, Device
+    from exporter.fleet import Change
     from exporter.incidents.model import Entry, Incident
 
 BEGIN = 1738056000
@@ -190,8 +190,3 @@ class MemoryView(View):
 
     def _rows(self, query: str, values: Any) -> list[tuple[Any, ...]]:
         return self._disk.connection.execute(query, tuple(values)).fetchall()
-
-
-def always_planned(start: float, end: float) -> Callable[[Device, float], float | None]:
-    """Return a planned window for every device."""
-    return lambda _device, at: end if start <= at < end else None

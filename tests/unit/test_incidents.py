@@ -10,10 +10,10 @@ from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.errors import JournalUnavailable
 from exporter.incidents.model import ALERTED, SWITCHED, SWITCHED_BACK
 from exporter.incidents.service import AlreadyResolved
-from exporter.incidents.truth import due_at, outage_of
+from exporter.incidents.truth import outage_of
 from exporter.policy import Policies, Policy
 from exporter.timeline import Kind, Outage, outages
-from tests.unit.incident_site import BEGIN, THRESHOLD, Desk, Disk, always_planned, identity
+from tests.unit.incident_site import BEGIN, THRESHOLD, Desk, Disk, identity
 
 OPENED = BEGIN + THRESHOLD
 
@@ -128,45 +128,6 @@ async def test_a_lower_threshold_of_a_reload_opens_at_once_and_a_higher_one_clos
 
 
 # -- planned windows --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("windows", "due"),
-    [
-        pytest.param([], 1300, id="without windows the threshold counts from the start"),
-        pytest.param([(1000, 2000)], 2300, id="inside a window it counts from the window's end"),
-        pytest.param([(1299, 2000)], 2300, id="a window that begins before the threshold holds it back"),
-        pytest.param([(1301, 2000)], 1300, id="a window that begins after the threshold changes nothing"),
-        pytest.param([(900, 1300)], 1300, id="a window's end is not in it"),
-        pytest.param([(1000, 2000), (2100, 3000)], 3300, id="the next window may hold it back again"),
-    ],
-)
-def test_when_an_outage_that_began_at_1000_is_due(windows, due):
-    def planned_until(at):
-        return next((end for start, end in windows if start <= at < end), None)
-
-    assert due_at(1000, 300, planned_until) == due
-
-
-def test_an_outage_inside_windows_without_end_is_never_due():
-    assert due_at(1000, 300, lambda at: at + 10) is None
-
-
-async def test_what_is_still_down_when_the_window_ends_gets_its_incident_a_threshold_later():
-    site = await desk(planned_until=always_planned(BEGIN - 10, BEGIN + 3600))
-    await site.hear(BEGIN, up=False)
-    await site.go(BEGIN + 3600 + THRESHOLD - 1)
-    assert site.all() == []
-    await site.go(BEGIN + 3600 + THRESHOLD)
-    assert site.facts() == [(BEGIN, None, "")]
-
-
-async def test_what_came_back_inside_the_window_has_no_incident():
-    site = await desk(planned_until=always_planned(BEGIN - 10, BEGIN + 3600))
-    await site.hear(BEGIN, up=False)
-    await site.hear(BEGIN + 3000, up=True)
-    await site.go(BEGIN + 9000)
-    assert site.all() == []
 
 
 async def test_a_journalled_window_holds_an_incident_back_and_its_threshold_counts_from_the_end():

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.journal import schema
@@ -99,8 +100,8 @@ def test_batches_of_any_size_are_kept_whole(journal: SqliteJournal, sizes: tuple
 
 def test_hostile_names_come_back_as_they_went_in(journal: SqliteJournal, path: Path) -> None:
     hostile = identity(name="a\"b\\c\nd'; DROP TABLE event; -- é😀")
-    record = append(NOW, UP).record._replace(identity=hostile)
-    journal.append([append(NOW, UP)._replace(record=record)])
+    record = replace(append(NOW, UP).record, identity=hostile)
+    journal.append([replace(append(NOW, UP), record=record)])
     assert next(iter(journal.records_after(0)))[1].identity == hostile
     with Reader(path) as reader:
         assert reader.device("d1").identity == hostile
@@ -113,7 +114,7 @@ def test_each_event_keeps_the_identity_it_came_with_and_reports_go_by_the_newest
 
     def named(timestamp: int, who: Identity, *, late: bool) -> Append:
         item = append(timestamp, UP, late=late)
-        return item._replace(record=item.record._replace(identity=who))
+        return replace(item, record=replace(item.record, identity=who))
 
     journal.append([named(NOW, old, late=True), named(NOW + 9, new, late=False), named(NOW + 5, old, late=True)])
     assert [record.identity.device_name for _, record in journal.records_after(0)] == [

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from exporter.errors import JournalUnavailable
 from exporter.journal import log as log_module
@@ -54,13 +55,13 @@ async def write(log: Log, first: int, *batch: Append) -> None:
 
 
 def recovered(database: Path, after: int = 0) -> list[tuple[int, list[Append]]]:
-    return [(batch.first, [one.append() for one in batch.records]) for batch in recover(database, after)]
+    return [(batch.first, list(batch.records)) for batch in recover(database, after)]
 
 
 async def test_what_was_written_is_recovered_as_it_was_given(log: Log, database: Path) -> None:
     hostile = identity(name="a\"b\\c\nd'; DROP TABLE event; -- é😀\u2028")
     odd = append(NOW + 1, Kind.PLANNED_END, late=True)
-    odd = odd._replace(record=odd.record._replace(identity=hostile, exposed_ms=NOW * 1000 + 1))
+    odd = replace(odd, record=replace(odd.record, identity=hostile, exposed_ms=NOW * 1000 + 1))
     await write(log, 1, append(NOW, DOWN), odd)
     await write(log, 7, append(NOW + 2, UP, "d2"))
     assert recovered(database) == [(1, [append(NOW, DOWN), odd]), (7, [append(NOW + 2, UP, "d2")])]
@@ -190,10 +191,7 @@ async def test_a_place_that_takes_no_files_is_said_to_be_unavailable(tmp_path: P
 def test_what_the_journal_has_already_is_not_taken_over_again(tmp_path: Path) -> None:
     database = tmp_path / "exporter.db"
     journal = SqliteJournal(database)
-    batches = [
-        log_module.Batch(number, [log_module.Logged(identity(), NOW + number, DOWN, 0, 0, late=False)])
-        for number in (1, 2, 3)
-    ]
+    batches = [log_module.Batch(number, [append(NOW + number, DOWN)]) for number in (1, 2, 3)]
     for _ in range(2):
         take_over(journal, batches)
     assert [seq for seq, _ in journal.records_after(0)] == [1, 2, 3]
