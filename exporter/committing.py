@@ -2,7 +2,8 @@
 
 Guarantees:
 - An answer other than an error is given only after the record is durable in the log and visible in the fleet.
-- One commit at a time; everything that comes meanwhile shares the next one.
+- One commit at a time; everything that comes meanwhile shares the next one. The disk has the next one already while
+  the usual commit is applied and answered, so that neither waits for the other.
 - Memory is a fold over the records in their order. The usual commit is applied as soon as it is in the log. One with a
   record that may be late or a duplicate waits until the journal has it: only the journal knows what came before.
 - After a failure whose outcome is unknown (`uncertain`), the next commit reads on from the last record in memory.
@@ -139,13 +140,18 @@ class Committer:
             self._take_over_soon()
             if self.uncertain or any(append.late for append in appends):
                 self._settle(batch, first)
+            elif self.waiting:
+                self._landed.set()  # those who wait go on when this one is applied
+                self._commit()
+                self._finish(batch, first, None)
             else:
                 self._finish(batch, first, None)
+                self._land()
 
         try:
             self._log.append(appends, first, logged)
         except Exception as error:  # whatever it is, nobody may wait for ever for an answer
-            logged(error)
+            self._loop.call_soon(logged, error)
 
     def _settle(self, batch: list[Waiting], first: int) -> None:
         """Finish a commit by what the journal has of it: duplicates are left out, late records bring a history."""
@@ -160,6 +166,7 @@ class Committer:
                 return
             missed = [one for one in replayed if one[0] < first]
             self._finish(batch, first, {number: history for number, _, history in replayed}, missed)
+            self._land()
 
         self._writer.post(lambda journal: list(replay(journal, after, usual)), done)
 
@@ -192,7 +199,6 @@ class Committer:
             if self._failing:
                 self._failing = False
                 self._warn.warning("journal_recovered", "events are stored again")
-        self._land()
 
     def _fail(self, batch: list[Waiting], error: Exception) -> None:
         if not self._failing:

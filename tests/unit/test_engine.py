@@ -499,3 +499,26 @@ async def test_when_giving_an_answer_fails_everybody_else_is_answered_and_nothin
     assert isinstance(answers[1], JournalUnavailable)
     assert sorted(engine.fleet.devices) == ["d1", "d2", "d3", "d4"]
     await engine.stop()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_disk_has_the_next_commit_already_while_one_is_applied(site: Site, fails: bool) -> None:
+    engine = await site.start()
+    for device_id in ("d1", "d2"):
+        await engine.submit(event(NOW, up=True, device_id=device_id))
+    applied: list[tuple[str, bool]] = []
+    engine.subscribe(lambda change: applied.append((change.device.identity.device_id, engine._log._busy)))
+
+    def answer(_: str | JournalUnavailable) -> None:
+        if fails:
+            raise RuntimeError("the connection broke")
+
+    engine.submit_soon(event(NOW + 1, up=False), NOW, answer)
+    await asyncio.sleep(0)  # the commit of the first one begins
+    assert engine.queue_depth == 0
+    assert await engine.submit(event(NOW + 1, up=False, device_id="d2")) == ACCEPTED
+    assert applied == [("d1", True), ("d2", False)]
+    before = picture(engine)
+    await site.kill()
+    assert picture(await site.start()) == before
+    await site.engine.stop()
