@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.policy import Policy
 
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SCHEMES = ("sqlite", "postgres", "postgresql")
+_FILE_URL = "sqlite:///"
 
 
 class Checks:
@@ -74,10 +74,8 @@ class Checks:
 
     def _storage(self, config: Config) -> None:
         storage = config.storage
-        scheme, separator, rest = storage.url.partition("://")
-        if scheme not in _SCHEMES or not separator or not rest.strip("/"):
-            allowed = "expected sqlite:///path/of/file.db or postgresql://user@host/database"
-            raise self._origins.error(("storage", "url"), allowed)
+        if not storage.url.startswith(_FILE_URL) or not storage.url.removeprefix(_FILE_URL).strip("/"):
+            raise self._origins.error(("storage", "url"), "expected sqlite:///path/of/file.db")
         self._at_least(storage.retention, 86400, ("storage", "retention"))
         self._at_least(storage.heartbeat_interval, 1, ("storage", "heartbeat_interval"))
 

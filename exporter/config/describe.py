@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -49,13 +48,7 @@ def _plain(type_: Any, value: Any) -> Any:  # noqa: ANN401, PLR0911 - any type h
 
 
 def _hidden(secret: Secret) -> str:
-    """Return `<secret>`, nothing for an unset one, and a storage URL without its password."""
+    """Return `<secret>`, nothing for an unset one, and the URL of a file as it is."""
     if not secret:
         return ""
-    if not secret.startswith(("sqlite://", "postgres://", "postgresql://")):
-        return HIDDEN
-    try:
-        parts = urlsplit(secret)
-        return str(secret) if parts.password is None and not parts.query else f"{parts.scheme}://{HIDDEN}"
-    except ValueError:
-        return HIDDEN
+    return str(secret) if secret.startswith("sqlite:///") else HIDDEN

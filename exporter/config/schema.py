@@ -56,7 +56,7 @@ class Storage(msgspec.Struct, frozen=True):
     """The journal."""
 
     url: Secret = Secret("sqlite:///data/exporter.db")
-    """A secret because a PostgreSQL URL may hold a password."""
+    """A secret because the URL of some other database, put here by mistake, may hold a password."""
     url_file: str | None = None
     retention: Duration = 400 * 86400.0
     retry_span: Duration = 90.0

@@ -392,7 +392,6 @@ def test_a_file_of_urls_with_nothing_but_comments_is_an_error(tmp_path):
 def test_secrets_show_in_no_representation(tmp_path):
     text = """
 webhook: {secret: S3CRET}
-storage: {url: "postgresql://exporter:S3CRET@db/exporter"}
 alertmanager: {basic_auth: {username: a, password: S3CRET}}
 failover: [{channel: a, backup: b, hook: {url: "http://x", secret: S3CRET}}]
 notify: {token: S3CRET, targets: {sms: {urls: ["json://S3CRET"]}}}
