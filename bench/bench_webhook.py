@@ -84,7 +84,7 @@ def throughput(
     threads = median(one.threads for one in found["exporter"])
     note = (
         f"median of {rounds} rounds of {seconds:g} s; processor time a request: event loop {cost['exporter']:.0f} µs "
-        f"and writer thread {threads:.0f} µs, bare handler {cost['bare']:.0f} µs"
+        f"and the rest (journal thread, flushing process) {threads:.0f} µs, bare handler {cost['bare']:.0f} µs"
     )
     fields = {"figure": number(ratio)} if bound is None else at_least(ratio, bound)
     return Row(key, what, f"{number(ours)}/s", f"bare aiohttp: {number(other)}/s", note=note, **fields), ours
