@@ -335,8 +335,7 @@ class Engine:
 
     async def history(self, device_id: str) -> History | None:
         """Return what is known of a device today, planned windows included; None if it never was."""
-        await self._caught_up()
-        return await asyncio.to_thread(self._read_device, device_id)
+        return await self.read(lambda reader: reader.device(device_id))
 
     async def histories(self) -> AsyncIterator[History]:
         """Yield every device's history, those of forgotten ones included."""
@@ -349,26 +348,26 @@ class Engine:
 
     async def disconnects_since(self, start: int) -> list[tuple[str, int]]:
         """Return (device id, event time) of every disconnect since `start`, Unix seconds, in order of time."""
-
-        def read() -> list[tuple[str, int]]:
-            with self._reader() as reader:
-                return reader.disconnects_since(start)
-
-        await self._caught_up()
-        return await asyncio.to_thread(read)
+        return await self.read(lambda reader: reader.disconnects_since(start))
 
     async def blind_intervals(self) -> list[Blind]:
         """Return all blind intervals."""
         return await self._run("read", lambda journal: journal.blind_intervals())
 
+    async def read(self, job: Callable[[Reader], _Result]) -> _Result:
+        """Run `job` in a thread, on a view of the journal in which all is that was acknowledged before."""
+
+        def look() -> _Result:
+            with self._reader() as reader:
+                return job(reader)
+
+        await self._caught_up()
+        return await asyncio.to_thread(look)
+
     async def _caught_up(self) -> None:
         """Let readers find what was acknowledged; where the file cannot be written, they see what is there."""
         with contextlib.suppress(JournalUnavailable):
             await self.writer.run(lambda _: None)
-
-    def _read_device(self, device_id: str) -> History | None:
-        with self._reader() as reader:
-            return reader.device(device_id)
 
     def _load(self, journal: Journal) -> None:
         """Run in the writer's thread; nobody else touches the engine before `ready`."""

@@ -45,7 +45,7 @@ from exporter.impact.hashing import ConversationHasher, ensure_key
 from exporter.impact.service import ImpactService
 from exporter.incidents import feature as incidents
 from exporter.incidents.service import Incidents
-from exporter.journal.reader import open_reader
+from exporter.journal.reader import Reader
 from exporter.journal.sqlite import SqliteJournal, storage_path
 from exporter.logs import RateLimited, fields, log_loop_errors
 from exporter.maintenance.api import MaintenanceApi
@@ -92,7 +92,7 @@ class Exporter:
         self.engine = Engine(
             SqliteJournal(self._database),
             self._database,
-            lambda: open_reader(self.config.storage.url),
+            lambda: Reader(self._database),
             clock=self._clock,
             metrics=self.metrics,
             retry_span=self.config.storage.retry_span,
@@ -126,7 +126,6 @@ class Exporter:
             lambda: self.config.failover,
             self._hooks,
             self.registry,
-            reader=lambda: open_reader(self.config.storage.url),
             retention=lambda: self.config.storage.retention,
             planned_until=planned_until,
         )
@@ -151,7 +150,6 @@ class Exporter:
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._housekeeping.once("reload", self.reload))
         self._loaded()
-        gc.disable()  # a fleet is being loaded, and nothing of it is garbage: see _settle_memory
         await self._listening.start()
         await self.engine.start()
         await self.maintenance.start()
@@ -162,8 +160,6 @@ class Exporter:
         await self._deliveries.load(self._clock() - self.config.notify.repeat_window)
         if self.config.notify.targets:
             await asyncio.to_thread(load_apprise)  # its first use costs a third of a second
-        await self._exposition.render(self._clock(), openmetrics=False, gzip=True)  # the first scrape builds every line
-        _settle_memory()
         self._housekeeping.start()
         self._housekeeping.keep("maintenance", self.maintenance.run)
         self._housekeeping.keep("alerts", self.alerts.run)
@@ -174,6 +170,7 @@ class Exporter:
         self._housekeeping.every("impact", IMPACT_INTERVAL, self.impact.save)
         self._housekeeping.every("clock", 60.0, self._check_clock)
         self._housekeeping.every("log_summaries", 60.0, self._flush_warnings)
+        self._housekeeping.once("first_scrape", self._prepare_scrape)
         self._started = True
         log.info("ready", extra=fields(version=__version__, devices=len(self.engine.fleet.devices)))
 
@@ -223,6 +220,13 @@ class Exporter:
         self.relay.reconfigure(config.notify, config.alerts)
         self.failover.reconfigure()
         self._loaded()
+
+    async def _prepare_scrape(self) -> None:
+        """Build every line of the exposition, so that the first scrape need not."""
+        try:
+            await self._exposition.render(self._clock(), openmetrics=False, gzip=True)
+        finally:
+            _settle_memory()
 
     def _windows_changed(self) -> None:
         self.alerts.reconsider()
@@ -300,20 +304,19 @@ class Exporter:
     async def account(self, by: str, start: float, end: float) -> list[Row]:
         """Compute availability from the journal, in a thread: it reads every event of every device."""
 
-        def compute() -> list[Row]:
-            with open_reader(self.config.storage.url) as reader:
-                blind = reader.blind_intervals()
-                pairs = [(pair.channel, pair.backup) for pair in self.config.failover]
-                return availability(
-                    source_by(by, reader, pairs).histories(),
-                    blind=blind,
-                    start=start,
-                    end=end,
-                    by=by,
-                    objective=lambda engine: self.config.policies.for_engine(engine).objective_ratio,
-                )
+        def compute(reader: Reader) -> list[Row]:
+            blind = reader.blind_intervals()
+            pairs = [(pair.channel, pair.backup) for pair in self.config.failover]
+            return availability(
+                source_by(by, reader, pairs).histories(),
+                blind=blind,
+                start=start,
+                end=end,
+                by=by,
+                objective=lambda engine: self.config.policies.for_engine(engine).objective_ratio,
+            )
 
-        return await asyncio.to_thread(compute)
+        return await self.engine.read(compute)
 
     async def _prune_incidents(self) -> None:
         await self.incidents.prune(self._clock() - self.config.storage.retention)
@@ -337,6 +340,7 @@ def serve(load: Callable[[], Config]) -> int:
 
 
 async def _serve(load: Callable[[], Config]) -> int:
+    gc.disable()  # a fleet is being loaded, and nothing of it is garbage: see _settle_memory
     exporter = Exporter(load)
     try:
         await exporter.start()

@@ -1,13 +1,14 @@
 """Keeps the accounts of all groups up to date with the journal, and exposes them as counters.
 
 A change of a group's device has its histories read again, in a thread: exact, whatever a late event corrected. Between
-the change and its reading, less than a second, the counters follow what was known before.
+the change and its reading, some milliseconds, the counters follow what was known before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import CounterMetricFamily
@@ -20,7 +21,7 @@ from exporter.logs import fields
 from exporter.report.groups import group_history, group_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from prometheus_client import Metric
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from exporter.fleet import Change
     from exporter.journal.reader import Reader
     from exporter.report.history import History
+
+    Read = Callable[[Callable[[Reader], list[History]]], Awaitable[list[History]]]
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +44,9 @@ RETRY: Final = 1.0
 class GroupAccounts(Collector):
     """The accounts of the pairs that are watched. Register it with the metrics' registry."""
 
-    def __init__(
-        self, store: Store, reader: Callable[[], Reader], clock: Callable[[], float], retention: Callable[[], float]
-    ) -> None:
+    def __init__(self, store: Store, read: Read, clock: Callable[[], float], retention: Callable[[], float]) -> None:
         self._store = store
-        self._reader = reader
+        self._read = read
         self._clock = clock
         self._retention = retention
         self._accounts: dict[Pair, Account] = {}
@@ -143,12 +144,12 @@ class GroupAccounts(Collector):
 
     async def _take(self, pair: Pair, account: Account) -> None:
         devices = [device_id for channel in pair for device_id in self._members[channel]]
-        members = await asyncio.to_thread(self._read, devices)
+        members = await self._read(partial(_histories, devices))
         if members:
             lag = min(LONGEST_LAG, self._retention() / 2)
             account.take(group_history(group_identity(pair, members), members), self._clock(), lag)
 
-    def _read(self, devices: list[str]) -> list[History]:
-        with self._reader() as reader:
-            found = (reader.device(device_id) for device_id in devices)
-            return [history for history in found if history is not None]
+
+def _histories(devices: list[str], reader: Reader) -> list[History]:
+    found = (reader.device(device_id) for device_id in devices)
+    return [history for history in found if history is not None]

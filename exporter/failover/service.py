@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from exporter.failover.machine import Action
     from exporter.failover.store import Pair
     from exporter.fleet import Change, Device
-    from exporter.journal.reader import Reader
 
     Samples = Iterator[tuple[tuple[str, ...], float]]
 
@@ -49,7 +48,6 @@ class FailoverService:
         sender: Sender,
         registry: CollectorRegistry,
         *,
-        reader: Callable[[], Reader],
         retention: Callable[[], float],
         planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
     ) -> None:
@@ -64,7 +62,7 @@ class FailoverService:
         self._built = False
         self.on_switch: list[Callable[[Switched], None]] = []
         """Called after each call that the hook accepted, and again at a start for one that may not have been told."""
-        self.groups = GroupAccounts(self._store, reader, engine.clock, retention)
+        self.groups = GroupAccounts(self._store, engine.read, engine.clock, retention)
         registry.register(self.groups)
         self._calls = Counter(
             f"{SELF_PREFIX}_failover_calls_total",

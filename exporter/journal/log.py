@@ -3,9 +3,13 @@
 An event is acknowledged when its line is in this log and flushed; the journal's thread takes it over into SQLite a
 moment later, many at a time. So no acknowledgement waits for a checkpoint, an incident or a reader of the database.
 
-Two files beside the database, used in turn: while one is written, what the other holds is taken over and the file is
-emptied. A line is one batch of records in JSON, with a checksum and the number of its last record before it. A line
-that a crash tore off was never acknowledged, and does not count.
+Two files beside the database, used in turn: while one is written, what the other holds is taken over. A line is one
+batch of records in JSON, with a checksum and the number of its last record before it. A line that a crash tore off was
+never acknowledged, and does not count.
+
+The files have their size before they are used, and are written over from their beginning: so a flush writes a page or
+two in place and waits for nothing else of the file system, such as what SQLite has just written. Behind the newest line
+stand older ones, which the journal has; their numbers tell.
 
 Not thread-safe: the event loop is the only user, but for `recover`, which is called before it is opened.
 """
@@ -16,7 +20,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 import msgspec
@@ -37,9 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TURN: Final = 8 << 20  # bytes of a file after which the other one is used
-_EMPTY_FROM: Final = 1 << 20  # a smaller file is not worth emptying while it is in use
-_TAIL: Final = 1 << 16  # bytes in which a file's last line usually is
+TURN: Final = 4 << 20  # bytes of a file after which the other one is used
+_ALLOCATED: Final = TURN + (1 << 20)  # a line may reach beyond
+_ZEROS: Final = bytes(1 << 16)
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -84,33 +88,23 @@ def last_number(database: Path) -> int:
     """Return the number of the last record in the log, 0 if it is empty. OSError where a file cannot be read."""
     newest = 0
     for path in paths(database):
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            newest = max(newest, _last_in(file))
+        with contextlib.suppress(FileNotFoundError):
+            newest = max([newest, *(last for last, _ in _lines(path, newest))])
     return newest
 
 
-def _last_in(file: BinaryIO) -> int:
-    """Return the number of a file's last record, 0 if it has none; reads no more of its end than needed."""
-    size, tail = file.seek(0, os.SEEK_END), _TAIL
-    while True:
-        file.seek(max(0, size - tail))
-        for line in reversed(file.read(tail).split(b"\n")):
-            parsed = _parse(line)
-            if parsed is not None:
-                return parsed[0]
-        if tail >= size:
-            return 0
-        tail *= 16
-
-
 def _lines(path: Path, after: int) -> Iterator[tuple[int, bytes]]:
-    lines = [line for line in path.read_bytes().split(b"\n") if line]
-    for number, line in enumerate(lines, 1):
+    """Yield (number of the last record, JSON) of the lines with records beyond number `after`."""
+    previous, damaged = 0, 0
+    for number, line in enumerate(path.read_bytes().rstrip(b"\0").split(b"\n"), 1):
         parsed = _parse(line)
         if parsed is None:
-            level = logging.WARNING if number == len(lines) else logging.ERROR  # the last one a crash may have torn off
-            log.log(level, "a damaged line of the log is left out", extra=fields(file=path.name, line=number))
-        elif parsed[0] > after:
+            damaged = damaged or number
+            continue
+        if damaged and parsed[0] > previous:  # or it is where the newest lines end, and older ones are left
+            log.error("a damaged line of the log is left out", extra=fields(file=path.name, line=damaged))
+        previous, damaged = parsed[0], 0
+        if parsed[0] > after:
             yield parsed
 
 
@@ -129,7 +123,7 @@ class Log:
     """The log of one database, open for appending. JournalUnavailable if its files cannot be had."""
 
     def __init__(self, database: Path) -> None:
-        """Open it empty: what `recover` gives must be in the journal already. Needs a running event loop."""
+        """Open it; what `recover` gives must be in the journal already. Needs a running event loop."""
         self._database = database
         self._paths = paths(database)
         self._files: list[int] = []
@@ -141,7 +135,7 @@ class Log:
         except OSError as error:
             self._close_files()
             raise JournalUnavailable(f"{database}: the log cannot be opened: {error}") from error
-        self._sizes = [0] * len(self._files)
+        self._sizes = [0] * len(self._files)  # what counts of them
         self._last = [0] * len(self._files)
         self._current = 0
         self._sound = True  # nothing is in the current file behind its known size
@@ -165,7 +159,7 @@ class Log:
         try:
             self._check(index)
             self._sound = False
-            _write(self._files[index], line)
+            _write(self._files[index], line, self._sizes[index])
             self._syncer.sync(index, lambda error: self._synced(index, len(line), last, done, error))
         except OSError as error:
             self._take_back(index)
@@ -174,12 +168,10 @@ class Log:
 
     def taken_over(self, last: int) -> None:
         """Take note that every record up to number `last` is in the journal's file."""
-        for index, size in enumerate(self._sizes):
-            in_use = index == self._current and (self._busy or size < _EMPTY_FROM)
-            if size and not in_use and self._last[index] <= last:
-                with contextlib.suppress(OSError):  # the next time
-                    os.ftruncate(self._files[index], 0)
-                    self._sizes[index] = 0
+        for index in range(len(self._files)):
+            in_use = index == self._current and (self._busy or not self._sound)
+            if self._last[index] <= last and not in_use:
+                self._sizes[index] = 0
 
     def close(self, *, empty: bool = False) -> None:
         """Close it. `empty`: all that it holds is in the journal's file."""
@@ -214,13 +206,16 @@ class Log:
             if identify(path) != self._known[path]:
                 raise OSError(f"{path.name} was removed or replaced; put it back, or restart the exporter")
         if not self._sound:
-            os.ftruncate(self._files[index], self._sizes[index])
+            self._blot(index)
 
     def _take_back(self, index: int) -> None:
-        """Remove what was not acknowledged; where that fails, the next append tries again before anything else."""
+        """Undo what was not acknowledged; where that fails, the next append tries again before anything else."""
         with contextlib.suppress(OSError):
-            os.ftruncate(self._files[index], self._sizes[index])
+            self._blot(index)
             self._sound = True
+
+    def _blot(self, index: int) -> None:
+        _write(self._files[index], b"\0", self._sizes[index])
 
     def _close_files(self) -> None:
         while self._files:
@@ -228,11 +223,16 @@ class Log:
 
 
 def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC
-    return os.open(path, flags, 0o600)  # names of devices and businesses
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # names of devices and businesses
+    with contextlib.suppress(OSError):  # a full disk: then it takes what it can when there is something to write
+        for start in range(os.fstat(file).st_size, _ALLOCATED, len(_ZEROS)):
+            _write(file, _ZEROS, start)
+        os.fsync(file)
+    return file
 
 
-def _write(file: int, line: bytes) -> None:
+def _write(file: int, line: bytes, start: int) -> None:
     rest = memoryview(line)
     while rest:
-        rest = rest[os.write(file, rest) :]
+        written = os.pwrite(file, rest, start)
+        rest, start = rest[written:], start + written

@@ -164,10 +164,7 @@ def test_nobody_is_switched_to_a_backup_that_is_down(hook: Hook, tmp_path: Path)
         send(exporter, "device_b", now - 20, up=False)
         send(exporter, "device_a", now - 10, up=False)
         assert exporter.sample("channel_failover_no_backup", **PAIR) == 1
-        wait_for(
-            lambda: (exporter.sample("failover_group_downtime_seconds_total", **PAIR) or 0) >= 10,
-            "the group's downtime",
-        )
+        wait_for(lambda: (exporter.sample("failover_group_downtime_seconds_total", **PAIR) or 0) >= 10, "the downtime")
         assert hook.calls == []
         send(exporter, "device_b", now, up=True)
         wait_for(lambda: active(exporter) == 1, "the switch")

@@ -17,7 +17,6 @@ from exporter.failover.sender import Answer
 from exporter.failover.service import FailoverService
 from exporter.failover.store import Store
 from exporter.identity import Identity
-from exporter.journal.reader import open_reader
 from tests.unit.journal_site import NOW, Site
 
 if TYPE_CHECKING:
@@ -75,7 +74,6 @@ class House:
             lambda: self.rules,
             self.hooks,
             self.registry,
-            reader=lambda: open_reader(f"sqlite:///{self.site.path}"),
             retention=lambda: 400 * 86400.0,
             planned_until=lambda device, _now: self.planned.get(device.identity.device_id),
         )

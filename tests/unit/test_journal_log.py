@@ -58,6 +58,10 @@ def recovered(database: Path, after: int = 0) -> list[tuple[int, list[Append]]]:
     return [(batch.first, list(batch.records)) for batch in recover(database, after)]
 
 
+def content(path: Path) -> bytes:
+    return path.read_bytes().rstrip(b"\0")
+
+
 async def test_what_was_written_is_recovered_as_it_was_given(log: Log, database: Path) -> None:
     hostile = identity(name="a\"b\\c\nd'; DROP TABLE event; -- é😀\u2028")
     odd = append(NOW + 1, Kind.PLANNED_END, late=True)
@@ -74,7 +78,7 @@ async def test_a_line_that_a_crash_tore_off_does_not_count(log: Log, database: P
     await write(log, 1, append(NOW, DOWN))
     await write(log, 2, append(NOW + 1, UP))
     file = paths(database)[0]
-    os.truncate(file, file.stat().st_size - cut)
+    file.write_bytes(content(file)[:-cut])
     assert [first for first, _ in recovered(database)] == [1]
     assert last_number(database) == 1
 
@@ -84,8 +88,8 @@ async def test_a_line_that_a_crash_tore_off_does_not_count(log: Log, database: P
 )
 async def test_garbage_behind_the_last_line_does_not_count(log: Log, database: Path, garbage: bytes) -> None:
     await write(log, 1, append(NOW, DOWN))
-    with paths(database)[0].open("ab") as file:
-        file.write(garbage)
+    file = paths(database)[0]
+    file.write_bytes(content(file) + garbage)
     assert [first for first, _ in recovered(database)] == [1]
     assert last_number(database) == 1
 
@@ -103,25 +107,27 @@ async def test_a_damaged_line_between_others_is_left_out_and_said_so(
     ]
 
 
-async def test_files_take_turns_and_are_emptied_when_the_journal_has_what_they_hold(
-    log: Log, database: Path, monkeypatch: pytest.MonkeyPatch
+async def test_files_take_turns_and_are_written_again_when_the_journal_has_what_they_hold(
+    log: Log, database: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(log_module, "TURN", 1000)
-    monkeypatch.setattr(log_module, "_EMPTY_FROM", 1000)
-    sizes = lambda: [path.stat().st_size for path in paths(database)]  # noqa: E731
+    sizes = [path.stat().st_size for path in paths(database)]
     for number in range(1, 9):
         await write(log, number, append(NOW + number, DOWN))
-    assert all(sizes())
-    assert [first for first, _ in recovered(database)] == list(range(1, 9))
-    log.taken_over(2)
-    assert all(sizes()), "the first file still holds records that the journal lacks"
-    log.taken_over(7)
-    assert [bool(size) for size in sizes()] == [False, True]
-    for number in range(9, 40):
+    assert all(map(content, paths(database)))
+    log.taken_over(2)  # the first file still holds records that the journal lacks
+    for number in range(9, 12):
         await write(log, number, append(NOW + number, DOWN))
+    assert [first for first, _ in recovered(database)] == list(range(1, 12))
+    log.taken_over(7)
+    for number in range(12, 60):
+        await write(log, number, append(NOW + number, DOWN, "d" * (number % 7)))
+        assert [first for first, _ in recovered(database, after=number - 2)] == [number - 1, number]
+        assert last_number(database) == number
         log.taken_over(number - 1)
-    assert [first for first, _ in recovered(database, after=38)] == [39]
-    assert sum(sizes()) < 4000
+    assert all(len(content(path)) < 3000 for path in paths(database))
+    assert [path.stat().st_size for path in paths(database)] == sizes, "a flush has to write their sizes too"
+    assert not caplog.records
 
 
 async def test_while_the_other_file_is_not_empty_the_present_one_grows(
@@ -130,7 +136,7 @@ async def test_while_the_other_file_is_not_empty_the_present_one_grows(
     monkeypatch.setattr(log_module, "TURN", 1)
     for number in (1, 2, 3, 4):
         await write(log, number, append(NOW + number, DOWN))
-    assert [len(path.read_bytes().splitlines()) for path in paths(database)] == [1, 3]
+    assert [len(content(path).splitlines()) for path in paths(database)] == [1, 3]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
@@ -150,17 +156,17 @@ async def test_what_could_not_be_taken_back_is_taken_back_before_anything_else_i
     log: Log, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write(log, 1, append(NOW, DOWN))
-    sync, truncate = log._syncer.sync, os.ftruncate
+    sync, write_at = log._syncer.sync, os.pwrite
 
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "the disk is gone")
 
-    monkeypatch.setattr(os, "ftruncate", fail)
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: write_at(file, data, at) if len(data) > 1 else fail())
     log._syncer.sync = fail
     for _ in range(2):
         with pytest.raises(JournalUnavailable, match="the disk is gone"):
             await write(log, 2, append(NOW + 1, UP))
-    monkeypatch.setattr(os, "ftruncate", truncate)
+    monkeypatch.setattr(os, "pwrite", write_at)
     log._syncer.sync = sync
     await write(log, 4, append(NOW + 2, UP))
     assert [first for first, _ in recovered(database)] == [1, 4]
@@ -169,10 +175,28 @@ async def test_what_could_not_be_taken_back_is_taken_back_before_anything_else_i
 async def test_a_write_that_the_system_takes_in_pieces_is_whole(
     log: Log, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_all = os.write
-    monkeypatch.setattr(os, "write", lambda file, data: write_all(file, data[:7]))
+    write_at = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: write_at(file, data[:7], at))
     await write(log, 1, append(NOW, DOWN), append(NOW + 1, UP))
     assert [len(batch) for _, batch in recovered(database)] == [2]
+
+
+async def test_where_the_disk_has_no_room_to_spare_the_files_grow_as_needed(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_at = os.pwrite
+
+    def full(file: int, data: bytes, at: int) -> int:
+        if not any(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_at(file, data, at)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    log = Log(database)
+    for number in (1, 2):
+        await write(log, number, append(NOW + number, DOWN))
+    assert [first for first, _ in recovered(database)] == [1, 2]
+    log.close()
 
 
 async def test_the_files_are_for_their_owner_only_and_empty_after_a_clean_end(database: Path) -> None:
