@@ -11,7 +11,7 @@ from exporter.logs import fields
 from exporter.timeline import Kind, advance, fold, outages, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from exporter.fleet import Device, Fleet
     from exporter.journal.records import DeviceHistory, Record
@@ -45,14 +45,16 @@ class Applier:
         """
         device = self._fleet.devices.get(record.identity.device_id)
         before = device.timeline if device is not None else None
+        after: Timeline | None
         if history is not None:
             after = fold(history.events, history.base)
+            self._count_corrected(record, history)
         elif record.kind in _CHANGES or before is None:
             after = advance(before, record.timestamp, up=record.kind is Kind.CONNECTED)
+            if before is not None and after.up and not before.up:
+                self._count_outages(record, [after.since - before.since])
         else:
             after = plan(before, record.timestamp, record.kind)
-        if record.kind in _CHANGES:
-            self._count_outages(record, before, after, history)
         changed = self._put(record, device, after)
         if changed is not None and after is not before:
             self._tell(Change(changed, before, after, record.received_ms / 1000, live))
@@ -69,23 +71,20 @@ class Applier:
             self._fleet.forget(device, received_at=received_at, exposed_at=exposed_at)
         return device
 
-    def _count_outages(
-        self, record: Record, before: Timeline | None, after: Timeline | None, history: DeviceHistory | None
-    ) -> None:
-        """Keep the histogram of finished outages: what ended now, or what a late event changed."""
-        if history is None:
-            if before is not None and after is not None and after.up and not before.up:
-                self._change_histogram(record, [after.since - before.since], [])
+    def _count_outages(self, record: Record, added: list[int], removed: Sequence[int] = ()) -> None:
+        """Keep the histogram of finished outages; durations in seconds."""
+        histogram = self._fleet.histogram(record.identity.engine)
+        histogram.hold(record.exposed_ms / 1000)
+        histogram.change(added, removed)
+
+    def _count_corrected(self, record: Record, history: DeviceHistory) -> None:
+        """Count what a late event made of the device's outages."""
+        if record.kind not in _CHANGES:
             return
         earlier = [event for event in history.events if event != (record.timestamp, record.kind)]
         old, new = _finished(earlier, history.base), _finished(history.events, history.base)
         if old != new:
-            self._change_histogram(record, new, old)
-
-    def _change_histogram(self, record: Record, added: list[int], removed: list[int]) -> None:
-        histogram = self._fleet.histogram(record.identity.engine)
-        histogram.hold(record.exposed_ms / 1000)
-        histogram.change(added, removed)
+            self._count_outages(record, new, old)
 
     def _tell(self, change: Change) -> None:
         for listener in self.listeners:

@@ -73,6 +73,7 @@ class Committer:
         self._metrics = metrics
         self._next = 1
         self._failing = False  # the last commit failed
+        self._full = False  # the backlog is at its limit
         self._behind = False  # the journal's file could not take over what is in the log
         self._taking_over = False
         self._take_over_handle: asyncio.TimerHandle | None = None
@@ -86,7 +87,7 @@ class Committer:
 
     def put(self, append: Append, answer: Answer) -> None:
         """Commit a record soon. JournalUnavailable if too much waits for the journal's file."""
-        if self._writer.backlog >= BACKLOG_LIMIT:
+        if self._full:
             raise JournalUnavailable("the journal's file does not take over what is in the log")
         self.waiting.append(Waiting(append, answer))
         if self.idle.is_set():
@@ -221,6 +222,7 @@ class Committer:
     # -- from the log into the journal's file -------------------------------------------------------------------------
 
     def _take_over_soon(self) -> None:
+        self._full = self._writer.backlog >= BACKLOG_LIMIT
         if self._take_over_handle is None:
             self._take_over_handle = self._loop.call_later(TAKE_OVER_INTERVAL, self._take_over)
         elif self._writer.backlog >= TAKE_OVER_AT and not self._taking_over:
@@ -233,6 +235,7 @@ class Committer:
         def done(last: int, error: Exception | None) -> None:
             self._taking_over = False
             self._take_over_handle = None
+            self._full = self._writer.backlog >= BACKLOG_LIMIT
             if error is None:
                 if self._behind:
                     self._warn.warning("journal_recovered", "the journal's file has taken over what was in the log")

@@ -293,8 +293,10 @@ class Fleet:
         group, before = device.group, device.timeline
         if self.before_change is not None:
             self.before_change(identity.device_id, group)
-        group.hold(exposed_at)
-        device.hold(exposed_at)
+        if exposed_at > group.held_at:
+            group.hold(exposed_at)
+        if exposed_at > device.held_at:
+            device.hold(exposed_at)
         if (
             identity is device.identity
             and timeline.first_seen == before.first_seen

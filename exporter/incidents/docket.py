@@ -146,12 +146,13 @@ class Docket:
     def _expect(self, device: Device, now: float) -> None:
         """Open the incident of a device now or when it is due, if it is down."""
         self._schedule(device)
-        self.advance(now)
+        if self._due and self._due[0][0] <= now:
+            self.advance(now)
 
     def _schedule(self, device: Device) -> None:
         if self._is_settled(device.identity.device_id):
             return
-        at = self.due(device, device.timeline)
+        at = device.timeline.told_at(self.alert_after(device))
         if at is not None:
             heapq.heappush(self._due, (at, next(self._number), device, device.timeline.since))
             if len(self._due) > 4 * len(self._fleet.down) + SPARE:

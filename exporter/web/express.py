@@ -11,9 +11,9 @@ waiter is put aside, and given back with the answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from aiohttp import HttpVersion11, StreamReader
+from aiohttp import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 
 from exporter.web.connections import GuardedConnection, GuardedServer
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.web.connections import Handler
-
-_READ_LIMIT: Final = 2**16
 
 
 class Client(Protocol):
@@ -53,25 +51,25 @@ class ExpressServer(GuardedServer):
     def __init__(self, express: Express, handler: Handler, **arguments: Any) -> None:  # noqa: ANN401
         super().__init__(handler, **arguments)
         self._express = express
-        self._finished: list[tuple[ExpressConnection, bytes]] = []
+        self._answered: list[tuple[ExpressConnection, bytes]] = []
 
     def __call__(self) -> GuardedConnection:
         """Return the protocol of one new connection."""
         return ExpressConnection(self, self._express, loop=self._loop, **self._kwargs)
 
-    def finish(self, connection: ExpressConnection, answer: bytes) -> None:
+    def answer(self, connection: ExpressConnection, message: bytes) -> None:
         """Answer together with all others of this turn of the loop.
 
         Sending to a peer that sleeps costs three times as much as to one that is still busy with the answer before.
         """
-        if not self._finished:
+        if not self._answered:
             self._loop.call_soon(self._send)
-        self._finished.append((connection, answer))
+        self._answered.append((connection, message))
 
     def _send(self) -> None:
-        finished, self._finished = self._finished, []
-        for connection, answer in finished:
-            connection.finish(answer)
+        answered, self._answered = self._answered, []
+        for connection, message in answered:
+            connection.send(message)
 
 
 class ExpressConnection(GuardedConnection):
@@ -119,21 +117,12 @@ class ExpressConnection(GuardedConnection):
             or message.compression
             or not payload.is_eof()
             or payload.exception() is not None
+            or self._reading_paused  # by the body's size; whoever reads it goes on
         ):
             return False
-        body = payload.read_nowait(-1)
-        self._request_in_progress = True
-        if self._express.take(message.headers, body, self):
-            return True
-        self._request_in_progress = False
-        self._messages[0] = (message, self._unread(body))
-        return False
-
-    def _unread(self, body: bytes) -> StreamReader:
-        payload = StreamReader(self, _READ_LIMIT, loop=self._loop)
-        payload.feed_data(body)
-        payload.feed_eof()
-        return payload
+        body = b"".join(payload._buffer)  # noqa: SLF001 - a look only: it stays there for the general way
+        self._request_in_progress = self._express.take(message.headers, body, self)
+        return self._request_in_progress
 
     @property
     def remote(self) -> str:
@@ -142,9 +131,9 @@ class ExpressConnection(GuardedConnection):
 
     def answer(self, message: bytes) -> None:
         """Send the whole answer together with those of other connections."""
-        self._server.finish(self, message)
+        self._server.answer(self, message)
 
-    def finish(self, answer: bytes) -> None:
+    def send(self, message: bytes) -> None:
         """Answer the request, and be ready for the next one, as aiohttp's own task does after each."""
         self._messages.popleft()
         if self._parser is not None:
@@ -153,7 +142,7 @@ class ExpressConnection(GuardedConnection):
             self._manager.requests_count += 1
         self._request_in_progress = False
         if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(answer)
+            self.transport.write(message)
         if self._handler_waiter is not None and not self._handler_waiter.done():
             self._handler_waiter.set_result(None)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout

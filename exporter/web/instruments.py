@@ -47,8 +47,9 @@ class WebInstruments:
         """Count one webhook request."""
         self._events[event, outcome].inc()
 
-    def heard(self, now: float) -> None:
-        """Remember when the last authenticated event came."""
+    def heard(self, event: str, outcome: str, now: float) -> None:
+        """Count one webhook request with a valid event, and remember when it came."""
+        self._events[event, outcome].inc()
         self._heard = now
 
     def request(self, listener: str, code: int, seconds: float) -> None:

@@ -93,8 +93,8 @@ class RequestMetrics(Protocol):
     def event(self, event: str, outcome: str) -> None:
         """Count one webhook request; both values are from conventions.py."""
 
-    def heard(self, now: float) -> None:
-        """Remember when the last valid event came, Unix seconds."""
+    def heard(self, event: str, outcome: str, now: float) -> None:
+        """Count one webhook request with a valid event, and remember when it came, Unix seconds."""
 
     def request(self, listener: str, code: int, seconds: float) -> None:
         """Count one answered request of the listener `public` or `admin`."""

@@ -164,8 +164,7 @@ class Webhook:
             response = self._refuse(request, 503, error.code, "not stored, try again", outcome, label)
             response.headers["Retry-After"] = answers.RETRY_AFTER
             return response
-        self._metrics.event(label, outcome)
-        self._metrics.heard(now)
+        self._metrics.heard(label, outcome, now)
         return self._acknowledger.answer(request)
 
     def take(self, headers: Mapping[str, str], body: bytes, client: Client) -> bool:
@@ -183,8 +182,7 @@ class Webhook:
 
         def done(result: str | JournalUnavailable) -> None:
             if isinstance(result, str):
-                self._metrics.event(label, result)
-                self._metrics.heard(now)
+                self._metrics.heard(label, result, now)
                 self._metrics.request("public", 200, time.perf_counter() - started)
                 client.answer(self._acknowledger.message())
             else:
