@@ -46,8 +46,9 @@ class Server:
     def __init__(self, command: list[str], ready: str, *, log: Path, timeout: float = 60.0) -> None:
         """Start `command` and wait until the URL `ready` answers, whatever it answers but 503."""
         self.started = time.perf_counter()
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        with log.open("ab") as output:  # with byte code on disk, as an installed program has it
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=environment)
         try:
             self._wait(ready, timeout)
         except BaseException:
