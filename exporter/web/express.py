@@ -115,6 +115,7 @@ class ExpressConnection(GuardedConnection):
             or message.chunked
             or message.upgrade
             or message.compression
+            or not payload.total_bytes
             or not payload.is_eof()
             or payload.exception() is not None
             or self._reading_paused  # by the body's size; whoever reads it goes on
