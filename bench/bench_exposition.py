@@ -25,12 +25,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from bench.reference import FleetCollector
 from bench.rows import Row, at_least, at_most, number, parser, report
-from exporter.exposition import Exposition
-from exporter.exposition.table import ROWS
-from exporter.fleet import Fleet
-from exporter.identity import Identity
-from exporter.pace import Pace
-from exporter.timeline import Timeline, advance
+from exporter.domain.fleet import Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Timeline, advance
+from exporter.lib.pace import Pace
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.exposition.table import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from exporter.identity import Identity
-from exporter.journal.records import Append, Record
-from exporter.journal.sqlite import SqliteJournal
-from exporter.timeline import Kind
+from exporter.domain.identity import Identity
+from exporter.domain.records import Append, Record
+from exporter.domain.timeline import Kind
+from exporter.journal.sqlite.database import SqliteJournal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from exporter.fleet import Device, Fleet
+    from exporter.domain.fleet import Device, Fleet
 
 
 class FleetCollector:

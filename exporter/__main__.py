@@ -1,5 +1,5 @@
 """`python -m exporter` is `device-exporter`."""
 
-from exporter.cli import main
+from exporter.cli.main import main
 
 raise SystemExit(main())

@@ -15,7 +15,7 @@ from exporter.conventions import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.identity import Identity
+    from exporter.domain.identity import Identity
 
     Fingerprint = frozenset[tuple[str, str]]
     Key = tuple[str, str]

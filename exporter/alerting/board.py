@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from exporter.alerting.alert import Fingerprint, Key
-    from exporter.fleet import Change, Device, Fleet
-    from exporter.policy import Policies
+    from exporter.domain.fleet import Change, Device, Fleet
+    from exporter.domain.policy import Policies
 
 RESOLVED_FOR: Final = 300.0
 """How long an alert that is over is repeated: an Alertmanager that was away in the meantime hears it too."""

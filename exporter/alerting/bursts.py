@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.alerting.alert import Alert
-    from exporter.fleet import Fleet
-    from exporter.timeline import Timeline
+    from exporter.domain.fleet import Fleet
+    from exporter.domain.timeline import Timeline
 
 MASS_SHARE: Final = 0.3
 MASS_DEVICES: Final = 5

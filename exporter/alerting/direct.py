@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from exporter.alerting.client import Standing
     from exporter.config import Config
     from exporter.config.schema import Alertmanager
-    from exporter.engine import Engine
-    from exporter.fleet import Change, Device
-    from exporter.selfmetrics import SelfMetrics
+    from exporter.domain.fleet import Change, Device
+    from exporter.metrics.own import SelfMetrics
+    from exporter.recording.recorder import Engine
 
 DELIVERED_FOR: Final = 3.0
 """Re-send intervals for which an acknowledgement counts: an Alertmanager that restarts loses what it had."""

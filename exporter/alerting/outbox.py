@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, RULES_SOURCE, SOURCE, Alert
 from exporter.alerting.client import Refused, Unavailable
 from exporter.alerting.payload import payload
-from exporter.logs import fields
+from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from exporter.alerting.alert import Fingerprint
     from exporter.alerting.client import Client, Standing
     from exporter.config.schema import Alerts
-    from exporter.selfmetrics import SelfMetrics
+    from exporter.metrics.own import SelfMetrics
 
 log = logging.getLogger(__name__)
 

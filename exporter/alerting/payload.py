@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from exporter.alerting.bursts import FLAP_WINDOW, FLAPS
 from exporter.conventions import ALERT_DEVICE_DOWN_ESCALATED, ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
-from exporter.durations import format_duration
-from exporter.notify.wording import ENGINE_NAMES
+from exporter.lib.durations import format_duration
+from exporter.lib.words import ENGINE_NAMES
 
 if TYPE_CHECKING:
     from exporter.alerting.alert import Alert

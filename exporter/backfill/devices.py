@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter import conventions as names
 from exporter.backfill.states import states
-from exporter.exposition.lines import Family
+from exporter.metrics.exposition.lines import Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exporter.backfill.labels import Labels
     from exporter.backfill.states import State
     from exporter.backfill.steps import Steps
-    from exporter.identity import Identity
+    from exporter.domain.identity import Identity
     from exporter.report.history import History
 
 

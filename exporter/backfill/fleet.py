@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from exporter import conventions as names
 from exporter.backfill.sums import Sums
-from exporter.exposition.lines import Family
+from exporter.metrics.exposition.lines import Family
 from exporter.report.intervals import merge, subtract
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from exporter import conventions as names
-from exporter.exposition.lines import label_writer
+from exporter.metrics.exposition.lines import label_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

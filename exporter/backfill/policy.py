@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter import conventions as names
-from exporter.exposition.lines import Family, tail
+from exporter.metrics.exposition.lines import Family, tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from exporter.backfill.labels import Labels
     from exporter.backfill.steps import Steps
-    from exporter.policy import Policies, Policy
+    from exporter.domain.policy import Policies, Policy
 
 _VALUES: Final[dict[str, Callable[[Policy], float | None]]] = {
     names.POLICY_ALERT_AFTER: lambda policy: policy.alert_after,

@@ -10,8 +10,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from exporter.domain.timeline import Outage
     from exporter.report.history import History
-    from exporter.timeline import Outage
 
 
 class State(msgspec.Struct, frozen=True, gc=False):

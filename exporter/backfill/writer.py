@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from exporter.backfill import devices, fleet, policy
 from exporter.backfill.fleet import FleetSums
 from exporter.backfill.labels import Labels
-from exporter.exposition.lines import END, Family
-from exporter.policy import Policies
+from exporter.domain.policy import Policies
+from exporter.metrics.exposition.lines import END, Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

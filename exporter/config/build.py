@@ -19,8 +19,8 @@ from exporter.config.errors import suggestion
 from exporter.config.schema import COMPUTED, Secret
 from exporter.config.secret import read_secret, read_secrets
 from exporter.config.values import Text, choice, kind, quantity, scalar
-from exporter.config.yaml import BadYaml, parse_yaml
-from exporter.policy import BUILT_IN, DEFAULT_ENGINE, Policies, Policy
+from exporter.domain.policy import BUILT_IN, DEFAULT_ENGINE, Policies, Policy
+from exporter.lib.yaml import BadYaml, parse_yaml
 
 if TYPE_CHECKING:
     from exporter.config.errors import Origins, Path

@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from exporter.config.schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
-from exporter.durations import format_duration
-from exporter.event_bodies import ENGINE_LENGTH
-from exporter.maintenance.times import comes_round, parse_time
-from exporter.web.address import parse_address
+from exporter.domain.identity import ENGINE_LENGTH
+from exporter.lib.address import parse_address
+from exporter.lib.durations import format_duration
+from exporter.lib.times import comes_round, parse_time
 
 if TYPE_CHECKING:
     from exporter.config.errors import Origins, Path
-    from exporter.policy import Policy
+    from exporter.domain.policy import Policy
 
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FILE_URL = "sqlite:///"

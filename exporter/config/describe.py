@@ -8,8 +8,8 @@ import yaml
 
 from exporter.config.build import field_types, is_struct, without_none
 from exporter.config.schema import Config, Secret
-from exporter.durations import Duration, Size, format_duration, format_size
-from exporter.policy import DEFAULT_ENGINE, Policies, Policy
+from exporter.domain.policy import DEFAULT_ENGINE, Policies, Policy
+from exporter.lib.durations import Duration, Size, format_duration, format_size
 
 if TYPE_CHECKING:
     import msgspec

@@ -10,8 +10,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from exporter.durations import Duration, Size
-from exporter.policy import Policies
+from exporter.domain.policy import Policies
+from exporter.lib.durations import Duration, Size
 
 Language = Literal["id", "en"]
 

@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ConfigError
-from exporter.files import sync_directory
+from exporter.lib.files import sync_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

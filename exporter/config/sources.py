@@ -13,9 +13,9 @@ from exporter.config.build import Tree, field_types, is_struct, without_none
 from exporter.config.errors import Origins, Path, suggestion
 from exporter.config.schema import Config
 from exporter.config.values import Text
-from exporter.config.yaml import BadYaml, parse_yaml
+from exporter.domain.policy import BUILT_IN, Policies, Policy
 from exporter.errors import ConfigError
-from exporter.policy import BUILT_IN, Policies, Policy
+from exporter.lib.yaml import BadYaml, parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

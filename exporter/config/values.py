@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from exporter.config.schema import Secret
-from exporter.durations import parse_duration, parse_size
+from exporter.lib.durations import parse_duration, parse_size
 
 
 class Text(str):

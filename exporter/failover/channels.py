@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.fleet import Change, Device, Fleet
+    from exporter.domain.fleet import Change, Device, Fleet
 
 
 class Status(Enum):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from exporter.errors import JournalUnavailable
 from exporter.failover import machine
-from exporter.logs import fields
+from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

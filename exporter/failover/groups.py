@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from exporter.conventions import FAILOVER_GROUP_DOWNTIME, FAILOVER_GROUP_OBSERVED, FAILOVER_LABELS, HELP
 from exporter.errors import JournalUnavailable
 from exporter.failover.accounts import Account, Sums
-from exporter.logs import fields
+from exporter.lib.logs import fields
 from exporter.report.groups import group_history, group_identity
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from exporter.domain.fleet import Change
     from exporter.failover.store import Pair, Store
-    from exporter.fleet import Change
-    from exporter.journal.reader import Reader
+    from exporter.journal.sqlite.reader import Reader
     from exporter.report.history import History
 
     Read = Callable[[Callable[[Reader], list[History]]], Awaitable[list[History]]]

@@ -19,7 +19,7 @@ from exporter.failover.driver import RESULTS, Driver, Surroundings, Switched
 from exporter.failover.groups import GroupAccounts
 from exporter.failover.machine import ACTIONS, SWITCH, State, View
 from exporter.failover.store import Store
-from exporter.logs import fields
+from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from exporter.config.schema import Failover
-    from exporter.engine import Engine
+    from exporter.domain.fleet import Change, Device
     from exporter.failover.driver import Sender
     from exporter.failover.machine import Action
     from exporter.failover.store import Pair
-    from exporter.fleet import Change, Device
+    from exporter.recording.recorder import Engine
 
     Samples = Iterator[tuple[tuple[str, ...], float]]
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.config.schema import Impact as Settings
-    from exporter.engine import Engine
-    from exporter.events import MessageEvent
-    from exporter.fleet import Change, Device
+    from exporter.domain.fleet import Change, Device
+    from exporter.gateways.csku.parse import MessageEvent
+    from exporter.recording.recorder import Engine
 
 _Row = tuple[str, int, int, int]
 

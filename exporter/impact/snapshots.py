@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.errors import ExporterError
-from exporter.logs import fields
+from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from exporter.incidents.service import Incidents
     from exporter.incidents.view import View
     from exporter.incidents.wording import Wording
-    from exporter.notify.wording import Language
+    from exporter.lib.words import Language
 
 _Body = TypeVar("_Body")
 

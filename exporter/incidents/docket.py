@@ -18,10 +18,10 @@ from exporter.incidents.truth import resolution_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.fleet import Change, Device, Fleet
+    from exporter.domain.fleet import Change, Device, Fleet
+    from exporter.domain.policy import Policies
+    from exporter.domain.timeline import Timeline
     from exporter.incidents.model import Step
-    from exporter.policy import Policies
-    from exporter.timeline import Timeline
 
 
 SPARE: Final = 1000

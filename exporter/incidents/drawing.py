@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.incidents.wording import Wording
-    from exporter.notify.wording import Language
+    from exporter.lib.words import Language
 
 _LONGEST_LABEL: Final = 48
 _HEADERS: Final = {

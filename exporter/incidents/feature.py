@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.failover.driver import Switched
     from exporter.failover.service import FailoverService
     from exporter.incidents.service import Incidents
-    from exporter.notify.wording import Language
+    from exporter.lib.words import Language
     from exporter.web.operations import Operation
 
 _KINDS: Final = {ALERT_DEVICE_DOWN: ALERTED, ALERT_DEVICE_DOWN_ESCALATED: ESCALATED}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from exporter.notify.wording import Language
+    from exporter.lib.words import Language
 
 LANGUAGES: Final[tuple[Language, ...]] = ("id", "en")
 COOKIE: Final = "device_exporter_lang"

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from exporter.identity import Identity
+from exporter.domain.identity import Identity
 
 TYPE: Final = "device_disconnect"
 

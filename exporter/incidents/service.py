@@ -12,24 +12,24 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from exporter.domain.planned import told_at
 from exporter.errors import ExporterError, JournalUnavailable
 from exporter.incidents import store
 from exporter.incidents.docket import Docket
 from exporter.incidents.model import ALERTED, ESCALATED, NOTE, RESOLVED, STATUS, Entry, Held, Open
 from exporter.incidents.truth import abandon, reconcile
-from exporter.logs import fields
-from exporter.planned import told_at
+from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from exporter.engine import Engine
-    from exporter.fleet import Change, Device
+    from exporter.domain.fleet import Change, Device
+    from exporter.domain.policy import Policies
+    from exporter.domain.records import History
+    from exporter.domain.timeline import Timeline
     from exporter.incidents.model import Add, Step
-    from exporter.journal.records import History
-    from exporter.policy import Policies
-    from exporter.timeline import Timeline
+    from exporter.recording.recorder import Engine
 
 _Result = TypeVar("_Result")
 

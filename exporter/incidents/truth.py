@@ -9,9 +9,9 @@ from exporter.incidents.model import CONNECTED, CORRECTED, FORGOTTEN, Close, Hel
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
-    from exporter.identity import Identity
+    from exporter.domain.identity import Identity
+    from exporter.domain.timeline import Outage
     from exporter.incidents.model import Step
-    from exporter.timeline import Outage
 
 
 def outage_of(instant: int, outages: Iterable[Outage]) -> Outage | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from exporter.errors import JournalUnavailable
 from exporter.incidents.model import KINDS, TYPE, Entry, Incident
-from exporter.journal.sqlite import connect, storage_path
+from exporter.journal.sqlite.database import connect, storage_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from exporter.incidents.model import END_CORRECTED, START_CORRECTED, STATUS
-from exporter.notify.wording import ENGINE_NAMES, WORDS, Language, duration
+from exporter.lib.words import ENGINE_NAMES, WORDS, Language, duration
 
 if TYPE_CHECKING:
     from datetime import tzinfo

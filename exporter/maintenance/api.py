@@ -16,9 +16,9 @@ from exporter.web.operations import BadParameter, NotFound, Operation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.engine import Engine
     from exporter.maintenance.service import Maintenance
     from exporter.maintenance.windows import Window
+    from exporter.recording.recorder import Engine
 
 _TAG: Final = "maintenance"
 _BODY_LIMIT: Final = 16 * 1024

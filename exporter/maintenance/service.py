@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exporter.engine import Boundary
 from exporter.errors import JournalUnavailable, Overloaded
-from exporter.logs import fields
+from exporter.lib.logs import fields
 from exporter.maintenance import store
 from exporter.maintenance.windows import Schedule, Window, from_config
+from exporter.recording.recorder import Boundary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from exporter.config import Config
-    from exporter.engine import Engine
-    from exporter.fleet import Change, Device
+    from exporter.domain.fleet import Change, Device
+    from exporter.recording.recorder import Engine
 
 log = logging.getLogger(__name__)
 

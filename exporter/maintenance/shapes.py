@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from exporter.config.schema import Match
-from exporter.durations import parse_duration
-from exporter.maintenance.times import comes_round, parse_time
+from exporter.lib.durations import parse_duration
+from exporter.lib.times import comes_round, parse_time
 from exporter.maintenance.windows import Window
 
 PATH: Final = "/api/v1/maintenance"

@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from exporter.config.schema import Match
-from exporter.maintenance.times import following, latest
+from exporter.lib.times import following, latest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.config.schema import Maintenance
-    from exporter.identity import Identity
+    from exporter.domain.identity import Identity
 
 JOINED: Final = 100
 """Occurrences of one repeated window that are taken as one; what follows is the next boundary, and changes nothing."""

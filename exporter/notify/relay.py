@@ -19,7 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from exporter.conventions import SELF_PREFIX
 from exporter.errors import ExporterError, JournalUnavailable, Overloaded
-from exporter.logs import fields
+from exporter.lib.logs import fields
 from exporter.notify.deliveries import Deliveries, delivery_key
 from exporter.notify.sending import SUCCESSES, Result, TargetUnavailable, read_urls
 from exporter.notify.text import Style, render

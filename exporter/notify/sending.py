@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ExporterError
-from exporter.logs import fields
+from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,8 @@ from exporter.conventions import (
     SUMMARY_ANNOTATION,
     WAITING_ANNOTATION,
 )
+from exporter.lib.words import ENGINE_NAMES, WORDS, Language, Words, clock_range, clock_time, duration
 from exporter.notify.sms import Line, Name, fit, plain
-from exporter.notify.wording import ENGINE_NAMES, WORDS, Language, Words, clock_range, clock_time, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

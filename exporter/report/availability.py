@@ -24,7 +24,7 @@ from exporter.report.measure import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from exporter.identity import Identity
+    from exporter.domain.identity import Identity
     from exporter.report.history import History
     from exporter.report.measure import Measured
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.identity import Identity
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Outage
 from exporter.report.history import History
 from exporter.report.intervals import intersect, merge, subtract
-from exporter.timeline import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

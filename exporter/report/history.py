@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.journal.records import Blind, History
+from exporter.domain.records import Blind, History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ __all__ = ["Blind", "History", "Source"]
 
 
 class Source(Protocol):
-    """The corrected truth, as `exporter.journal.reader.Reader` gives it. Raises JournalUnavailable."""
+    """The corrected truth, as `exporter.journal.sqlite.reader.Reader` gives it. Raises JournalUnavailable."""
 
     def device_count(self) -> int:
         """Return how many devices `histories` yields."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.identity import Identity
+from exporter.domain.identity import Identity
 from exporter.report.intervals import Interval, intersect, merge, milliseconds, subtract, total
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.identity import Identity
+from exporter.domain.identity import Identity
 from exporter.simulate.chance import dice
 from exporter.simulate.names import BUSINESSES, CITIES, DESKS, ENGINES, ROLES
 

@@ -9,7 +9,7 @@ from exporter.conventions import CONNECTED_EVENT, DISCONNECTED_EVENT, TEST_EVENT
 if TYPE_CHECKING:
     from random import Random
 
-    from exporter.identity import Identity
+    from exporter.domain.identity import Identity
 
 Payload = dict[str, Any]
 

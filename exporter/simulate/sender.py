@@ -19,8 +19,8 @@ from exporter.simulate.traffic import RETRY_AFTER
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from exporter.simulate.pace import Pace
     from exporter.simulate.payloads import Payload
+    from exporter.simulate.speed import Pace
     from exporter.simulate.traffic import Sending
 
 TRIES = 4

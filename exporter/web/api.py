@@ -22,8 +22,8 @@ from exporter.web.operations import BadParameter, NotFound, Operation, Query, ch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from exporter.fleet import Device
-    from exporter.timeline import Outage
+    from exporter.domain.fleet import Device
+    from exporter.domain.timeline import Outage
     from exporter.web.ports import EnginePort
 
     Account = Callable[[str, float, float], Awaitable[list[Row]]]

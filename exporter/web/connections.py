@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from exporter.logs import fields
+from exporter.lib.logs import fields
 from exporter.web import answers
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-    from exporter.logs import RateLimited
+    from exporter.lib.logs import RateLimited
 
     Handler = Callable[[Any], Awaitable[web.StreamResponse]]
     RequestFactory = Callable[..., web.BaseRequest]

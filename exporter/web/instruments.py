@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from exporter.conventions import EVENT_TYPES, OTHER_EVENT, OUTCOMES, SELF_PREFIX
 
 if TYPE_CHECKING:
-    from exporter.selfmetrics import SelfMetrics
+    from exporter.metrics.own import SelfMetrics
 
 LISTENERS: Final = ("public", "admin")
 CLOSE_REASONS: Final = ("slow_head", "stalled", "evicted", "refused")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from exporter.errors import ConfigError
-from exporter.logs import fields
-from exporter.web.address import Address, bound, listen
+from exporter.lib.address import Address, bound, listen
+from exporter.lib.logs import fields
 from exporter.web.connections import GuardedServer, Limits
 from exporter.web.envelope import answered
 from exporter.web.express import ExpressServer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-    from exporter.logs import RateLimited
+    from exporter.lib.logs import RateLimited
     from exporter.web.connections import Handler, RequestFactory
     from exporter.web.express import Express
     from exporter.web.ports import RequestMetrics

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.domain.fleet import Fleet
+    from exporter.domain.identity import Identity
+    from exporter.domain.timeline import Outage
     from exporter.errors import JournalUnavailable
-    from exporter.events import DeviceEvent
-    from exporter.fleet import Fleet
-    from exporter.identity import Identity
-    from exporter.timeline import Outage
+    from exporter.gateways.csku.parse import DeviceEvent
 
 
 class EnginePort(Protocol):

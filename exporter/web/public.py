@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs
 
-from exporter import events
 from exporter.conventions import (
     ACCEPTED,
     IGNORED,
@@ -28,7 +27,8 @@ from exporter.conventions import (
     UNAVAILABLE,
 )
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
-from exporter.redaction import redact
+from exporter.gateways.csku import parse as events
+from exporter.gateways.csku.redaction import redact
 from exporter.web import answers
 from exporter.web.acknowledgement import Acknowledger
 from exporter.web.body import BodyRefused, read_body
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from exporter.events import MessageEvent
-    from exporter.logs import RateLimited
+    from exporter.gateways.csku.parse import MessageEvent
+    from exporter.lib.logs import RateLimited
     from exporter.web.express import Client
     from exporter.web.ports import EnginePort, RequestMetrics, WebhookSettings
 

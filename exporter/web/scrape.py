@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter.exposition.negotiate import negotiate
-from exporter.pace import Pace
+from exporter.lib.pace import Pace
+from exporter.metrics.exposition.negotiate import negotiate
 from exporter.web import answers
 
 if TYPE_CHECKING:

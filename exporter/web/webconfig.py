@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
-from exporter.config.yaml import BadYaml, parse_yaml
 from exporter.errors import ConfigError
+from exporter.lib.yaml import BadYaml, parse_yaml
 from exporter.web import answers
 from exporter.web.basicauth import HASH, BasicAuth
 from exporter.web.tls import TlsServer, context

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.journal.reader import Reader, open_reader
-from exporter.journal.records import Append, Record
-from exporter.journal.sqlite import SqliteJournal
-from exporter.timeline import Kind
+from exporter.domain.records import Append, Record
+from exporter.domain.timeline import Kind
+from exporter.journal.sqlite.database import SqliteJournal
+from exporter.journal.sqlite.reader import Reader, open_reader
 from tests.e2e.harness import Prometheus, free_port, running, wait_for
 from tests.e2e.process import EXAMPLE, Client, ExporterProcess, device_event, run_command
 from tests.tools import require

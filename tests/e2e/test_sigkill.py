@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.timeline import Kind, Timeline, fold
+from exporter.domain.timeline import Kind, Timeline, fold
 from tests.e2e.harness import wait_for
 from tests.e2e.process import Client, ExporterProcess, device_event
 

@@ -13,13 +13,13 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exporter.backfill import cli
-from exporter.events import DeviceEvent, parse
-from exporter.journal.records import Append, Record
-from exporter.journal.sqlite import SqliteJournal
+from exporter.cli import backfill as cli
+from exporter.domain.records import Append, Record
+from exporter.domain.timeline import Kind
+from exporter.gateways.csku.parse import DeviceEvent, parse
+from exporter.journal.sqlite.database import SqliteJournal
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.traffic import PROFILES, generate
-from exporter.timeline import Kind
 from tests.tools import require
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.journal.reader import open_reader
-from exporter.policy import Policies
+from exporter.domain.policy import Policies
+from exporter.journal.sqlite.reader import open_reader
 from exporter.report.availability import availability
 from exporter.simulate.fleet import make_fleet
 from tests.integration.history import Prometheus, backfill, fill, load, prometheus

@@ -14,11 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from bench.reference import FleetCollector
 from exporter.conventions import DEVICE_DOWNTIME, DEVICE_UP
-from exporter.exposition import Exposition
-from exporter.fleet import Fleet
-from exporter.identity import Identity
-from exporter.pace import Pace
-from exporter.timeline import Kind, fold
+from exporter.domain.fleet import Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Kind, fold
+from exporter.lib.pace import Pace
+from exporter.metrics.exposition import Exposition
 
 START = 1_738_056_000
 DEVICE_FAMILIES = 6

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.fleet import Device, Fleet
-from exporter.identity import Identity
-from exporter.timeline import Kind, fold
+from exporter.domain.fleet import Device, Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Kind, fold
 
 START = 1_738_056_000
 

@@ -20,21 +20,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from exporter.applying import Applier
+from exporter.domain.applying import Applier
+from exporter.domain.fleet import Fleet
+from exporter.domain.records import DeviceHistory
+from exporter.domain.timeline import Kind, fold
 from exporter.errors import InvalidEvent, JournalUnavailable
-from exporter.fleet import Fleet
-from exporter.journal.records import DeviceHistory
-from exporter.pace import Pace
-from exporter.timeline import Kind, fold
+from exporter.lib.pace import Pace
 from tests.unit.journal_site import NOW, Site, event, picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from exporter.engine import Engine
-    from exporter.events import DeviceEvent
-    from exporter.journal.records import Append, Record
+    from exporter.domain.records import Append, Record
+    from exporter.gateways.csku.parse import DeviceEvent
+    from exporter.recording.recorder import Engine
 
 MEMORY = Path("/dev/shm")  # a death of the process, not of the machine: the page cache survives it
 
@@ -161,7 +161,8 @@ class Deaths(RuleBasedStateMachine):
                 await asyncio.sleep(0)
             await asyncio.gather(taking, self._send(burst))
 
-        with patch("exporter.engine.Pace", partial(Pace, stretch=0)):  # a turn of the loop after each device
+        # a turn of the loop after each device
+        with patch("exporter.recording.recorder.Pace", partial(Pace, stretch=0)):
             self._run(both())
 
     @rule(steps=st.integers(1, 200))
@@ -199,7 +200,7 @@ class Deaths(RuleBasedStateMachine):
         self._note_records()
         own: dict[str, list[tuple[int, Kind]]] = {}
         fleet = Fleet()
-        applier = Applier(fleet)
+        applier = Applier(fleet, print)
         for record in self.records:
             history = own.setdefault(record.identity.device_id, [])
             history.append((record.timestamp, record.kind))

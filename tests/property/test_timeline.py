@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.timeline import Event, Kind, Outage, Timeline, advance, fold, outages
+from exporter.domain.timeline import Event, Kind, Outage, Timeline, advance, fold, outages
 
 START = 1_000
 SPAN = 40  # seconds; short, so that ties and neighbours are common

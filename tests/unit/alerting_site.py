@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from exporter.alerting.board import Board
-from exporter.fleet import Change, Fleet
-from exporter.identity import Identity
-from exporter.policy import Policies, Policy
-from exporter.timeline import Kind, fold
+from exporter.domain.fleet import Change, Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.policy import Policies, Policy
+from exporter.domain.timeline import Kind, fold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

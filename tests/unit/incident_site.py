@@ -6,23 +6,23 @@ import itertools
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from exporter.applying import Applier
+from exporter.domain.applying import Applier
+from exporter.domain.fleet import Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.policy import Policies, Policy
+from exporter.domain.records import DeviceHistory, History, Record
+from exporter.domain.timeline import Kind, outages
 from exporter.errors import JournalUnavailable
-from exporter.fleet import Fleet
-from exporter.identity import Identity
 from exporter.incidents import store
 from exporter.incidents.service import Incidents
 from exporter.incidents.view import Filter, View
-from exporter.journal.records import DeviceHistory, History, Record
-from exporter.journal.schema import migrate
-from exporter.policy import Policies, Policy
-from exporter.timeline import Kind, outages
+from exporter.journal.sqlite.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from exporter.fleet import Change
+    from exporter.domain.fleet import Change
     from exporter.incidents.model import Entry, Incident
 
 BEGIN = 1738056000
@@ -63,7 +63,7 @@ class FakeEngine:
         self.now = now
         self.broken = False
         self.fleet = Fleet()
-        self._applier = Applier(self.fleet)
+        self._applier = Applier(self.fleet, print)
         self._events: dict[str, list[tuple[int, Kind]]] = {}
         self.applied = 0
         for record in disk.records:

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from exporter.engine import Engine
-from exporter.events import DeviceEvent
-from exporter.identity import Identity
-from exporter.journal.reader import Reader
-from exporter.journal.records import Append, Record
-from exporter.journal.sqlite import SqliteJournal
-from exporter.selfmetrics import SelfMetrics
+from exporter.domain.identity import Identity
+from exporter.domain.records import Append, Record
+from exporter.gateways.csku.parse import DeviceEvent
+from exporter.journal.sqlite.database import SqliteJournal
+from exporter.journal.sqlite.reader import Reader
+from exporter.metrics.own import SelfMetrics
+from exporter.recording.recorder import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from exporter.timeline import Kind
+    from exporter.domain.timeline import Kind
 
 NOW = 1_790_000_000
 

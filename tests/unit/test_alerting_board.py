@@ -6,8 +6,8 @@ import pytest
 
 from exporter.alerting import board
 from exporter.alerting.alert import device_labels, engine_labels
-from exporter.policy import Policies, Policy
-from exporter.timeline import Kind
+from exporter.domain.policy import Policies, Policy
+from exporter.domain.timeline import Kind
 from tests.unit.alerting_site import NOW, POLICIES, Story, identity
 
 BOTH = ["DeviceDown d1", "DeviceDownEscalated d1"]

@@ -14,7 +14,7 @@ from exporter.alerting.alert import Alert, device_labels, engine_labels
 from exporter.alerting.client import Client, session
 from exporter.alerting.outbox import Outbox
 from exporter.config.schema import Alertmanager, Alerts, BasicAuth, Secret
-from exporter.selfmetrics import SelfMetrics
+from exporter.metrics.own import SelfMetrics
 from tests.unit.alerting_site import NOW, FakeAlertmanager, identity
 from tests.unit.journal_site import FakeClock
 

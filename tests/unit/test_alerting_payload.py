@@ -10,7 +10,7 @@ import pytest
 from exporter.alerting.alert import Alert, device_labels, engine_labels
 from exporter.alerting.payload import payload
 from exporter.config.schema import Alerts
-from exporter.identity import Identity
+from exporter.domain.identity import Identity
 from tests.unit.alerting_site import NOW, identity
 
 GOLDEN = Path(__file__).parent / "golden" / "alert_payloads.json"

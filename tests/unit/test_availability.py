@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.identity import Identity
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Outage
 from exporter.report.availability import Row, availability
 from exporter.report.history import History
-from exporter.timeline import Outage
 
 START, END = 1_000, 2_000
 DAY = 86_400

@@ -17,11 +17,11 @@ from exporter.backfill.labels import parse_labels
 from exporter.backfill.states import states
 from exporter.backfill.steps import Steps
 from exporter.backfill.writer import FAMILY_NAMES, Backfill
-from exporter.identity import Identity
-from exporter.policy import Policies, Policy
-from exporter.policy_metrics import PolicyCollector
+from exporter.domain.identity import Identity
+from exporter.domain.policy import Policies, Policy
+from exporter.domain.timeline import Event, Kind, Outage, fold, outages
+from exporter.metrics.policy import PolicyCollector
 from exporter.report.history import Blind, History
-from exporter.timeline import Event, Kind, Outage, fold, outages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

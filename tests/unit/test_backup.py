@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from exporter.backup import BackupFailed, backup
+from exporter.journal.sqlite.backup import BackupFailed, backup
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from exporter.config import Config, describe, ensure_webhook_secret, load
 from exporter.config.schema import Secret
 from exporter.config.sources import ANY, SETTABLE, keys, variable
-from exporter.config.yaml import BadYaml, parse_yaml
 from exporter.errors import ConfigError
+from exporter.lib.yaml import BadYaml, parse_yaml
 
 CASES = Path(__file__).parent / "config"
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter import conventions as c
-from exporter.selfmetrics import SelfMetrics
+from exporter.metrics.own import SelfMetrics
 from grafana import build
 from grafana.source import translation
 from grafana.source.page import uid

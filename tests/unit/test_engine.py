@@ -13,13 +13,13 @@ import pytest
 
 from exporter.conventions import ACCEPTED, DUPLICATE, LATE, REDUNDANT
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
-from exporter.journal.log import last_number, paths
+from exporter.journal.sqlite.log import last_number, paths
 from tests.unit.journal_site import NOW, FakeClock, Site, event, eventually, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.fleet import Change
+    from exporter.domain.fleet import Change
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ async def test_while_the_disk_is_full_senders_are_told_to_retry_and_nothing_is_l
 async def test_why_events_cannot_be_stored_is_logged_once_and_so_is_the_end_of_it(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("WARNING", "exporter.committing")
+    caplog.set_level("WARNING", "exporter.recording.commits")
     engine = await site.start()
     with site.full_disk():
         for at in (1, 2, 3):
@@ -232,10 +232,10 @@ async def test_a_database_that_takes_nothing_keeps_only_those_waiting_whose_past
 async def test_what_waits_for_the_database_is_counted_and_bounded(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("exporter.committing.BACKLOG_LIMIT", 3)
-    monkeypatch.setattr("exporter.committing.TAKE_OVER_INTERVAL", 0.01)
-    monkeypatch.setattr("exporter.committing.RETRY", 0.01)
-    caplog.set_level("WARNING", "exporter.committing")
+    monkeypatch.setattr("exporter.recording.commits.BACKLOG_LIMIT", 3)
+    monkeypatch.setattr("exporter.recording.commits.TAKE_OVER_INTERVAL", 0.01)
+    monkeypatch.setattr("exporter.recording.commits.RETRY", 0.01)
+    caplog.set_level("WARNING", "exporter.recording.commits")
     engine = await site.start()
     await engine.submit(event(NOW, up=True))
     with site.full_database():
@@ -367,7 +367,7 @@ async def test_a_checkpoint_that_failed_is_made_up_for_by_the_next(site: Site) -
 async def test_more_waiting_events_than_the_queue_takes_are_refused_and_the_others_answered(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.engine.QUEUE_LIMIT", 3)
+    monkeypatch.setattr("exporter.recording.recorder.QUEUE_LIMIT", 3)
     engine = await site.start()
     tries = (engine.submit(event(NOW + at, up=True)) for at in range(5))
     results = await asyncio.gather(*tries, return_exceptions=True)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import events
 from exporter.conventions import EVENT_TYPES, MESSAGE_EVENTS, OTHER_EVENT
+from exporter.domain.identity import Identity
 from exporter.errors import InvalidEvent
-from exporter.event_refusals import EARLIEST
-from exporter.events import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent, event_label, parse
-from exporter.identity import Identity
+from exporter.gateways.csku import parse as events
+from exporter.gateways.csku.parse import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent, event_label, parse
+from exporter.gateways.csku.refusals import EARLIEST
 
 NOW = 1_800_000_000
 SKEW = 300.0

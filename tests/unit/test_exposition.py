@@ -11,11 +11,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from exporter.conventions import DEVICE_AFFECTED_CONVERSATIONS, DEVICE_ALERT_DELIVERED, DEVICE_MAINTENANCE, HELP
-from exporter.exposition import Exposition
-from exporter.fleet import Fleet
-from exporter.identity import Identity
-from exporter.pace import Pace
-from exporter.timeline import Kind, advance, fold
+from exporter.domain.fleet import Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Kind, advance, fold
+from exporter.lib.pace import Pace
+from exporter.metrics.exposition import Exposition
 from tests.tools import require
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.utils import floatToGoString
 
-from exporter.exposition.lines import Family, label_writer, tail, tail_of_seconds, tail_of_timestamp
+from exporter.metrics.exposition.lines import Family, label_writer, tail, tail_of_seconds, tail_of_timestamp
 
 GENERATE = {False: generate_latest, True: openmetrics_exposition.generate_latest}
 BOTH_FORMATS = pytest.mark.parametrize("openmetrics", [False, True], ids=["text 0.0.4", "OpenMetrics 1.0"])

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.exposition import choose_encoder
 
-from exporter.exposition import negotiate
+from exporter.metrics.exposition import negotiate
 
 PROMETHEUS_3 = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"

@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
-from exporter.exposition import Exposition, negotiate
-from exporter.fleet import Fleet
-from exporter.identity import Identity
-from exporter.timeline import Timeline
+from exporter.domain.fleet import Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Timeline
+from exporter.metrics.exposition import Exposition, negotiate
 from tests.tools import require
 
 START = 1_738_056_000

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Kind, Outage, fold, outages
 from exporter.failover.accounts import Account, Sums
-from exporter.identity import Identity
 from exporter.report.availability import availability
 from exporter.report.groups import Groups, group_history, group_identity
 from exporter.report.history import History
-from exporter.timeline import Kind, Outage, fold, outages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,12 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.config.schema import Failover, Hook, Secret
+from exporter.domain.identity import Identity
 from exporter.errors import JournalUnavailable
-from exporter.events import DeviceEvent
 from exporter.failover.sender import Answer
 from exporter.failover.service import FailoverService
 from exporter.failover.store import Store
-from exporter.identity import Identity
+from exporter.gateways.csku.parse import DeviceEvent
 from tests.unit.journal_site import NOW, Site
 
 if TYPE_CHECKING:

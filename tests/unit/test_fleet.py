@@ -3,9 +3,9 @@
 import pytest
 
 from exporter.conventions import OUTAGE_BUCKETS
-from exporter.fleet import Fleet, OutageHistogram
-from exporter.identity import Identity
-from exporter.timeline import Kind, fold
+from exporter.domain.fleet import Fleet, OutageHistogram
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Kind, fold
 
 UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
 T = 1_738_056_000

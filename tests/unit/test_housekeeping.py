@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.app.housekeeping import CHECKPOINT_DEVICES, CHECKPOINT_INTERVAL, CHECKPOINT_SHARE, Checkpoints
+from exporter.domain.fleet import Fleet
 from exporter.errors import JournalUnavailable
-from exporter.fleet import Fleet
-from exporter.housekeeping import CHECKPOINT_DEVICES, CHECKPOINT_INTERVAL, CHECKPOINT_SHARE, Checkpoints
 
 COST = 0.01  # seconds of one checkpoint
 

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config.schema import Impact
 from exporter.errors import JournalUnavailable
-from exporter.events import MessageEvent
+from exporter.gateways.csku.parse import MessageEvent
 from exporter.impact.service import ImpactService
 from tests.unit.journal_site import NOW, Site, event
 

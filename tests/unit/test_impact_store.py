@@ -11,7 +11,7 @@ from exporter.impact.book import ConversationBook, Row
 from exporter.impact.hashing import KEY_FILE, ConversationHasher, ensure_key
 from exporter.impact.snapshots import BATCH, PRUNE_EVERY, Snapshotter
 from exporter.impact.store import JournalStore, SqliteStore
-from exporter.journal.schema import migrate
+from exporter.journal.sqlite.schema import migrate
 
 NOW = 1_738_056_000
 

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
+from exporter.domain.policy import Policies, Policy
+from exporter.domain.timeline import Kind, Outage, outages
 from exporter.errors import JournalUnavailable
 from exporter.incidents.model import ALERTED, SWITCHED, SWITCHED_BACK
 from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.truth import outage_of
-from exporter.policy import Policies, Policy
-from exporter.timeline import Kind, Outage, outages
 from tests.unit.incident_site import BEGIN, THRESHOLD, Desk, Disk, identity
 
 OPENED = BEGIN + THRESHOLD

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from exporter.cli import main
+from exporter.cli.main import main
 from tests.unit.incident_site import BEGIN, identity
 from tests.unit.test_incidents_web import site
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from exporter.domain.records import Blind
+from exporter.domain.timeline import Kind, Outage, fold
 from exporter.errors import ConfigError, JournalUnavailable
-from exporter.journal import schema
-from exporter.journal.reader import Reader, open_reader
-from exporter.journal.records import Blind
-from exporter.journal.sqlite import QUARANTINE_LIMIT, SqliteJournal, storage_path
-from exporter.timeline import Kind, Outage, fold
+from exporter.journal.sqlite import schema
+from exporter.journal.sqlite.database import QUARANTINE_LIMIT, SqliteJournal, storage_path
+from exporter.journal.sqlite.reader import Reader, open_reader
 from tests.unit.journal_site import NOW, append, identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from exporter.identity import Identity
-    from exporter.journal.records import Append
+    from exporter.domain.identity import Identity
+    from exporter.domain.records import Append
 
 DOWN, UP, CUT = Kind.DISCONNECTED, Kind.CONNECTED, Kind.FORGOTTEN
 
@@ -358,6 +358,6 @@ def test_other_storage_urls_are_refused(url: str) -> None:
 
 
 def _save_everything(journal: SqliteJournal, seq: int = 1_000_000) -> None:
-    from exporter.journal.records import Checkpoint  # noqa: PLC0415
+    from exporter.domain.records import Checkpoint  # noqa: PLC0415
 
     journal.save(Checkpoint(seq, NOW * 1000, [], [], [], []))

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from exporter.domain.timeline import Kind
 from exporter.errors import JournalUnavailable
-from exporter.journal import log as log_module
-from exporter.journal.log import Log, last_number, paths, recover, take_over
-from exporter.journal.sqlite import SqliteJournal
-from exporter.timeline import Kind
+from exporter.journal.sqlite import log as log_module
+from exporter.journal.sqlite.database import SqliteJournal
+from exporter.journal.sqlite.log import Log, last_number, paths, recover, take_over
 from tests.unit.journal_site import NOW, append, identity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from exporter.journal.records import Append
+    from exporter.domain.records import Append
 
 DOWN, UP = Kind.DISCONNECTED, Kind.CONNECTED
 

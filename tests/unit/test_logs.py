@@ -10,8 +10,8 @@ import re
 
 import pytest
 
-from exporter import logs
-from exporter.logs import RateLimited, fields, log_loop_errors
+from exporter.lib import logs
+from exporter.lib.logs import RateLimited, fields, log_loop_errors
 
 
 @pytest.fixture(autouse=True)

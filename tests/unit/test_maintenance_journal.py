@@ -8,15 +8,15 @@ import msgspec
 import pytest
 
 from exporter.conventions import ACCEPTED
-from exporter.engine import Boundary
-from exporter.journal.records import SavedDevice, SavedGroup
-from exporter.timeline import Outage
+from exporter.domain.records import SavedDevice, SavedGroup
+from exporter.domain.timeline import Outage
+from exporter.recording.recorder import Boundary
 from tests.unit.journal_site import NOW, Site, event, identity, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.fleet import Change
+    from exporter.domain.fleet import Change
 
 
 @pytest.fixture

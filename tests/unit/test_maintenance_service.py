@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from exporter.cli import main
+from exporter.cli.main import main
+from exporter.cli.maintenance import _when
 from exporter.config.schema import Config, Match
 from exporter.config.schema import Maintenance as Configured
 from exporter.errors import JournalUnavailable
 from exporter.maintenance.api import MaintenanceApi
-from exporter.maintenance.cli import _when
 from exporter.maintenance.service import Maintenance
 from exporter.maintenance.shapes import MaintenanceWindow, Which
 from exporter.maintenance.windows import Window
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from exporter.engine import Engine
+    from exporter.recording.recorder import Engine
 
 
 class Desk:

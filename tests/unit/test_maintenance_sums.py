@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import checkpoint
-from exporter.applying import Applier
-from exporter.checkpoint import Snapshot
-from exporter.fleet import Fleet
-from exporter.identity import Identity
-from exporter.journal.records import Checkpoint, DeviceHistory, Record
-from exporter.pace import Pace
-from exporter.timeline import Kind, fold, outages
+from exporter.domain import checkpoint
+from exporter.domain.applying import Applier
+from exporter.domain.checkpoint import Snapshot
+from exporter.domain.fleet import Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.records import Checkpoint, DeviceHistory, Record
+from exporter.domain.timeline import Kind, fold, outages
+from exporter.lib.pace import Pace
 
 if TYPE_CHECKING:
-    from exporter.timeline import Event
+    from exporter.domain.timeline import Event
 
 START = 1_738_056_000
 D, C, F, P, E = Kind.DISCONNECTED, Kind.CONNECTED, Kind.FORGOTTEN, Kind.PLANNED, Kind.PLANNED_END
@@ -72,7 +72,7 @@ class Site:
 
     def _begin(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.applier = Applier(fleet)
+        self.applier = Applier(fleet, pytest.fail)
 
     def record(self, device_id: str, timestamp: int, kind: Kind, business: int = 1) -> None:
         if (timestamp, kind) in self.events[device_id]:

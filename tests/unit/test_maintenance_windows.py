@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.schema import Match
-from exporter.identity import Identity
-from exporter.maintenance.times import comes_round, following, latest
+from exporter.domain.identity import Identity
+from exporter.lib.times import comes_round, following, latest
 from exporter.maintenance.windows import Schedule, Span, Window
 
 HOUR = 3600

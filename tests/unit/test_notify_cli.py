@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from exporter.notify import cli
+from exporter.cli import notify as cli
 
 URL_SECRET = "gatewaysecret93"
 

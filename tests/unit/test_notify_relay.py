@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.config.schema import Alerts, Notify, Target
 from exporter.errors import JournalUnavailable
-from exporter.journal.schema import migrate
+from exporter.journal.sqlite.schema import migrate
 from exporter.notify.deliveries import MemoryDeliveries
 from exporter.notify.http import operations, routes
 from exporter.notify.relay import Relay

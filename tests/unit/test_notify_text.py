@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.lib.words import WORDS, clock_range, clock_time, duration
 from exporter.notify.sms import measure
 from exporter.notify.text import Style, render, render_test
 from exporter.notify.webhook import Alert, Notification, parse
-from exporter.notify.wording import WORDS, clock_range, clock_time, duration
 
 NOW = 1738056600.0  # 2025-01-28 09:30:00 UTC
 JAKARTA = ZoneInfo("Asia/Jakarta")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.policy import BUILT_IN, Policies, Policy
+from exporter.domain.policy import BUILT_IN, Policies, Policy
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import InvalidEvent
-from exporter.events import parse
-from exporter.redaction import KEPT_LENGTH, redact
+from exporter.gateways.csku.parse import parse
+from exporter.gateways.csku.redaction import KEPT_LENGTH, redact
 
 DEVICE = {
     "id": "device_7f3a",

@@ -15,11 +15,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from exporter.cli import report as cli
+from exporter.domain.identity import Identity
+from exporter.domain.records import Append, Record
+from exporter.domain.timeline import Kind, Outage
 from exporter.errors import ConfigError
-from exporter.identity import Identity
-from exporter.journal.records import Append, Record
-from exporter.journal.sqlite import SqliteJournal
-from exporter.report import cli
+from exporter.journal.sqlite.database import SqliteJournal
 from exporter.report.document import Day, Document, compile_report
 from exporter.report.forms import as_csv, as_json, print_table
 from exporter.report.history import History
@@ -28,7 +29,6 @@ from exporter.report.plots import grade
 from exporter.report.texts import METHOD, METHOD_IN_SHORT, TEXTS
 from exporter.report.windows import Period, between, month, parse_time, timezone, window
 from exporter.report.wording import Wording
-from exporter.timeline import Kind, Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

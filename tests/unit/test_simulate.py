@@ -12,15 +12,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from exporter.events import DeviceEvent, MessageEvent, TestEvent, parse
-from exporter.simulate import cli
+from exporter.cli import simulate as cli
+from exporter.domain.timeline import Kind, fold
+from exporter.gateways.csku.parse import DeviceEvent, MessageEvent, TestEvent, parse
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.outages import DAY, WIB, MassOutage, mass_outages
-from exporter.simulate.pace import Pace
 from exporter.simulate.payloads import connection_test
 from exporter.simulate.sender import HttpTransport, Sender
+from exporter.simulate.speed import Pace
 from exporter.simulate.traffic import PROFILES, RETRY_AFTER, Profile, Sending, generate
-from exporter.timeline import Kind, fold
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from exporter.tallies import Distributions, Tallies
+from exporter.metrics.tallies import Distributions, Tallies
 
 BOUNDS = (0.0005, 0.001, 1.0, 10.0, 200)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.timeline import Event, Kind, Outage, Timeline, fold, outages
+from exporter.domain.timeline import Event, Kind, Outage, Timeline, fold, outages
 
 D, C, F = Kind.DISCONNECTED, Kind.CONNECTED, Kind.FORGOTTEN
 

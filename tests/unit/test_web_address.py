@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from exporter.web.address import Address, bound, listen, parse_address
+from exporter.lib.address import Address, bound, listen, parse_address
 
 
 @pytest.mark.parametrize(

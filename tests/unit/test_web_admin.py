@@ -14,9 +14,9 @@ from aiohttp import web
 from openapi_spec_validator import validate
 from yarl import URL
 
+from exporter.domain.timeline import Outage
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.report.availability import Row
-from exporter.timeline import Outage
 from exporter.web.operations import Operation
 from tests.unit.web_site import NOW, FakeEngine, Site, exchange, running
 

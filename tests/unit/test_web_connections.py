@@ -9,9 +9,9 @@ import socket
 
 import pytest
 
-from exporter.logs import RateLimited
-from exporter.selfmetrics import SelfMetrics
-from exporter.web.address import Address
+from exporter.lib.address import Address
+from exporter.lib.logs import RateLimited
+from exporter.metrics.own import SelfMetrics
 from exporter.web.connections import Limits
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
@@ -389,7 +389,9 @@ async def test_a_scraper_that_goes_away_is_no_error_in_the_log(when, caplog):
     caplog.set_level(logging.DEBUG, "exporter.web.connections")
     async with running() as site:
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("exporter.exposition.Exposition.render", lambda _self, now, **how: slow_render(now, **how))
+            patched.setattr(
+                "exporter.metrics.exposition.Exposition.render", lambda _self, now, **how: slow_render(now, **how)
+            )
             async with connected(site.admin) as (reader, writer):
                 writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
                 await rendered.wait()

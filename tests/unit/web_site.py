@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
+from exporter.domain.fleet import Fleet
+from exporter.domain.identity import Identity
+from exporter.domain.timeline import Outage, Timeline, advance
 from exporter.errors import JournalUnavailable
-from exporter.exposition import Exposition
-from exporter.fleet import Fleet
-from exporter.identity import Identity
-from exporter.logs import RateLimited
-from exporter.selfmetrics import SelfMetrics
-from exporter.timeline import Outage, Timeline, advance
-from exporter.web.address import Address
+from exporter.lib.address import Address
+from exporter.lib.logs import RateLimited
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.own import SelfMetrics
 from exporter.web.admin import admin_app
 from exporter.web.connections import Limits
 from exporter.web.instruments import WebInstruments
@@ -28,7 +28,7 @@ from exporter.web.public import public_app
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from exporter.events import DeviceEvent, MessageEvent
+    from exporter.gateways.csku.parse import DeviceEvent, MessageEvent
 
 ANY_PORT = Address("127.0.0.1", 0)
 SECRET = "Rahasia-42"

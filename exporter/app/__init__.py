@@ -1,0 +1,1 @@
+"""The running process: parts, features, the live configuration."""

@@ -1,0 +1,124 @@
+"""`device-exporter report`: exact availability from the journal, also while the exporter runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.cli.journal import add_journal_flags, config_of
+from exporter.cli.progress import progress_bar
+from exporter.errors import ConfigError, ExporterError
+from exporter.journal.sqlite.reader import open_reader
+from exporter.lib.durations import parse_duration
+from exporter.report.availability import KEYS
+from exporter.report.document import compile_report
+from exporter.report.forms import as_csv, as_json, print_table
+from exporter.report.groups import source_by
+from exporter.report.windows import DEFAULT_WINDOW, between, month, timezone, window
+from exporter.report.wording import Wording
+
+if TYPE_CHECKING:
+    import argparse
+
+    from exporter.config.schema import Config
+    from exporter.report.document import Document
+    from exporter.report.texts import Language
+    from exporter.report.windows import Period
+
+FORMATS = ("table", "csv", "json", "html")
+WIDE = 180  # columns of a table that no terminal limits
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "report",
+        help="exact availability from the journal",
+        description="Computes availability, downtime, outages, MTTR, MTBF and the error budget from the times of the "
+        "events. Time in which the exporter was blind, and planned maintenance, count neither as up nor as down.",
+    )
+    when = parser.add_argument_group("period")
+    when.add_argument("--window", metavar="DURATION", help="the last so long, such as 30d (the default)")
+    when.add_argument("--month", metavar="YYYY-MM", help="a calendar month, such as 2026-10")
+    when.add_argument("--start", metavar="TIME", help="from 2026-10-01, an ISO 8601 or Unix time")
+    when.add_argument("--end", metavar="TIME", help="up to this time, not included (default: now)")
+    when.add_argument("--timezone", help="of months, days and times (default: alerts.timezone of the configuration)")
+    parser.add_argument("--by", choices=KEYS, default="engine", help="what a row is (default: %(default)s)")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="default: %(default)s")
+    parser.add_argument("--language", choices=("id", "en"), help="default: alerts.language of the configuration")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to (default: standard output)")
+    add_journal_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report; return 0. Raises ConfigError, JournalUnavailable, ExporterError."""
+    now = time.time()
+    config = config_of(args)
+    try:
+        period = period_of(args, now, args.timezone or config.alerts.timezone)
+    except ValueError as error:
+        raise ConfigError(f"report: {error}") from error
+    document = _compile(args.by, period, config, now)
+    language: Language = args.language or config.alerts.language
+    try:
+        _write(_rendered(document, args.format, language, to_file=args.output is not None), args.output)
+    except OSError as error:
+        raise ExporterError(f"report: {error}") from error
+    return 0
+
+
+def period_of(args: argparse.Namespace, now: float, zone: str) -> Period:
+    """Return the period that the options ask for, by default the last 30 days. Raises ValueError."""
+    timezone(zone)
+    ways = [way for way in ("window", "month", "start") if getattr(args, way) is not None]
+    if len(ways) > 1:
+        raise ValueError(f"--{ways[0]} and --{ways[1]} exclude each other")
+    if args.end is not None and ways != ["start"]:
+        raise ValueError("--end needs --start")
+    if ways == ["month"]:
+        return month(args.month, now, zone)
+    if ways == ["start"]:
+        return between(args.start, args.end, now, zone)
+    return window(parse_duration(args.window) if args.window else DEFAULT_WINDOW, now, zone)
+
+
+def _compile(by: str, period: Period, config: Config, now: float) -> Document:
+    with open_reader(config.storage.url) as reader, progress_bar("report", 0, reader.device_count()) as bar:
+        pairs = [(pair.channel, pair.backup) for pair in config.failover]
+        return compile_report(
+            source_by(by, reader, pairs),
+            period,
+            by,
+            now=now,
+            objective=lambda engine: config.policies.for_engine(engine).objective_ratio,
+            on_progress=bar.at,
+        )
+
+
+def _rendered(document: Document, form: str, language: Language, *, to_file: bool) -> str:
+    if form == "json":
+        return as_json(document)
+    if form == "csv":
+        return as_csv(document)
+    if form == "html":
+        from exporter.report.page import as_html  # noqa: PLC0415 - only this form needs templates
+
+        return as_html(document, language)
+    from rich.console import Console  # noqa: PLC0415 - only this form needs it
+
+    terminal = not to_file and sys.stdout.isatty()
+    console = Console(force_terminal=terminal, width=None if terminal else WIDE)
+    with console.capture() as capture:
+        print_table(document, console, Wording(language))
+    return capture.get()
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with output.open("w", encoding="utf-8", newline="") as file:  # the forms choose their line ends
+        file.write(text)

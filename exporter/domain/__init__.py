@@ -1,0 +1,1 @@
+"""What happened, pure: no clock, no disk, no network, no logging."""

@@ -1,0 +1,106 @@
+"""Records onto the fleet: the one place where a journalled event becomes state. Deterministic: no clock, no I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.conventions import ACCEPTED, LATE, REDUNDANT
+from exporter.domain.fleet import Change
+from exporter.domain.timeline import Kind, advance, fold, outages, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exporter.domain.fleet import Device, Fleet
+    from exporter.domain.records import DeviceHistory, Record
+    from exporter.domain.timeline import Event, Timeline
+
+_CHANGES: Final = frozenset({Kind.DISCONNECTED, Kind.CONNECTED})
+
+
+class Applier:
+    """Applies records in their order and tells the listeners of each change."""
+
+    def __init__(self, fleet: Fleet, listener_failed: Callable[[Change], None]) -> None:
+        """`listener_failed` is called while the exception that a listener raised is handled."""
+        self._fleet = fleet
+        self._listener_failed = listener_failed
+        self.listeners: list[Callable[[Change], None]] = []
+
+    def is_late(self, record: Record) -> bool:
+        """Whether `apply` needs the device's history: its newest event is not older, or it may have been forgotten."""
+        device = self._fleet.devices.get(record.identity.device_id)
+        if device is None or record.kind is Kind.FORGOTTEN or record.timestamp <= device.timeline.newest:
+            return True
+        planned = device.timeline.planned
+        return planned is not None and record.timestamp <= planned.newest
+
+    def apply(self, record: Record, history: DeviceHistory | None, *, live: bool) -> str:
+        """Apply one record and return its outcome.
+
+        `history` holds all events of the device up to and including this one, and may be None only where the record
+        is its newest event. `live` is False in a replay (see `Change`).
+        """
+        device = self._fleet.devices.get(record.identity.device_id)
+        before = device.timeline if device is not None else None
+        after: Timeline | None
+        if history is not None:
+            after = fold(history.events, history.base)
+            self._count_corrected(record, history)
+        elif record.kind in _CHANGES or before is None:
+            after = advance(before, record.timestamp, up=record.kind is Kind.CONNECTED)
+            if before is not None and after.up and not before.up:
+                self._count_outages(record, [after.since - before.since])
+        else:
+            after = plan(before, record.timestamp, record.kind)
+        changed = self._put(record, device, after)
+        if changed is not None and after is not before:
+            self._tell(Change(changed, before, after, record.received_ms / 1000, live))
+        return _outcome(record, before, after)
+
+    def _put(self, record: Record, device: Device | None, after: Timeline | None) -> Device | None:
+        received_at, exposed_at = record.received_ms / 1000, record.exposed_ms / 1000
+        if after is not None:
+            identity, timestamp = record.identity, record.timestamp
+            if device is not None and record.kind not in _CHANGES:
+                identity, timestamp = device.identity, device.identity_at  # a window tells nothing about who it is
+            return self._fleet.put(identity, timestamp, after, received_at=received_at, exposed_at=exposed_at)
+        if device is not None:
+            self._fleet.forget(device, received_at=received_at, exposed_at=exposed_at)
+        return device
+
+    def _count_outages(self, record: Record, added: list[int], removed: Sequence[int] = ()) -> None:
+        """Keep the histogram of finished outages; durations in seconds."""
+        histogram = self._fleet.histogram(record.identity.engine)
+        histogram.hold(record.exposed_ms / 1000)
+        histogram.change(added, removed)
+
+    def _count_corrected(self, record: Record, history: DeviceHistory) -> None:
+        """Count what a late event made of the device's outages."""
+        if record.kind not in _CHANGES:
+            return
+        earlier = [event for event in history.events if event != (record.timestamp, record.kind)]
+        old, new = _finished(earlier, history.base), _finished(history.events, history.base)
+        if old != new:
+            self._count_outages(record, new, old)
+
+    def _tell(self, change: Change) -> None:
+        for listener in self.listeners:
+            try:
+                listener(change)
+            except Exception:  # the journal and the fleet go on whatever a listener does
+                self._listener_failed(change)
+
+
+def _finished(events: list[Event], base: Timeline | None) -> list[int]:
+    return [outage.end - outage.start for outage in outages(events, base) if outage.end is not None]
+
+
+def _outcome(record: Record, before: Timeline | None, after: Timeline | None) -> str:
+    if record.kind not in _CHANGES:
+        return ACCEPTED
+    if after is None or (before is not None and record.timestamp <= before.newest):
+        return LATE
+    if before is not None and (after.since, after.outages) == (before.since, before.outages):
+        return REDUNDANT
+    return ACCEPTED

@@ -1,6 +1,0 @@
-"""The scrape: `GET /metrics` of a large fleet at the cost of what changed since the last one."""
-
-from exporter.exposition.negotiate import Negotiated, negotiate
-from exporter.exposition.render import Exposition
-
-__all__ = ["Exposition", "Negotiated", "negotiate"]

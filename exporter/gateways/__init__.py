@@ -1,0 +1,1 @@
+"""Senders of webhooks, each behind the same door."""

@@ -1,0 +1,1 @@
+"""The webhooks of CSKU AI, the built-in gateway."""

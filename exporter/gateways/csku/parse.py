@@ -1,0 +1,198 @@
+"""Bytes of a webhook body in, one typed event out. Strict, pure, and on the hot path.
+
+Guarantees: `parse` raises nothing but InvalidEvent, whatever the bytes. Types are strict: a number in a string is
+not a number, `true` is not 1. Unknown fields are ignored, an unknown `event` is an IgnoredEvent. Where a key is
+repeated the last one counts, as in common JSON decoders. Nothing of a message but its conversation, channel and
+business is ever decoded, so no content or customer's name can leave this module.
+
+The sender promises all fields of a device event. Ids of device, channel, engine and business are required here, because
+without them an event belongs to nothing; names and the user are not: missing or null becomes "".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exporter.conventions import CONNECTED_EVENT, DISCONNECTED_EVENT, OTHER_EVENT, TEST_EVENT
+from exporter.domain.identity import Identity
+from exporter.errors import InvalidEvent
+from exporter.gateways.csku.bodies import DeviceBody, MessageBody, User, decode, event_type
+from exporter.gateways.csku.refusals import EARLIEST, refuse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class DeviceEvent(msgspec.Struct, frozen=True, gc=False):
+    """A device went down or came up."""
+
+    timestamp: int
+    up: bool
+    identity: Identity
+
+
+class MessageEvent(msgspec.Struct, frozen=True, gc=False):
+    """A conversation was active on a channel. Holds no content and no names."""
+
+    event: str
+    timestamp: int
+    conversation_id: str
+    need_human: bool
+    channel_id: str
+    engine: str
+    business_id: str
+
+
+class TestEvent(msgspec.Struct, frozen=True, gc=False):
+    """The operator's connection test."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of its name
+
+    timestamp: int
+
+
+class IgnoredEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event type that this version does not know."""
+
+
+WebhookEvent = DeviceEvent | MessageEvent | TestEvent | IgnoredEvent
+
+
+def _nobody(_device_id: str) -> Identity | None:
+    """Know no device."""
+    return None
+
+
+def parse(
+    body: bytes, *, now: float, max_future_skew: float, known: Callable[[str], Identity | None] = _nobody
+) -> WebhookEvent:
+    """Return the event of a webhook body. `now` in Unix seconds, `max_future_skew` in seconds.
+
+    `known` gives the identity that a device has by now; if the event brings an equal one, that very object is part of
+    the event, and its texts are not looked at again.
+
+    Raises InvalidEvent, whose `code` is stable and whose `path` is written as the sender writes its fields.
+    """
+    decoded = decode(body)
+    if decoded is None:
+        return IgnoredEvent()
+    name, found = decoded
+    if isinstance(found, DeviceBody):
+        return _device_event(name, found, now + max_future_skew, known)
+    if isinstance(found, MessageBody):
+        return _message_event(name, found, now + max_future_skew)
+    return TestEvent(found.timestamp)  # any time will do: the test must be answered with success
+
+
+def event_label(event: WebhookEvent | bytes) -> str:
+    """Return a bounded label value for metrics: one of EVENT_TYPES, or OTHER_EVENT for everything else."""
+    if isinstance(event, DeviceEvent):
+        return CONNECTED_EVENT if event.up else DISCONNECTED_EVENT
+    if isinstance(event, MessageEvent):
+        return event.event
+    if isinstance(event, bytes):
+        return event_type(event)
+    return TEST_EVENT if isinstance(event, TestEvent) else OTHER_EVENT
+
+
+def _device_event(name: str, body: DeviceBody, latest: float, known: Callable[[str], Identity | None]) -> DeviceEvent:
+    if not EARLIEST <= body.timestamp <= latest:
+        refuse_time(body.timestamp)
+    up = name == CONNECTED_EVENT
+    if body.status is not None and body.status != ("connected" if up else "disconnected"):
+        raise InvalidEvent("status_mismatch", f"contradicts the event {name}", "status")
+    device = body.device
+    channel, business, user = device.channel, device.bisnis, device.user or _NO_USER
+    identity = Identity(
+        device.id,
+        device.name or "",
+        channel.engine,
+        channel.id,
+        channel.name or "",
+        business.id,
+        business.name or "",
+        user.id or "",
+        user.name or "",
+    )
+    present = known(device.id)
+    return DeviceEvent(body.timestamp, up, present if present == identity else _checked(identity))
+
+
+def _checked(identity: Identity) -> Identity:
+    """Return an equal identity that shares its texts with others; InvalidEvent if one of them cannot be accepted."""
+    device_id, device_name, *shared = msgspec.structs.astuple(identity)
+    texts = (device_id, device_name, *map(_shared, shared))
+    if not all(map(str.isprintable, texts)) or any(_REPLACED in text for text in texts):
+        _check_device_text(identity)
+    return Identity(*texts)
+
+
+def _message_event(name: str, body: MessageBody, latest: float) -> MessageEvent:
+    if not EARLIEST <= body.timestamp <= latest:
+        refuse_time(body.timestamp)
+    channel, business_id = body.message.channel, body.message.bisnis.id
+    ids = body.conversation_id + channel.id + channel.engine + business_id
+    if not ids.isprintable() or _REPLACED in ids:
+        _check_id(body.conversation_id, "conversation_id")
+        _check_id(channel.id, "message.channel.id")
+        _check_id(channel.engine, "message.channel.engine")
+        _check_id(business_id, "message.bisnis.id")
+    return MessageEvent(
+        name,
+        body.timestamp,
+        body.conversation_id,
+        body.need_human == 1,
+        _shared(channel.id),
+        _shared(channel.engine),
+        _shared(business_id),
+    )
+
+
+_NO_USER: Final = User()
+_SHARED_LIMIT: Final = 16_384
+_known_texts: dict[str, str] = {}
+
+
+def _shared(text: str) -> str:
+    """Return an equal string that other events hold already, so that a fleet's repeated names cost memory once."""
+    found = _known_texts.get(text)
+    if found is not None:
+        return found
+    if len(_known_texts) >= _SHARED_LIMIT:
+        _known_texts.clear()  # what identities hold stays shared; only later ones get a new copy
+    _known_texts[text] = text
+    return text
+
+
+# Text ---------------------------------------------------------------------------------------------------------
+_REPLACED: Final = "\ufffd"
+_NOT_IN_IDS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
+_NOT_IN_NAMES: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _check_device_text(identity: Identity) -> None:
+    _check_id(identity.device_id, "device.id")
+    _check_id(identity.engine, "device.channel.engine")
+    _check_id(identity.channel_id, "device.channel.id")
+    _check_id(identity.business_id, "device.bisnis.id")
+    _check_id(identity.user_id, "device.user.id")
+    _check_name(identity.device_name, "device.name")
+    _check_name(identity.channel_name, "device.channel.name")
+    _check_name(identity.business_name, "device.bisnis.name")
+    _check_name(identity.user_name, "device.user.name")
+
+
+def _check_id(text: str, path: str) -> None:
+    found = _NOT_IN_IDS.search(text)
+    if found:
+        raise InvalidEvent("invalid_id", f"contains the character U+{ord(found[0]):04X}, which no id may have", path)
+
+
+def _check_name(text: str, path: str) -> None:
+    found = _NOT_IN_NAMES.search(text)
+    if found:
+        code = f"U+{ord(found[0]):04X}"
+        raise InvalidEvent("invalid_name", f"contains the control character {code}; only newline and tab may be", path)

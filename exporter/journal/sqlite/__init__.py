@@ -1,0 +1,1 @@
+"""The journal on SQLite; nobody above knows of it."""

@@ -1,0 +1,1 @@
+"""What /metrics serves: the exporter's own instruments, the policy, the devices."""

@@ -1,0 +1,42 @@
+"""The policy file as metrics, so that rules join on the same thresholds that the exporter uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from exporter.conventions import HELP, POLICY_ALERT_AFTER, POLICY_ESCALATE_AFTER, POLICY_OBJECTIVE, POLICY_SEVERITY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client import Metric
+
+    from exporter.domain.policy import Policies
+
+
+class PolicyCollector(Collector):
+    """One series an engine, for every engine of the file and every engine seen."""
+
+    def __init__(self, policies: Callable[[], Policies], engines_seen: Callable[[], Iterable[str]]) -> None:
+        self._policies = policies
+        self._engines_seen = engines_seen
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        policies = self._policies()
+        engines = sorted({*policies.engines, *self._engines_seen()})
+        alert_after = GaugeMetricFamily(POLICY_ALERT_AFTER, HELP[POLICY_ALERT_AFTER], labels=["engine"])
+        escalate_after = GaugeMetricFamily(POLICY_ESCALATE_AFTER, HELP[POLICY_ESCALATE_AFTER], labels=["engine"])
+        objective = GaugeMetricFamily(POLICY_OBJECTIVE, HELP[POLICY_OBJECTIVE], labels=["engine"])
+        severity = GaugeMetricFamily(POLICY_SEVERITY, HELP[POLICY_SEVERITY], labels=["engine", "severity"])
+        for engine in engines:
+            policy = policies.for_engine(engine)
+            alert_after.add_metric([engine], policy.alert_after)
+            if policy.escalate_after is not None:
+                escalate_after.add_metric([engine], policy.escalate_after)
+            objective.add_metric([engine], policy.objective_ratio)
+            severity.add_metric([engine, policy.severity], 1)
+        yield from (alert_after, escalate_after, objective, severity)

@@ -1,0 +1,1 @@
+"""The single writer: events into the journal, then onto the fleet."""
