@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Alertmanager
     from exporter.domain.fleet import Change, Device
     from exporter.metrics.own import SelfMetrics
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
 DELIVERED_FOR: Final = 3.0
 """Re-send intervals for which an acknowledgement counts: an Alertmanager that restarts loses what it had."""
@@ -34,14 +34,14 @@ class DirectAlerts:
 
     def __init__(
         self,
-        engine: Engine,
+        recorder: Recorder,
         config: Callable[[], Config],
         metrics: SelfMetrics,
         *,
         planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
         impact: Callable[[Device], Mapping[str, int] | None] = lambda _device: None,
     ) -> None:
-        self._engine = engine
+        self._recorder = recorder
         self._config = config
         self._metrics = metrics
         self._planned_until = planned_until
@@ -52,7 +52,7 @@ class DirectAlerts:
         self.on_acknowledged: list[Callable[[Alert], None]] = []
         """Called when an Alertmanager first takes an alert that fires; must not raise."""
         self._wake = asyncio.Event()
-        engine.subscribe(self._changed)
+        recorder.subscribe(self._changed)
         self._count_from_zero()
 
     @property
@@ -67,14 +67,14 @@ class DirectAlerts:
             return
         oldest = now - DELIVERED_FOR * settings.resend_interval
         for (name, device_id), alert in list(self.board.firing.items()):
-            device = self._engine.fleet.devices.get(device_id)
+            device = self._recorder.fleet.devices.get(device_id)
             if name == ALERT_DEVICE_DOWN and device is not None:
                 yield device, float(alert.acknowledged_at is not None and alert.acknowledged_at >= oldest)
 
     def reconsider(self) -> None:
         """Take the changed configuration into use: policies, windows, Alertmanagers."""
         if self._loaded:
-            self.board.reconsider(self._engine.clock())
+            self.board.reconsider(self._recorder.clock())
         self._count_from_zero()
         self._wake.set()
 
@@ -106,14 +106,14 @@ class DirectAlerts:
                 await asyncio.gather(*(outbox.hand_over(firing, HAND_OVER) for outbox in self._outboxes))
 
     async def _load(self) -> None:
-        now = self._engine.clock()
-        disconnects = await self._engine.disconnects_since(int(now - LOOK_BACK))
+        now = self._recorder.clock()
+        disconnects = await self._recorder.disconnects_since(int(now - LOOK_BACK))
         self.board = self._empty_board()
         self.board.load(now, disconnects, LIFE)
         self._loaded = True
 
     async def _keep_posting(self, settings: Alertmanager) -> None:
-        clock = self._engine.clock
+        clock = self._recorder.clock
         next_resend = clock() + settings.resend_interval
         while self._settings() == settings:
             now = clock()
@@ -140,11 +140,13 @@ class DirectAlerts:
         return config.alertmanager if config.alerts.direct and config.alertmanager.urls else None
 
     def _outbox(self, client: Client) -> Outbox:
-        return Outbox(client, lambda: self._config().alerts, self._metrics, self._engine.clock, self._adopt, self._told)
+        return Outbox(
+            client, lambda: self._config().alerts, self._metrics, self._recorder.clock, self._adopt, self._told
+        )
 
     def _empty_board(self) -> Board:
         return Board(
-            self._engine.fleet,
+            self._recorder.fleet,
             lambda: self._config().policies,
             planned_until=self._planned_until,
             impact=self._impact,
@@ -161,14 +163,14 @@ class DirectAlerts:
             listener(alert)
 
     def _adopt(self, standing: list[Standing]) -> None:
-        now = self._engine.clock()
+        now = self._recorder.clock()
         for alert in standing:
             self.board.adopt(alert.labels, alert.starts_at.timestamp(), now)
         self._wake.set()
 
     def _changed(self, change: Change) -> None:
         if self._loaded:
-            self.board.change(change, self._engine.clock())
+            self.board.change(change, self._recorder.clock())
             self._wake.set()
 
     def _post(self, alerts: list[Alert]) -> None:

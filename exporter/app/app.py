@@ -56,7 +56,7 @@ from exporter.notify.http import operations as notify_operations
 from exporter.notify.relay import Relay
 from exporter.notify.sending import ThreadedSender, load_apprise
 from exporter.notify.store import JournalDeliveries
-from exporter.recording.recorder import Engine
+from exporter.recording.recorder import Recorder
 from exporter.report.availability import Row, availability
 from exporter.report.groups import source_by
 from exporter.web.admin import admin_app
@@ -89,7 +89,7 @@ class Exporter:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.metrics = SelfMetrics(self.registry)
-        self.engine = Engine(
+        self.recorder = Recorder(
             SqliteJournal(self._database),
             self._database,
             lambda: Reader(self._database),
@@ -100,7 +100,7 @@ class Exporter:
         self.secret, self.secret_path = ensure_webhook_secret(self.config, self._database.parent)
         self._webhook = self._webhook_settings()
         self._observe()
-        self._deliveries = JournalDeliveries(self.engine.transact)
+        self._deliveries = JournalDeliveries(self.recorder.transact)
         self.relay = Relay(
             self.config.notify,
             self.config.alerts,
@@ -110,11 +110,11 @@ class Exporter:
             clock=self._clock,
         )
         key = ensure_key(self._database.parent)
-        self.impact = ImpactService(self.engine, self.config.impact, ConversationHasher(key))
-        self.maintenance = Maintenance(self.engine, lambda: self.config, changed=self._windows_changed)
+        self.impact = ImpactService(self.recorder, self.config.impact, ConversationHasher(key))
+        self.maintenance = Maintenance(self.recorder, lambda: self.config, changed=self._windows_changed)
         planned_until = self.maintenance.planned_until
         self.alerts = DirectAlerts(
-            self.engine,
+            self.recorder,
             lambda: self.config,
             self.metrics,
             impact=self.impact.facts_of,
@@ -122,17 +122,17 @@ class Exporter:
         )
         self._hooks = HookSender(self._clock)
         self.failover = FailoverService(
-            self.engine,
+            self.recorder,
             lambda: self.config.failover,
             self._hooks,
             self.registry,
             retention=lambda: self.config.storage.retention,
             planned_until=planned_until,
         )
-        self.incidents = Incidents(self.engine, lambda: self.config.policies, impact=self.impact.facts_of)
+        self.incidents = Incidents(self.recorder, lambda: self.config.policies, impact=self.impact.facts_of)
         incidents.follow(self.incidents, self.alerts, self.failover)
-        self._exposition = Exposition(self.engine.fleet, self.registry)
-        self._housekeeping = Housekeeping(self.engine, self.metrics, lambda: self.config)
+        self._exposition = Exposition(self.recorder.fleet, self.registry)
+        self._housekeeping = Housekeeping(self.recorder, self.metrics, lambda: self.config)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
         self._web_config = WebConfigFile(self.config.web.config_file) if self.config.web.config_file else None
         if self._web_config is not None:
@@ -151,9 +151,9 @@ class Exporter:
         loop.add_signal_handler(signal.SIGHUP, lambda: self._housekeeping.once("reload", self.reload))
         self._loaded()
         await self._listening.start()
-        await self.engine.start()
+        await self.recorder.start()
         await self.maintenance.start()
-        await self.engine.heartbeat()
+        await self.recorder.heartbeat()
         await self.impact.start()
         await self.incidents.start()
         await self.failover.start()
@@ -172,7 +172,7 @@ class Exporter:
         self._housekeeping.every("log_summaries", 60.0, self._flush_warnings)
         self._housekeeping.once("first_scrape", self._prepare_scrape)
         self._started = True
-        log.info("ready", extra=fields(version=__version__, devices=len(self.engine.fleet.devices)))
+        log.info("ready", extra=fields(version=__version__, devices=len(self.recorder.fleet.devices)))
 
     async def run_until_stopped(self) -> None:
         """Wait for SIGTERM or SIGINT."""
@@ -184,9 +184,9 @@ class Exporter:
         await self._housekeeping.stop()
         await self._hooks.close()
         await self.relay.close(DRAIN)
-        if self.engine.ready:
+        if self.recorder.ready:
             await self._last_words()
-        await self.engine.stop()
+        await self.recorder.stop()
         self._warn.flush(everything=True)
         log.info("stopped")
 
@@ -195,7 +195,7 @@ class Exporter:
             await self.impact.save()
             await self.incidents.flush(final=True)
             await self.failover.groups.save()
-            await self.engine.heartbeat()
+            await self.recorder.heartbeat()
         except JournalUnavailable as error:
             log.warning("the journal is unavailable at the stop", extra=fields(error=str(error)))
 
@@ -245,12 +245,12 @@ class Exporter:
         return msgspec.structs.replace(settings, secret=Secret(self.secret))
 
     def _observe(self) -> None:
-        fleet = self.engine.fleet
+        fleet = self.recorder.fleet
         self.registry.register(PolicyCollector(lambda: self.config.policies, lambda: list(fleet.histograms)))
         self.metrics.devices.set_function(lambda: len(fleet.devices))
-        self.metrics.queue.set_function(lambda: self.engine.queue_depth)
-        self.metrics.backlog.set_function(lambda: self.engine.backlog)
-        self.engine.subscribe(_log_change)
+        self.metrics.queue.set_function(lambda: self.recorder.queue_depth)
+        self.metrics.backlog.set_function(lambda: self.recorder.backlog)
+        self.recorder.subscribe(_log_change)
 
     def _listeners(self) -> tuple[Listener, Listener]:
         instruments = WebInstruments(self.metrics)
@@ -273,21 +273,23 @@ class Exporter:
             (CHANNEL_FAILOVER_NO_BACKUP, FAILOVER_LABELS, failover.no_backup),
         ):
             exposition.add_gauge(name, HELP[name], labels, values)
-        public = public_app(self.engine, lambda: self._webhook, instruments, self._warn, on_message=self.impact.message)
+        public = public_app(
+            self.recorder, lambda: self._webhook, instruments, self._warn, on_message=self.impact.message
+        )
         incident_operations, incident_pages = incidents.operations_and_routes(
             self.incidents,
             lambda: self.config,
             self._clock,
             authenticated=lambda: web_config is not None and bool(web_config.config.basic_auth_users),
         )
-        maintenance_api = MaintenanceApi(self.maintenance, self.engine, lambda: self.config.alerts.timezone)
+        maintenance_api = MaintenanceApi(self.maintenance, self.recorder, lambda: self.config.alerts.timezone)
         admin = admin_app(
-            self.engine,
+            self.recorder,
             exposition,
             instruments,
             reload=self.reload,
             account=self.account,
-            ready=lambda: self._started and self.engine.ready,
+            ready=lambda: self._started and self.recorder.ready,
             external_url=self.config.web.external_url,
             web_config=web_config,
             operations=[*incident_operations, *maintenance_api.operations(), *notify_operations(self.relay)],
@@ -316,7 +318,7 @@ class Exporter:
                 objective=lambda engine: self.config.policies.for_engine(engine).objective_ratio,
             )
 
-        return await self.engine.read(compute)
+        return await self.recorder.read(compute)
 
     async def _prune_incidents(self) -> None:
         await self.incidents.prune(self._clock() - self.config.storage.retention)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
     from exporter.metrics.own import SelfMetrics
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +34,16 @@ LAG_INTERVAL = 0.25
 class Housekeeping:
     """Background rounds of an engine; `start` once, `stop` once."""
 
-    def __init__(self, engine: Engine, metrics: SelfMetrics, config: Callable[[], Config]) -> None:
-        self._engine = engine
+    def __init__(self, recorder: Recorder, metrics: SelfMetrics, config: Callable[[], Config]) -> None:
+        self._recorder = recorder
         self._metrics = metrics
         self._config = config
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Start every round."""
-        self.every("heartbeat", self._config().storage.heartbeat_interval, self._engine.heartbeat)
-        self.every("checkpoint", CHECKPOINT_LOOK, Checkpoints(self._engine, time.monotonic))
+        self.every("heartbeat", self._config().storage.heartbeat_interval, self._recorder.heartbeat)
+        self.every("checkpoint", CHECKPOINT_LOOK, Checkpoints(self._recorder, time.monotonic))
         self.every("retention", PRUNE_INTERVAL, self._prune, first=FIRST_PRUNE)
         self._tasks.append(asyncio.create_task(self._watch_loop(), name="loop_lag"))
 
@@ -109,7 +109,7 @@ class Housekeeping:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _prune(self) -> None:
-        await self._engine.prune(self._config().storage.retention)
+        await self._recorder.prune(self._config().storage.retention)
 
     async def _watch_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -122,8 +122,8 @@ class Housekeeping:
 class Checkpoints:
     """Writes a checkpoint when it is due; call it often. Small ones soon, so that none of them is long."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
-        self._engine = engine
+    def __init__(self, recorder: Recorder, clock: Callable[[], float]) -> None:
+        self._recorder = recorder
         self._clock = clock
         self._due = clock() + CHECKPOINT_INTERVAL
         self._early = 0.0  # not before, however many devices changed
@@ -131,10 +131,10 @@ class Checkpoints:
     async def __call__(self) -> None:
         """Write one if the interval is over, or if many devices changed. JournalUnavailable: the next call tries."""
         began = self._clock()
-        many = len(self._engine.fleet.unsaved) >= CHECKPOINT_DEVICES
+        many = len(self._recorder.fleet.unsaved) >= CHECKPOINT_DEVICES
         if began < self._due and not (many and began >= self._early):
             return
-        await self._engine.save_checkpoint()
+        await self._recorder.save_checkpoint()
         ended = self._clock()
         self._due = ended + CHECKPOINT_INTERVAL
         self._early = ended + (ended - began) / CHECKPOINT_SHARE

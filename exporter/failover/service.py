@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exporter.failover.driver import Sender
     from exporter.failover.machine import Action
     from exporter.failover.store import Pair
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
     Samples = Iterator[tuple[tuple[str, ...], float]]
 
@@ -43,7 +43,7 @@ class FailoverService:
 
     def __init__(
         self,
-        engine: Engine,
+        recorder: Recorder,
         rules: Callable[[], tuple[Failover, ...]],
         sender: Sender,
         registry: CollectorRegistry,
@@ -51,18 +51,18 @@ class FailoverService:
         retention: Callable[[], float],
         planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
     ) -> None:
-        self._engine = engine
+        self._recorder = recorder
         self._rules = rules
         self._sender = sender
         self._planned_until = planned_until
-        self._channels = Channels(engine.fleet)
-        self._store = Store(engine.transact)
+        self._channels = Channels(recorder.fleet)
+        self._store = Store(recorder.transact)
         self._drivers: dict[Pair, Driver] = {}
         self._anew = asyncio.Event()
         self._built = False
         self.on_switch: list[Callable[[Switched], None]] = []
         """Called after each call that the hook accepted, and again at a start for one that may not have been told."""
-        self.groups = GroupAccounts(self._store, engine.read, engine.clock, retention)
+        self.groups = GroupAccounts(self._store, recorder.read, recorder.clock, retention)
         registry.register(self.groups)
         self._calls = Counter(
             f"{SELF_PREFIX}_failover_calls_total",
@@ -73,7 +73,7 @@ class FailoverService:
         for action in ACTIONS:
             for result in RESULTS:
                 self._calls.labels(action, result)
-        engine.subscribe(self._changed)
+        recorder.subscribe(self._changed)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class FailoverService:
             driver.wake()
 
     async def _build(self, *, resume: bool = False) -> None:
-        rules, now = self._rules(), self._engine.clock()
+        rules, now = self._rules(), self._recorder.clock()
         known = await self._store.states() if rules or self._drivers else {}
         self._channels.watch({channel for rule in rules for channel in (rule.channel, rule.backup)})
         drivers: dict[Pair, Driver] = {}
@@ -123,7 +123,7 @@ class FailoverService:
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
-            clock=self._engine.clock,
+            clock=self._recorder.clock,
             view=self._view,
             save=self._store.save_state,
             sender=self._sender,

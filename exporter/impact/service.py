@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Impact as Settings
     from exporter.domain.fleet import Change, Device
     from exporter.gateways.csku.parse import MessageEvent
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
 _Row = tuple[str, int, int, int]
 
@@ -43,21 +43,21 @@ FROM json_each(?)
 class ImpactService:
     """Counts conversations, and what each outage affects."""
 
-    def __init__(self, engine: Engine, settings: Settings, hasher: Callable[[str], int]) -> None:
-        self._engine = engine
+    def __init__(self, recorder: Recorder, settings: Settings, hasher: Callable[[str], int]) -> None:
+        self._recorder = recorder
         self._hash = hasher
         self.book = ConversationBook(settings.window, limit=settings.max_conversations)
-        self._store = JournalStore(engine.transact)
-        self._snapshotter = Snapshotter(self.book, self._store, engine.clock)
+        self._store = JournalStore(recorder.transact)
+        self._snapshotter = Snapshotter(self.book, self._store, recorder.clock)
         self._facts: dict[str, tuple[int, int, int]] = {}  # device id: outage start, affected, waiting
         self._unsaved: list[_Row] = []
-        engine.subscribe(self._changed)
+        recorder.subscribe(self._changed)
 
     async def start(self) -> None:
         """Load what was known. JournalUnavailable if it cannot be read."""
-        self.book.restore(await self._store.load(), self._engine.clock())
-        rows = await self._engine.transact(OPERATION, _load)
-        down = self._engine.fleet.down
+        self.book.restore(await self._store.load(), self._recorder.clock())
+        rows = await self._recorder.transact(OPERATION, _load)
+        down = self._recorder.fleet.down
         for device_id, start, affected, waiting in rows:
             device = down.get(device_id)
             if device is not None and device.timeline.since == start:
@@ -84,7 +84,7 @@ class ImpactService:
 
     def affected(self, _now: float) -> Iterator[tuple[Device, float]]:
         """Yield the gauge device_affected_conversations."""
-        for device in list(self._engine.fleet.down.values()):
+        for device in list(self._recorder.fleet.down.values()):
             facts = self.facts_of(device)
             if facts is not None:
                 yield device, facts[AFFECTED_ANNOTATION]
@@ -99,7 +99,7 @@ class ImpactService:
         rows, self._unsaved = self._unsaved, []
         try:
             while rows:
-                await self._engine.transact(OPERATION, partial(_save, rows[:BATCH]))
+                await self._recorder.transact(OPERATION, partial(_save, rows[:BATCH]))
                 del rows[:BATCH]
         except JournalUnavailable:
             self._unsaved = rows + self._unsaved

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from exporter.domain.records import History
     from exporter.domain.timeline import Timeline
     from exporter.incidents.model import Add, Step
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
 _Result = TypeVar("_Result")
 
@@ -55,21 +55,21 @@ class Incidents:
 
     def __init__(
         self,
-        engine: Engine,
+        recorder: Recorder,
         policies: Callable[[], Policies],
         *,
         impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
     ) -> None:
-        self._engine = engine
-        self.docket = Docket(engine.fleet, policies, impact=impact)
+        self._recorder = recorder
+        self.docket = Docket(recorder.fleet, policies, impact=impact)
         self._events: list[tuple[str | None, str | None, str, float, str]] = []
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._started = False
-        self._since = engine.clock()  # events may come in before `start` is called
+        self._since = recorder.clock()  # events may come in before `start` is called
         self._seq = 0
         self._progress_due = 0.0
-        engine.subscribe(self._changed)
+        recorder.subscribe(self._changed)
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ class Incidents:
         self._wake.set()
         if self._started:
             try:
-                self.docket.change(change, self._engine.clock())
+                self.docket.change(change, self._recorder.clock())
             except BaseException:  # raised on; the device is looked at again, so that a bug loses no incident
                 self.docket.unclear.add(change.device.identity.device_id)
                 raise
@@ -104,7 +104,7 @@ class Incidents:
 
     async def add_note(self, number: int, text: str, *, author: str = "", key: str | None = None) -> Entry | None:
         """Add a note durably; None if there is no such incident. The same key again adds nothing."""
-        entry = Entry(self._engine.clock(), NOTE, text, author)
+        entry = Entry(self._recorder.clock(), NOTE, text, author)
         name = f"{NOTE} {key or secrets.token_hex(8)}"
         return await self._transact(lambda connection: store.note(connection, number, name, entry))
 
@@ -115,7 +115,7 @@ class Incidents:
 
         Raises AlreadyResolved. The same status again adds only the note.
         """
-        now = self._engine.clock()
+        now = self._recorder.clock()
         entries = [Entry(now, STATUS, status, author)]
         if text:
             entries.append(Entry(now, NOTE, text, author))
@@ -141,7 +141,7 @@ class Incidents:
     async def run(self) -> None:
         """Write what changes and open what is due, until cancelled."""
         while True:
-            self.docket.advance(self._engine.clock())
+            self.docket.advance(self._recorder.clock())
             try:
                 await self.flush()
             except JournalUnavailable as error:
@@ -150,7 +150,7 @@ class Incidents:
                 continue
             if self._idle():
                 due = self.docket.next_due()
-                wait = PROGRESS_INTERVAL if due is None else min(PROGRESS_INTERVAL, due - self._engine.clock())
+                wait = PROGRESS_INTERVAL if due is None else min(PROGRESS_INTERVAL, due - self._recorder.clock())
                 await self._sleep(max(0.0, wait))
 
     async def _sleep(self, seconds: float) -> None:
@@ -168,18 +168,18 @@ class Incidents:
     async def flush(self, *, final: bool = False) -> None:
         """Make durable what happened so far. JournalUnavailable: it is kept for the next time."""
         async with self._writing:
-            seq = self._engine.applied
+            seq = self._recorder.applied
             while self.docket.steps or self._events:
                 await self._write()
             for device_id in list(self.docket.unclear):
                 await self._clarify(device_id)
-            if seq > self._seq and not self.docket.unclear and (final or self._engine.clock() >= self._progress_due):
+            if seq > self._seq and not self.docket.unclear and (final or self._recorder.clock() >= self._progress_due):
                 await self._transact(lambda connection: store.save_progress(connection, seq))
-                self._seq, self._progress_due = seq, self._engine.clock() + PROGRESS_INTERVAL
+                self._seq, self._progress_due = seq, self._recorder.clock() + PROGRESS_INTERVAL
 
     async def prune(self, before: float) -> None:
         """Delete incidents that were resolved before a time, Unix seconds."""
-        early = self._engine.clock() - store.EARLY_FOR
+        early = self._recorder.clock() - store.EARLY_FOR
         await self._transact(lambda connection: store.prune(connection, before, early))
 
     async def _write(self) -> None:
@@ -202,16 +202,16 @@ class Incidents:
 
     def _devices_of(self, channel_id: str | None) -> list[str]:
         """Return the devices of a channel whose timelines take a line: those down, or else the last to rise."""
-        found = [device for device in self._engine.fleet.devices.values() if device.identity.channel_id == channel_id]
+        found = [device for device in self._recorder.fleet.devices.values() if device.identity.channel_id == channel_id]
         down = [device for device in found if not device.timeline.up]
         last = [max(found, key=lambda device: device.timeline.since)] if found else []
         return [device.identity.device_id for device in down or last]
 
     async def _clarify(self, device_id: str) -> None:
         """Compare a device's incidents with the journal's truth, and make what differs durable."""
-        device = self._engine.fleet.devices.get(device_id)
+        device = self._recorder.fleet.devices.get(device_id)
         seen = device.timeline if device is not None else None
-        history = await self._engine.history(device_id)
+        history = await self._recorder.history(device_id)
         held, fresh = await self._transact(lambda connection: _read(connection, device_id, self._since))
         if self._timeline(device_id) is not seen:
             return  # changed while we read; it stays unclear, and the next round looks again
@@ -223,7 +223,7 @@ class Incidents:
     def _steps_to_truth(
         self, device_id: str, device: Device | None, held: list[Held], fresh: set[int], history: History | None
     ) -> list[Step]:
-        now = self._engine.clock()
+        now = self._recorder.clock()
         outages, planned = ([], []) if history is None else (history.outages, history.planned)
         if device is None:
             return abandon(device_id, held, outages, now)
@@ -240,11 +240,11 @@ class Incidents:
         )
 
     def _timeline(self, device_id: str) -> Timeline | None:
-        device = self._engine.fleet.devices.get(device_id)
+        device = self._recorder.fleet.devices.get(device_id)
         return device.timeline if device is not None else None
 
     async def _transact(self, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        return await self._engine.transact(store.OPERATION, job)
+        return await self._recorder.transact(store.OPERATION, job)
 
 
 def _read(connection: sqlite3.Connection, device_id: str, since: float) -> tuple[list[Held], set[int]]:

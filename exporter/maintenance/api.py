@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from exporter.maintenance.service import Maintenance
     from exporter.maintenance.windows import Window
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
 _TAG: Final = "maintenance"
 _BODY_LIMIT: Final = 16 * 1024
@@ -28,9 +28,9 @@ _BODY_TIMEOUT: Final = 10.0
 class MaintenanceApi:
     """The handlers. `zone` is the time zone of windows that name none."""
 
-    def __init__(self, maintenance: Maintenance, engine: Engine, zone: Callable[[], str]) -> None:
+    def __init__(self, maintenance: Maintenance, recorder: Recorder, zone: Callable[[], str]) -> None:
         self._maintenance = maintenance
-        self._engine = engine
+        self._recorder = recorder
         self._zone = zone
 
     def operations(self) -> list[Operation]:
@@ -68,7 +68,7 @@ class MaintenanceApi:
         """Add a window."""
         try:
             body = msgspec.json.decode(await read_body(request, _BODY_LIMIT, _BODY_TIMEOUT), type=NewWindow)
-            window = window_of(body, self._engine.clock(), self._zone())
+            window = window_of(body, self._recorder.clock(), self._zone())
         except BodyRefused as error:
             return answers.error(error.status, error.code, str(error))
         except (msgspec.DecodeError, ValueError) as error:
@@ -87,12 +87,12 @@ class MaintenanceApi:
         return web.Response(status=204)
 
     def _shown(self, key: str, window: Window) -> MaintenanceWindow | None:
-        now = self._engine.clock()
+        now = self._recorder.clock()
         span = window.span(now)
         if span is None:
             return None
         active = span.start <= now
-        inside = self._engine.fleet.planned.values() if active else ()
+        inside = self._recorder.fleet.planned.values() if active else ()
         return MaintenanceWindow(
             id=key,
             source="file" if key.startswith("file-") else "operator",

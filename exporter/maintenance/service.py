@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
     from exporter.domain.fleet import Change, Device
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ LONGEST_WAIT: Final = 60.0  # the system's clock may be set
 class Maintenance:
     """`start` after the engine and before its first heartbeat, then `run`. `config` is asked at start and `reload`."""
 
-    def __init__(self, engine: Engine, config: Callable[[], Config], *, changed: Callable[[], None]) -> None:
+    def __init__(self, recorder: Recorder, config: Callable[[], Config], *, changed: Callable[[], None]) -> None:
         """Call `changed` whenever the windows are others than before."""
-        self._engine = engine
+        self._recorder = recorder
         self._config = config
         self._changed = changed
         self._stored: dict[int, store.Stored] = {}
@@ -55,19 +55,19 @@ class Maintenance:
         self._renewed = False  # the windows were changed and are not in use yet
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        engine.subscribe(self._heard)
+        recorder.subscribe(self._heard)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Load the windows and make up for the time of the stop. JournalUnavailable, Overloaded."""
-        now = self._engine.clock()
-        stored = await self._engine.transact(store.OPERATION, store.load)
-        heard = await self._engine.transact(store.OPERATION, store.heard_until)
+        now = self._recorder.clock()
+        stored = await self._recorder.transact(store.OPERATION, store.load)
+        heard = await self._recorder.transact(store.OPERATION, store.heard_until)
         self._stored = {one.number: one for one in stored}
         self._settled = int(max(now if heard is None else min(heard, now), now - LOOK_BACK))
         self._build()
-        await self._judge(self._engine.fleet.devices.values(), self._settled)
+        await self._judge(self._recorder.fleet.devices.values(), self._settled)
         await self._settle()
 
     async def run(self) -> None:
@@ -96,19 +96,19 @@ class Maintenance:
 
     async def add(self, window: Window) -> int:
         """Keep a window durably and take it into use; return its number. JournalUnavailable."""
-        now = self._engine.clock()
-        number = await self._engine.transact(store.OPERATION, lambda connection: store.add(connection, window, now))
+        now = self._recorder.clock()
+        number = await self._recorder.transact(store.OPERATION, lambda connection: store.add(connection, window, now))
         self._stored[number] = store.Stored(number, window)
         await self._renew()
         return number
 
     async def end(self, number: int) -> bool:
         """End a window, or call it off, durably; False if there is none that is not over."""
-        now = self._engine.clock()
+        now = self._recorder.clock()
         one = self._stored.get(number)
         if one is None or one.ended_at is not None or one.window.span(now) is None:
             return False
-        await self._engine.transact(store.OPERATION, lambda connection: store.end(connection, number, now))
+        await self._recorder.transact(store.OPERATION, lambda connection: store.end(connection, number, now))
         self._stored[number] = msgspec.structs.replace(one, ended_at=now)
         await self._renew()
         return True
@@ -121,12 +121,12 @@ class Maintenance:
 
     def inside(self, _: float) -> Iterator[tuple[Device, float]]:
         """Yield the gauge device_maintenance."""
-        return ((device, 1.0) for device in list(self._engine.fleet.planned.values()))
+        return ((device, 1.0) for device in list(self._recorder.fleet.planned.values()))
 
     def outlasted(self, _: float) -> Iterator[tuple[Device, float]]:
         """Yield the gauge device_maintenance_end_timestamp_seconds: thresholds of these outages count from there."""
         policies = self._config().policies
-        for device in list(self._engine.fleet.down.values()):
+        for device in list(self._recorder.fleet.down.values()):
             timeline, planned = device.timeline, device.timeline.planned
             if planned is None or planned.since is not None or planned.until <= timeline.since:
                 continue
@@ -156,7 +156,7 @@ class Maintenance:
             self._renewed = False
             self._build()
             try:
-                await self._judge(self._engine.fleet.devices.values(), self._settled)
+                await self._judge(self._recorder.fleet.devices.values(), self._settled)
             except (JournalUnavailable, Overloaded):
                 self._renewed = True
                 raise
@@ -170,13 +170,13 @@ class Maintenance:
         self.schedule = Schedule(left)
 
     async def _settle(self) -> None:
-        now = int(self._engine.clock())
+        now = int(self._recorder.clock())
         for at in self.schedule.boundaries(self._settled, now):
-            await self._judge(self._engine.fleet.devices.values(), at)
+            await self._judge(self._recorder.fleet.devices.values(), at)
             self._settled = at
         self._settled = max(self._settled, now)
         unsure, self._unsure = self._unsure, set()
-        devices = self._engine.fleet.devices
+        devices = self._recorder.fleet.devices
         try:
             await self._judge([devices[one] for one in unsure if one in devices], None)
         except (JournalUnavailable, Overloaded):
@@ -193,7 +193,7 @@ class Maintenance:
                 self._mark(device, inside=inside, at=at, found=found)
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
-        await self._engine.plan(found)
+        await self._recorder.plan(found)
 
     def _mark(self, device: Device, *, inside: bool, at: int | None, found: list[Boundary]) -> None:
         timeline = device.timeline
@@ -202,7 +202,7 @@ class Maintenance:
             at = max(self._begin(device) if inside else timeline.newest, newest + 1)
         if inside:
             at = max(at, timeline.first_seen)
-        if newest < at <= self._engine.clock():
+        if newest < at <= self._recorder.clock():
             found.append(Boundary(device, at, inside))
         else:
             self._unsure.add(device.identity.device_id)  # boundaries of one device are a second apart, and never ahead
@@ -229,5 +229,5 @@ class Maintenance:
         if failing or self._unsure:
             return RETRY
         boundary = self.schedule.next_boundary(self._settled)
-        wait = LONGEST_WAIT if boundary is None else boundary - self._engine.clock()
+        wait = LONGEST_WAIT if boundary is None else boundary - self._recorder.clock()
         return max(0.0, min(LONGEST_WAIT, wait))

@@ -62,7 +62,7 @@ class Boundary(NamedTuple):
     inside: bool
 
 
-class Engine:
+class Recorder:
     """See the module. `start` first, `stop` last."""
 
     def __init__(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from exporter.web.api import Account
-    from exporter.web.ports import EnginePort, ExpositionPort, RequestMetrics
+    from exporter.web.ports import ExpositionPort, RecorderPort, RequestMetrics
     from exporter.web.webconfig import WebConfigFile
 
     Reload = Callable[[], Awaitable[None]]
@@ -35,7 +35,7 @@ SPECIFICATION_PATH = "/api/v1/openapi.json"
 
 
 def admin_app(
-    engine: EnginePort,
+    recorder: RecorderPort,
     exposition: ExpositionPort,
     metrics: RequestMetrics,
     *,
@@ -57,12 +57,12 @@ def admin_app(
     """
     specification = bytearray()
     every = [
-        Operation("GET", "/", landing_page(engine, list(links)), "Landing page", {200: HTML}),
-        Operation("GET", "/metrics", scrape_handler(engine, exposition, metrics), "All metrics", {200: TEXT}),
-        *_state_operations(engine, ready or (lambda: engine.ready)),
+        Operation("GET", "/", landing_page(recorder, list(links)), "Landing page", {200: HTML}),
+        Operation("GET", "/metrics", scrape_handler(recorder, exposition, metrics), "All metrics", {200: TEXT}),
+        *_state_operations(recorder, ready or (lambda: recorder.ready)),
         *_reload_operations(reload),
         Operation("GET", SPECIFICATION_PATH, _bytes(specification), "This document", {200: dict}),
-        *Api(engine, account).operations(),
+        *Api(recorder, account).operations(),
         *operations,
     ]
     specification += document(every)
@@ -92,8 +92,8 @@ async def _mark(_: web.Request, response: web.StreamResponse) -> None:
         response.headers[name] = value
 
 
-def _state_operations(engine: EnginePort, is_ready: Callable[[], bool]) -> list[Operation]:
-    health = _state(lambda: engine.healthy, "unhealthy", "the journal's writer does not run")
+def _state_operations(recorder: RecorderPort, is_ready: Callable[[], bool]) -> list[Operation]:
+    health = _state(lambda: recorder.healthy, "unhealthy", "the journal's writer does not run")
     ready = _state(is_ready, "not_ready", "the journal is being loaded")
     return [
         Operation("GET", "/-/healthy", health, "Whether the process works", {200: TEXT, 503: Error}),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.fleet import Device
     from exporter.domain.timeline import Outage
-    from exporter.web.ports import EnginePort
+    from exporter.web.ports import RecorderPort
 
     Account = Callable[[str, float, float], Awaitable[list[Row]]]
     """(by, start, end) → rows of exporter.report.availability."""
@@ -104,8 +104,8 @@ _BY_QUERY: Final = (
 class Api:
     """The handlers."""
 
-    def __init__(self, engine: EnginePort, account: Account) -> None:
-        self._engine = engine
+    def __init__(self, recorder: RecorderPort, account: Account) -> None:
+        self._recorder = recorder
         self._account = account
 
     def operations(self) -> list[Operation]:
@@ -153,12 +153,12 @@ class Api:
         state = choice(request, "state", ("up", "down"))
         wanted = {name: request.query[name] for name in _TEXT_FILTERS if name in request.query}
         found = await self._page(after, limit + 1, state, wanted)
-        now, page = self._engine.clock(), found[:limit]
+        now, page = self._recorder.clock(), found[:limit]
         following = _cursor_of(page[-1].identity.device_id) if len(found) > limit else None
         return answers.json(DevicesPage([_state_of(device, now) for device in page], following))
 
     async def _page(self, after: str, limit: int, state: str | None, wanted: dict[str, str]) -> list[Device]:
-        fleet = self._engine.fleet
+        fleet = self._recorder.fleet
         source = fleet.down if state == "down" else fleet.devices
         ids, best = list(source), list[str]()
         for begin in range(0, len(ids), SLICE):
@@ -173,25 +173,25 @@ class Api:
 
     async def device(self, request: web.Request) -> web.StreamResponse:
         """Answer one device."""
-        device = self._engine.fleet.devices.get(request.match_info["device_id"])
+        device = self._recorder.fleet.devices.get(request.match_info["device_id"])
         if device is None:
             raise NotFound("no such device")
-        return answers.json(_state_of(device, self._engine.clock()))
+        return answers.json(_state_of(device, self._recorder.clock()))
 
     async def forget(self, request: web.Request) -> web.StreamResponse:
         """Forget one device."""
-        if not await self._engine.forget(request.match_info["device_id"]):
+        if not await self._recorder.forget(request.match_info["device_id"]):
             raise NotFound("no such device")
         return web.Response(status=204)
 
     async def outages(self, request: web.Request) -> web.StreamResponse:
         """Answer a device's outages that overlap the window."""
-        now = self._engine.clock()
+        now = self._recorder.clock()
         start, end = moment(request, "start", 0.0), moment(request, "end", float("inf"))
         if start >= end:
             raise BadParameter("start must be before end")
         device_id = request.match_info["device_id"]
-        found = await self._engine.outages(device_id)
+        found = await self._recorder.outages(device_id)
         if found is None:
             raise NotFound("no such device")
         spans = [_span(outage, now) for outage in found if _overlaps(outage, start, end)]
@@ -199,7 +199,7 @@ class Api:
 
     async def availability(self, request: web.Request) -> web.StreamResponse:
         """Answer the availability of a window, by default the last 30 days."""
-        now = self._engine.clock()
+        now = self._recorder.clock()
         by = choice(request, "by", tuple(KEYS), "engine") or "engine"
         end = min(now, moment(request, "end", now))
         start = moment(request, "start", max(0.0, end - WINDOW))

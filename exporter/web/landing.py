@@ -14,7 +14,7 @@ from exporter import __version__
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-    from exporter.web.ports import EnginePort
+    from exporter.web.ports import RecorderPort
 
 _OWN: Final = [
     ("Metrics", "/metrics"),
@@ -30,14 +30,14 @@ _HEADERS: Final = {
 }
 
 
-def landing_page(engine: EnginePort, links: list[tuple[str, str]]) -> Handler:
+def landing_page(recorder: RecorderPort, links: list[tuple[str, str]]) -> Handler:
     """Return the handler; `links` (title, path) stand before our own."""
     page = Template((files("exporter.web") / "landing.html").read_text("utf-8"))
     items = "\n".join(_item(title, path) for title, path in [*links, *_OWN])
 
     async def handle(_: web.Request) -> web.StreamResponse:
-        fleet = engine.fleet
-        state, good = _state(engine)
+        fleet = recorder.fleet
+        state, good = _state(recorder)
         text = page.substitute(
             version=escape(__version__),
             state=state,
@@ -59,7 +59,7 @@ def _item(title: str, path: str) -> str:
     return f'<li><a href="{href}"><span>{escape(title)}</span><code>{shown}</code></a></li>'
 
 
-def _state(engine: EnginePort) -> tuple[str, bool]:
-    if not engine.healthy:
+def _state(recorder: RecorderPort) -> tuple[str, bool]:
+    if not recorder.healthy:
         return "unhealthy", False
-    return ("ready", True) if engine.ready else ("loading", False)
+    return ("ready", True) if recorder.ready else ("loading", False)

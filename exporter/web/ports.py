@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exporter.gateways.csku.parse import DeviceEvent
 
 
-class EnginePort(Protocol):
+class RecorderPort(Protocol):
     """The single writer."""
 
     @property

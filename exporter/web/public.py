@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from exporter.gateways.csku.parse import MessageEvent
     from exporter.lib.logs import RateLimited
     from exporter.web.express import Client
-    from exporter.web.ports import EnginePort, RequestMetrics, WebhookSettings
+    from exporter.web.ports import RecorderPort, RequestMetrics, WebhookSettings
 
     OnMessage = Callable[[MessageEvent, float], None]
 
@@ -56,7 +56,7 @@ def _ignore_message(_event: MessageEvent, _now: float) -> None:
 
 
 def public_app(
-    engine: EnginePort,
+    recorder: RecorderPort,
     settings: Callable[[], WebhookSettings],
     metrics: RequestMetrics,
     warn: RateLimited,
@@ -65,15 +65,15 @@ def public_app(
     body_timeout: float = BODY_TIMEOUT,
 ) -> PublicApp:
     """Return the handler of the public listener. `settings` is asked anew for each request."""
-    webhook = Webhook(engine, settings, metrics, warn, on_message=on_message, body_timeout=body_timeout)
-    return PublicApp(engine, webhook)
+    webhook = Webhook(recorder, settings, metrics, warn, on_message=on_message, body_timeout=body_timeout)
+    return PublicApp(recorder, webhook)
 
 
 class PublicApp:
     """Handles requests; `webhook` may be asked first, see `express`."""
 
-    def __init__(self, engine: EnginePort, webhook: Webhook) -> None:
-        self._engine = engine
+    def __init__(self, recorder: RecorderPort, webhook: Webhook) -> None:
+        self._recorder = recorder
         self.webhook = webhook
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -83,13 +83,13 @@ class PublicApp:
             path = request.path
         if path == WEBHOOK_PATH:
             return await self.webhook.answer(request)
-        return _health(request, self._engine) if path == HEALTH_PATH else answers.http_error(404)
+        return _health(request, self._recorder) if path == HEALTH_PATH else answers.http_error(404)
 
 
-def _health(request: web.BaseRequest, engine: EnginePort) -> web.Response:
+def _health(request: web.BaseRequest, recorder: RecorderPort) -> web.Response:
     if request.method not in ("GET", "HEAD"):
         return answers.http_error(405, {"Allow": "GET, HEAD"})
-    if engine.healthy:
+    if recorder.healthy:
         return answers.text("OK")
     return answers.error(503, "unhealthy", "the journal's writer does not run")
 
@@ -101,7 +101,7 @@ class Webhook:
 
     def __init__(
         self,
-        engine: EnginePort,
+        recorder: RecorderPort,
         settings: Callable[[], WebhookSettings],
         metrics: RequestMetrics,
         warn: RateLimited,
@@ -109,7 +109,7 @@ class Webhook:
         on_message: OnMessage,
         body_timeout: float,
     ) -> None:
-        self._engine = engine
+        self._recorder = recorder
         self._settings = settings
         self._metrics = metrics
         self._warn = warn
@@ -145,13 +145,13 @@ class Webhook:
         return hmac.compare_digest(given, expected) and bool(expected)
 
     async def _take(self, request: web.BaseRequest, body: bytes, settings: WebhookSettings) -> web.StreamResponse:
-        now = self._engine.clock()
+        now = self._recorder.clock()
         try:
-            known = self._engine.identity_of
+            known = self._recorder.identity_of
             event = events.parse(body, now=now, max_future_skew=settings.max_future_skew, known=known)
             label = events.event_label(event)
             if isinstance(event, events.DeviceEvent):
-                outcome = await self._engine.submit(event)
+                outcome = await self._recorder.submit(event)
             elif isinstance(event, events.MessageEvent):
                 self._on_message(event, now)
                 outcome = ACCEPTED
@@ -178,7 +178,7 @@ class Webhook:
             or not self._authorized(headers, settings.secret)
         ):
             return False
-        now = self._engine.clock()
+        now = self._recorder.clock()
 
         def done(result: str | JournalUnavailable) -> None:
             if isinstance(result, str):
@@ -189,11 +189,11 @@ class Webhook:
                 client.answer(self._unavailable(label, result, client.remote, started))
 
         try:
-            known = self._engine.identity_of
+            known = self._recorder.identity_of
             event = events.parse(body, now=now, max_future_skew=settings.max_future_skew, known=known)
             label = events.event_label(event)
             if isinstance(event, events.DeviceEvent):
-                self._engine.submit_soon(event, now, done)
+                self._recorder.submit_soon(event, now, done)
             elif isinstance(event, events.MessageEvent):
                 self._on_message(event, now)
                 done(ACCEPTED)
@@ -215,7 +215,7 @@ class Webhook:
         response = self._refuse(request, 400, error.code, str(error), INVALID, label)
         payload, digest = redact(body)
         try:
-            await self._engine.quarantine(error.code, str(error), payload, digest)
+            await self._recorder.quarantine(error.code, str(error), payload, digest)
         except (JournalUnavailable, Overloaded) as failure:
             self._warn.warning("not_quarantined", "a refused body was not kept", reason=failure.code)
         else:

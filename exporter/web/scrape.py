@@ -14,11 +14,11 @@ from exporter.web import answers
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from exporter.web.ports import EnginePort, ExpositionPort, RequestMetrics
+    from exporter.web.ports import ExpositionPort, RecorderPort, RequestMetrics
 
 
 def scrape_handler(
-    engine: EnginePort, exposition: ExpositionPort, metrics: RequestMetrics
+    recorder: RecorderPort, exposition: ExpositionPort, metrics: RequestMetrics
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Return the handler that renders all metrics in the format that the scraper asks for."""
 
@@ -26,10 +26,10 @@ def scrape_handler(
         started = time.perf_counter()
         chosen = negotiate(request.headers.get("Accept"), request.headers.get("Accept-Encoding"))
         try:
-            now = await engine.before_scrape()
+            now = await recorder.before_scrape()
             rendered = await exposition.render(now, openmetrics=chosen.openmetrics, gzip=chosen.gzip)
         finally:
-            engine.after_scrape()
+            recorder.after_scrape()
         metrics.scrape(time.perf_counter() - started)
         parts = [rendered] if isinstance(rendered, bytes) else rendered
         response = web.StreamResponse(headers={**answers.HEADERS, "Vary": "Accept, Accept-Encoding"})

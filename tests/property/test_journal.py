@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.records import Append, Record
     from exporter.gateways.csku.parse import DeviceEvent
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
 MEMORY = Path("/dev/shm")  # a death of the process, not of the machine: the page cache survives it
 
@@ -58,7 +58,7 @@ class Failing:
         self._site = site
         self._where = where
         self._append = site.journal.append
-        self._sync = site.engine._log._syncer.sync
+        self._sync = site.recorder._log._syncer.sync
 
     def __enter__(self) -> None:
         self._site.journal.append = self._append_to_journal
@@ -135,7 +135,7 @@ class Deaths(RuleBasedStateMachine):
     @rule()
     def it_stops_and_starts(self) -> None:
         before = self._picture()
-        self._run(self.engine.stop())
+        self._run(self.recorder.stop())
         self._run(self.site.start())
         if before is not None:
             assert self._picture() == before
@@ -146,17 +146,17 @@ class Deaths(RuleBasedStateMachine):
 
     @rule()
     def a_scrape_comes(self) -> None:
-        self._run(self.engine.before_scrape())
-        self.engine.after_scrape()
+        self._run(self.recorder.before_scrape())
+        self.recorder.after_scrape()
 
     @rule()
     def a_checkpoint_is_written(self) -> None:
-        self._run(self._settled(self.engine.save_checkpoint))
+        self._run(self._settled(self.recorder.save_checkpoint))
 
     @rule(burst=bursts, turns=st.integers(0, 6))
     def events_come_while_a_checkpoint_is_taken(self, burst: list[DeviceEvent], turns: int) -> None:
         async def both() -> None:
-            taking = asyncio.ensure_future(self._settled(self.engine.save_checkpoint))
+            taking = asyncio.ensure_future(self._settled(self.recorder.save_checkpoint))
             for _ in range(turns):
                 await asyncio.sleep(0)
             await asyncio.gather(taking, self._send(burst))
@@ -170,14 +170,14 @@ class Deaths(RuleBasedStateMachine):
         journal = self.site.journal
         if journal._connection is not None:
             journal._connection.set_progress_handler(lambda: 1, steps)
-        self._run(self._settled(self.engine.save_checkpoint))
+        self._run(self._settled(self.recorder.save_checkpoint))
         if journal._connection is not None:
             journal._connection.set_progress_handler(None, 0)
 
     @rule(retention=st.integers(20, 80))
     def old_events_are_pruned(self, retention: int) -> None:
         self._note_records()
-        self._run(self._settled(lambda: self.engine.prune(retention)))
+        self._run(self._settled(lambda: self.recorder.prune(retention)))
 
     @rule(device_id=st.sampled_from(["d1", "d2", "d3"]))
     def a_device_is_forgotten(self, device_id: str) -> None:
@@ -195,7 +195,7 @@ class Deaths(RuleBasedStateMachine):
     @invariant()
     def the_fleet_is_the_fold_of_the_journal(self) -> None:
         """Unless a commit's outcome is unknown: then that holds again after the next one."""
-        if self.engine._commits.uncertain:
+        if self.recorder._commits.uncertain:
             return
         self._note_records()
         own: dict[str, list[tuple[int, Kind]]] = {}
@@ -206,8 +206,8 @@ class Deaths(RuleBasedStateMachine):
             history.append((record.timestamp, record.kind))
             applier.apply(record, DeviceHistory(list(history), None), live=False)
         folded = {device_id: timeline for device_id in own if (timeline := fold(own[device_id])) is not None}
-        assert {device_id: device.timeline for device_id, device in self.engine.fleet.devices.items()} == folded
-        assert picture(self.engine) == _Rebuilt.picture(fleet)
+        assert {device_id: device.timeline for device_id, device in self.recorder.fleet.devices.items()} == folded
+        assert picture(self.recorder) == _Rebuilt.picture(fleet)
 
     def teardown(self) -> None:
         self._run(self.site.kill())
@@ -217,8 +217,8 @@ class Deaths(RuleBasedStateMachine):
     # -- means ------------------------------------------------------------------------------------------------------
 
     @property
-    def engine(self) -> Engine:
-        return self.site.engine
+    def engine(self) -> Recorder:
+        return self.site.recorder
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -229,7 +229,7 @@ class Deaths(RuleBasedStateMachine):
             for sent in burst
         ]
         self.tried |= set(told)
-        answers = await asyncio.gather(*(self.engine.submit(sent) for sent in burst), return_exceptions=True)
+        answers = await asyncio.gather(*(self.recorder.submit(sent) for sent in burst), return_exceptions=True)
         for key, answer in zip(told, answers, strict=True):
             if isinstance(answer, str):
                 self.told.add(key)
@@ -237,13 +237,13 @@ class Deaths(RuleBasedStateMachine):
                 assert isinstance(answer, (JournalUnavailable, InvalidEvent)), answer
 
     async def _forget(self, device_id: str) -> None:
-        device = self.engine.fleet.devices.get(device_id)
+        device = self.recorder.fleet.devices.get(device_id)
         if device is None:
             return
         key = (device_id, max(int(self.site.clock.now), device.timeline.newest), Kind.FORGOTTEN)
         self.tried.add(key)
         try:
-            await self.engine.forget(device_id)
+            await self.recorder.forget(device_id)
         except JournalUnavailable:
             return
         self.told.add(key)
@@ -269,11 +269,11 @@ class Deaths(RuleBasedStateMachine):
         return made
 
     def _picture(self) -> object | None:
-        return None if self.engine._commits.uncertain else picture(self.engine)
+        return None if self.recorder._commits.uncertain else picture(self.recorder)
 
     def _note_records(self) -> None:
         """Read what is new in the journal, in its own thread."""
-        new = self._run(self.engine.writer.run(lambda journal: list(journal.records_after(self.read_to))))
+        new = self._run(self.recorder.writer.run(lambda journal: list(journal.records_after(self.read_to))))
         for seq, record in new:
             self.read_to = seq
             self.records.append(record)

@@ -55,7 +55,7 @@ class Disk:
         self.records: list[Record] = []
 
 
-class FakeEngine:
+class FakeRecorder:
     """An engine whose journal is a list. `broken` lets every transaction fail."""
 
     def __init__(self, disk: Disk, now: float) -> None:
@@ -137,17 +137,17 @@ class Desk:
     def __init__(self, disk: Disk | None = None, now: float = BEGIN, **options: Any) -> None:
         self.disk = disk or Disk()
         self.policies = Policies({"default": Policy(alert_after=THRESHOLD, severity="critical")})
-        self.engine = FakeEngine(self.disk, now)
-        self.incidents = Incidents(self.engine, lambda: self.policies, **options)  # type: ignore[arg-type]
+        self.recorder = FakeRecorder(self.disk, now)
+        self.incidents = Incidents(self.recorder, lambda: self.policies, **options)  # type: ignore[arg-type]
 
     async def start(self) -> Desk:
         await self.incidents.start()
-        await self.go(self.engine.now)
+        await self.go(self.recorder.now)
         return self
 
     async def go(self, now: float) -> None:
         """Let the time be `now`, and everything that is due be done and durable."""
-        self.engine.now = now
+        self.recorder.now = now
         self.incidents.docket.advance(now)
         for _ in range(20):
             await self.incidents.flush()
@@ -157,19 +157,19 @@ class Desk:
 
     async def hear(self, at: int, *, up: bool, now: float | None = None, device: Identity | None = None) -> None:
         """Take in an event when it is `now`, by default its own time."""
-        self.engine.now = at if now is None else now
-        self.engine.hear(at, up=up, device=device)
-        await self.go(self.engine.now)
+        self.recorder.now = at if now is None else now
+        self.recorder.hear(at, up=up, device=device)
+        await self.go(self.recorder.now)
 
     async def restarted(self, now: float | None = None, **options: Any) -> Desk:
         """Return what a SIGKILL and a start make of it."""
-        return await Desk(self.disk, self.engine.now if now is None else now, **options).start()
+        return await Desk(self.disk, self.recorder.now if now is None else now, **options).start()
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
     def all(self, **wanted: Any) -> list[Incident]:
         """Return the incidents, oldest first."""
-        return MemoryView(self.disk).page(Filter(**wanted), self.engine.now, limit=10_000)[::-1]
+        return MemoryView(self.disk).page(Filter(**wanted), self.recorder.now, limit=10_000)[::-1]
 
     def timeline(self, number: int = 1) -> list[Entry]:
         return MemoryView(self.disk).timelines([number])[number]

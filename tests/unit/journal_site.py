@@ -16,7 +16,7 @@ from exporter.gateways.csku.parse import DeviceEvent
 from exporter.journal.sqlite.database import SqliteJournal
 from exporter.journal.sqlite.reader import Reader
 from exporter.metrics.own import SelfMetrics
-from exporter.recording.recorder import Engine
+from exporter.recording.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,21 +54,23 @@ class Site:
         self.path = folder / "exporter.db"
         self.clock = clock or FakeClock()
 
-    async def start(self) -> Engine:
+    async def start(self) -> Recorder:
         self.metrics = SelfMetrics(CollectorRegistry())
         self.journal = SqliteJournal(self.path)
-        self.engine = Engine(self.journal, self.path, lambda: Reader(self.path), clock=self.clock, metrics=self.metrics)
-        await self.engine.start()
-        return self.engine
+        self.recorder = Recorder(
+            self.journal, self.path, lambda: Reader(self.path), clock=self.clock, metrics=self.metrics
+        )
+        await self.recorder.start()
+        return self.recorder
 
     async def kill(self) -> None:
         """End without a checkpoint, as SIGKILL does; what was acknowledged is in the log or in the journal's file."""
-        await self.engine.end()
+        await self.recorder.end()
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
         """Let neither the log nor the journal's file take anything."""
-        log = self.engine._log
+        log = self.recorder._log
         assert log is not None
         sound = list(log._files)
         log._files[:] = [os.open("/dev/full", os.O_RDWR) for _ in sound]
@@ -104,9 +106,9 @@ async def eventually(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-def picture(engine: Engine) -> object:
+def picture(recorder: Recorder) -> object:
     """Everything of the fleet that a restart must bring back."""
-    fleet = engine.fleet
+    fleet = recorder.fleet
     devices = {
         key: (
             device.identity,

@@ -27,7 +27,7 @@ class Direct:
         self.site = site
         self.config = Config(policies=POLICIES)
         self.configure(**given)
-        self.alerts = DirectAlerts(site.engine, lambda: self.config, site.metrics)
+        self.alerts = DirectAlerts(site.recorder, lambda: self.config, site.metrics)
 
     def configure(self, *urls: str, direct: bool = True) -> None:
         self.config = msgspec.structs.replace(
@@ -45,7 +45,7 @@ class Direct:
         return {device.identity.device_id: value for device, value in found}
 
     async def report(self, *, up: bool, device_id: str = "d1") -> None:
-        await self.site.engine.submit(event(int(self.site.clock.now), up=up, device_id=device_id))
+        await self.site.recorder.submit(event(int(self.site.clock.now), up=up, device_id=device_id))
 
 
 @asynccontextmanager
@@ -65,7 +65,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     site = Site(tmp_path)
     await site.start()
     yield site
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ async def test_what_fires_is_repeated(site: Site, alertmanager: FakeAlertmanager
 async def test_what_went_down_before_the_start_is_posted_at_the_start(
     site: Site, alertmanager: FakeAlertmanager
 ) -> None:
-    await site.engine.submit(event(NOW - 60, up=False))
+    await site.recorder.submit(event(NOW - 60, up=False))
     async with running(site, alertmanager.url):
         await until(lambda: posted(alertmanager) == BOTH)
 
@@ -166,7 +166,7 @@ async def test_a_journal_that_cannot_be_read_at_the_start_is_an_error_for_who_ke
     direct = Direct(site)
     direct.configure(alertmanager.url)
     with monkeypatch.context() as patch:
-        patch.setattr(site.engine, "disconnects_since", fail)
+        patch.setattr(site.recorder, "disconnects_since", fail)
         with pytest.raises(ExceptionGroup):
             await direct.alerts.run()
     task = asyncio.create_task(direct.alerts.run())

@@ -45,7 +45,7 @@ class Hooks:
 
     async def send(self, rule: Failover, order: Order) -> Answer:
         self.calls.append(order)
-        states = await Store(self.house.site.engine.transact).states()
+        states = await Store(self.house.site.recorder.transact).states()
         self.stored.append(states[rule.channel, rule.backup].order)
         await self.open.wait()
         return self.answers.pop(0) if self.answers else OK
@@ -70,7 +70,7 @@ class House:
         await self.site.start()
         self.registry = CollectorRegistry()
         self.service = FailoverService(
-            self.site.engine,
+            self.site.recorder,
             lambda: self.rules,
             self.hooks,
             self.registry,
@@ -91,7 +91,7 @@ class House:
     async def event(self, device_id: str, channel: str, *, up: bool, at: int | None = None) -> None:
         identity = Identity(device_id, "", "wa", channel, "", "biz", "", "", "")
         timestamp = int(self.site.clock.now) if at is None else at
-        await self.site.engine.submit(DeviceEvent(timestamp=timestamp, up=up, identity=identity))
+        await self.site.recorder.submit(DeviceEvent(timestamp=timestamp, up=up, identity=identity))
 
     async def both_up(self) -> None:
         await self.event("d1", "a", up=True, at=NOW - 5000)
@@ -105,7 +105,7 @@ class House:
     async def settle(self) -> None:
         """Let the drivers finish what they can do now."""
         for _ in range(30):
-            await self.site.engine.transact("failover", lambda _connection: None)
+            await self.site.recorder.transact("failover", lambda _connection: None)
             await asyncio.sleep(0.001)
 
     def calls(self, action: str, result: str) -> float | None:
@@ -156,7 +156,7 @@ async def test_a_forgotten_device_counts_no_more(house: House) -> None:
     async with house.running():
         await house.both_up()
         await house.event("d3", "a", up=False)
-        await house.site.engine.forget("d1")
+        await house.site.recorder.forget("d1")
         await house.settle()
         assert house.hooks.actions == ["switch"]
 

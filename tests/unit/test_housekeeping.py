@@ -11,7 +11,7 @@ from exporter.errors import JournalUnavailable
 COST = 0.01  # seconds of one checkpoint
 
 
-class FakeEngine:
+class FakeRecorder:
     def __init__(self) -> None:
         self.fleet = Fleet()
         self.now = 1000.0
@@ -30,12 +30,12 @@ class FakeEngine:
 
 
 @pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
+def engine() -> FakeRecorder:
+    return FakeRecorder()
 
 
 @pytest.fixture
-def checkpoints(engine: FakeEngine) -> Checkpoints:
+def checkpoints(engine: FakeRecorder) -> Checkpoints:
     return Checkpoints(engine, lambda: engine.now)
 
 

@@ -85,9 +85,9 @@ async def test_each_outage_has_its_own_incident():
 
 async def test_an_outage_that_was_long_enough_but_heard_of_only_at_its_end_has_an_incident():
     site = await desk()
-    site.engine.now = BEGIN + 1000
-    site.engine.hear(BEGIN, up=False)
-    site.engine.hear(BEGIN + 400, up=True)
+    site.recorder.now = BEGIN + 1000
+    site.recorder.hear(BEGIN, up=False)
+    site.recorder.hear(BEGIN + 400, up=True)
     await site.go(BEGIN + 1000)
     assert site.facts() == [(BEGIN, BEGIN + 400, "connected")]
 
@@ -106,8 +106,8 @@ async def test_without_known_conversations_the_numbers_are_unknown_not_zero():
 
 async def test_a_forgotten_device_s_incident_closes_with_that_reason():
     site = await down()
-    site.engine.now = BEGIN + 5000
-    site.engine.forget("device_1")
+    site.recorder.now = BEGIN + 5000
+    site.recorder.forget("device_1")
     await site.go(BEGIN + 5000)
     assert site.facts() == [(BEGIN, BEGIN + 5000, "forgotten")]
     assert site.kinds() == ["down", "removed"]
@@ -132,11 +132,11 @@ async def test_a_lower_threshold_of_a_reload_opens_at_once_and_a_higher_one_clos
 
 async def test_a_journalled_window_holds_an_incident_back_and_its_threshold_counts_from_the_end():
     site = await desk()
-    site.engine.plan(BEGIN - 10)
+    site.recorder.plan(BEGIN - 10)
     await site.hear(BEGIN, up=False)
     await site.go(BEGIN + 3600)
     assert site.all() == []
-    site.engine.plan(BEGIN + 3600, end=True)
+    site.recorder.plan(BEGIN + 3600, end=True)
     await site.go(BEGIN + 3600 + THRESHOLD - 1)
     assert site.all() == []
     await site.go(BEGIN + 3600 + THRESHOLD)
@@ -145,7 +145,7 @@ async def test_a_journalled_window_holds_an_incident_back_and_its_threshold_coun
 
 async def test_an_incident_that_is_open_when_a_window_begins_stays_open_until_the_device_is_back():
     site = await down()
-    site.engine.plan(BEGIN + 600)
+    site.recorder.plan(BEGIN + 600)
     await site.go(BEGIN + 900)
     assert site.facts() == [(BEGIN, None, "")]
     await site.hear(BEGIN + 1000, up=True)
@@ -154,9 +154,9 @@ async def test_an_incident_that_is_open_when_a_window_begins_stays_open_until_th
 
 async def test_what_late_events_reveal_inside_a_window_gets_no_incident():
     site = await desk()
-    site.engine.plan(BEGIN)
+    site.recorder.plan(BEGIN)
     await site.go(BEGIN + 4000)
-    site.engine.plan(BEGIN + 4000, end=True)
+    site.recorder.plan(BEGIN + 4000, end=True)
     await site.hear(BEGIN + 3000, up=True, now=BEGIN + 5000)
     await site.hear(BEGIN + 100, up=False, now=BEGIN + 5000)
     await site.go(BEGIN + 9000)
@@ -260,11 +260,11 @@ def test_whatever_order_events_come_in_and_whenever_it_is_killed_each_long_outag
         site = await Desk(now=BEGIN - 1).start()
         arrivals = sorted((max(at * 100, seed.randrange(1300)), at * 100, up, then) for at, up, then in events)
         for now, at, up, then in arrivals:
-            site.engine.now = BEGIN + now
-            site.incidents.docket.advance(site.engine.now)
-            site.engine.hear(BEGIN + at, up=up)
+            site.recorder.now = BEGIN + now
+            site.incidents.docket.advance(site.recorder.now)
+            site.recorder.hear(BEGIN + at, up=up)
             if then != "lost":
-                await site.go(site.engine.now)
+                await site.go(site.recorder.now)
             if then in ("kill", "lost"):
                 site = await site.restarted()
         await site.go(BEGIN + 3000)
@@ -288,17 +288,17 @@ def test_whatever_order_events_come_in_and_whenever_it_is_killed_each_long_outag
 
 async def test_a_start_opens_what_is_missing_and_resolves_what_is_up():
     site = await down()
-    site.engine.hear(BEGIN + 700, up=True)  # killed before the incident heard of it
-    site.engine.hear(BEGIN, up=False, device=identity("device_2"))
+    site.recorder.hear(BEGIN + 700, up=True)  # killed before the incident heard of it
+    site.recorder.hear(BEGIN, up=False, device=identity("device_2"))
     again = await site.restarted(BEGIN + 2000)
     assert again.facts() == [(BEGIN, BEGIN + 700, "connected"), (BEGIN, None, "")]
 
 
 async def test_an_outage_that_came_and_went_before_a_kill_is_not_lost():
     site = await desk()
-    site.engine.now = BEGIN + 2000
-    site.engine.hear(BEGIN, up=False)
-    site.engine.hear(BEGIN + 700, up=True)
+    site.recorder.now = BEGIN + 2000
+    site.recorder.hear(BEGIN, up=False)
+    site.recorder.hear(BEGIN + 700, up=True)
     again = await site.restarted(BEGIN + 2001)
     assert again.facts() == [(BEGIN, BEGIN + 700, "connected")]
 
@@ -315,8 +315,8 @@ async def test_the_first_start_of_all_takes_running_outages_and_leaves_the_past(
 
 async def test_an_outage_that_came_and_went_while_the_first_start_was_under_way_is_not_lost():
     site = Desk(now=BEGIN + 1000)
-    site.engine.hear(BEGIN, up=False)
-    site.engine.hear(BEGIN + 400, up=True)
+    site.recorder.hear(BEGIN, up=False)
+    site.recorder.hear(BEGIN + 400, up=True)
     await site.start()
     assert site.facts() == [(BEGIN, BEGIN + 400, "connected")]
 
@@ -324,12 +324,12 @@ async def test_an_outage_that_came_and_went_while_the_first_start_was_under_way_
 async def test_steps_wait_for_a_journal_that_fails_and_nothing_is_doubled():
     site = await desk()
     await site.hear(BEGIN, up=False)
-    site.engine.broken = True
+    site.recorder.broken = True
     with pytest.raises(JournalUnavailable):
         await site.go(OPENED)
     with pytest.raises(JournalUnavailable):
         await site.go(OPENED + 1)
-    site.engine.broken = False
+    site.recorder.broken = False
     await site.go(OPENED + 2)
     assert site.facts() == [(BEGIN, None, "")]
     assert site.all()[0].opened_at == OPENED
@@ -338,7 +338,7 @@ async def test_steps_wait_for_a_journal_that_fails_and_nothing_is_doubled():
 async def test_steps_that_were_written_without_our_knowing_change_nothing_when_written_again():
     site = await desk()
     await site.hear(BEGIN, up=False)
-    site.engine.now = OPENED
+    site.recorder.now = OPENED
     site.incidents.docket.advance(OPENED)
     steps = list(site.incidents.docket.steps)
     await site.go(OPENED)
@@ -357,8 +357,8 @@ async def test_a_bug_while_a_change_is_taken_in_loses_no_incident():
 
     site = await desk(impact=impact)
     site.policies = Policies({"default": Policy(alert_after=0)})
-    site.engine.now = BEGIN
-    site.engine.hear(BEGIN, up=False)
+    site.recorder.now = BEGIN
+    site.recorder.hear(BEGIN, up=False)
     broken = False
     await site.go(BEGIN)
     assert site.facts() == [(BEGIN, None, "")]
@@ -446,7 +446,7 @@ async def test_a_note_with_the_same_key_is_there_once_and_another_text_is_kept_a
 
 async def test_a_note_that_cannot_be_written_is_not_acknowledged():
     site = await down()
-    site.engine.broken = True
+    site.recorder.broken = True
     with pytest.raises(JournalUnavailable):
         await site.incidents.add_note(1, "SIM blocked")
 
@@ -490,7 +490,7 @@ async def test_the_task_opens_what_becomes_due_without_being_told():
     site = await Desk(now=BEGIN).start()
     task = asyncio.create_task(site.incidents.run())
     site.policies = Policies({"default": Policy(alert_after=0)})
-    site.engine.hear(BEGIN, up=False)
+    site.recorder.hear(BEGIN, up=False)
     async with asyncio.timeout(5):
         while not site.all():  # noqa: ASYNC110 - the file is what people would see
             await asyncio.sleep(0.01)

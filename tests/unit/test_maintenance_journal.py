@@ -26,12 +26,12 @@ def site(tmp_path: Path) -> Site:
 
 async def plan(site: Site, at: int, *, inside: bool, device_id: str = "d1") -> None:
     site.clock.now = max(site.clock.now, NOW + at)
-    await site.engine.plan([Boundary(site.engine.fleet.devices[device_id], NOW + at, inside)])
+    await site.recorder.plan([Boundary(site.recorder.fleet.devices[device_id], NOW + at, inside)])
 
 
 async def _night(site: Site) -> None:
     """Windows over devices that are up, down, moved and late, with scrapes in between."""
-    engine = site.engine
+    engine = site.recorder
     for number in range(1, 4):
         await engine.submit(event(NOW + number, up=True, device_id=f"d{number}"))
     site.clock.now = NOW + 20
@@ -59,10 +59,10 @@ async def test_a_killed_engine_comes_back_inside_its_windows(site: Site, checkpo
     before, inside = picture(engine), set(engine.fleet.planned)
     await site.kill()
     assert picture(await site.start()) == before
-    assert set(site.engine.fleet.planned) == inside
-    await site.engine.stop()
+    assert set(site.recorder.fleet.planned) == inside
+    await site.recorder.stop()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_sums_leave_windows_out_and_facts_do_not(site: Site) -> None:
@@ -156,7 +156,7 @@ async def test_retention_keeps_the_window_that_runs(site: Site) -> None:
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_disconnects_inside_windows_are_not_flapping(site: Site) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from exporter.recording.recorder import Engine
+    from exporter.recording.recorder import Recorder
 
 
 class Desk:
@@ -37,7 +37,7 @@ class Desk:
         self.config = Config()
         self.changes = 0
 
-    async def start(self) -> Engine:
+    async def start(self) -> Recorder:
         engine = await self.site.start()
         self.maintenance = Maintenance(engine, lambda: self.config, changed=self._changed)
         await self.maintenance.start()
@@ -56,7 +56,7 @@ class Desk:
         await self.maintenance._advance()
 
     async def planned(self, device_id: str = "d1") -> list[tuple[int, int | None]]:
-        history = await self.site.engine.history(device_id)
+        history = await self.site.recorder.history(device_id)
         assert history is not None
         return [(start - NOW, None if end is None else end - NOW) for start, end in history.planned]
 
@@ -68,8 +68,8 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     made = Desk(tmp_path)
     yield made
-    if made.site.engine.ready:
-        await made.site.engine.stop()
+    if made.site.recorder.ready:
+        await made.site.recorder.stop()
 
 
 def once(start: int, end: int, **match: str) -> Configured:
@@ -228,7 +228,7 @@ async def test_the_gauges_say_who_is_inside_and_from_when_thresholds_count(desk:
 # The API and the command -------------------------------------------------------------------------------------------
 @asynccontextmanager
 async def listening(desk: Desk) -> AsyncIterator[str]:
-    api = MaintenanceApi(desk.maintenance, desk.site.engine, lambda: "Asia/Jakarta")
+    api = MaintenanceApi(desk.maintenance, desk.site.recorder, lambda: "Asia/Jakarta")
     app = web.Application(middlewares=[_typed_errors])
     app.add_routes(operation.route() for operation in api.operations())
     runner = web.AppRunner(app, access_log=None)

@@ -18,7 +18,7 @@ from exporter.domain.timeline import Outage
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.report.availability import Row
 from exporter.web.operations import Operation
-from tests.unit.web_site import NOW, FakeEngine, Site, exchange, running
+from tests.unit.web_site import NOW, FakeRecorder, Site, exchange, running
 
 T = int(NOW)
 
@@ -32,7 +32,7 @@ async def call(site: Site, path: str, method: str = "GET", **options: Any) -> tu
         return answer.status, json.loads(body) if is_json else body.decode(), answer.headers
 
 
-def fill(engine: FakeEngine) -> None:
+def fill(engine: FakeRecorder) -> None:
     engine.put("a", (T - 1000, True), (T - 600, False), (T - 500, True), (T - 100, False))
     engine.put("b", (T - 1000, True), engine="telegram", business="biz_1")
     engine.put("c", (T - 50, False))
@@ -41,7 +41,7 @@ def fill(engine: FakeEngine) -> None:
 # Metrics, health, reload ------------------------------------------------------------------------------------------
 async def test_metrics_are_plain_text_for_a_client_that_asks_for_nothing():
     async with running() as site:
-        fill(site.engine)
+        fill(site.recorder)
         status, text, headers = await call(site, "/metrics", headers={"Accept-Encoding": "identity"})
 
         assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
@@ -56,7 +56,7 @@ async def test_metrics_are_compressed_openmetrics_for_prometheus():
         b"Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n\r\n"
     )
     async with running() as site:
-        fill(site.engine)
+        fill(site.recorder)
         answer = await exchange(site.admin, request)
 
         assert answer.headers["content-encoding"] == "gzip"
@@ -73,10 +73,10 @@ async def test_a_scrape_is_measured():
 
 async def test_health_and_readiness_are_told_apart():
     async with running() as site:
-        site.engine.ready = False
+        site.recorder.ready = False
         assert (await call(site, "/-/healthy"))[:2] == (200, "OK")
         assert (await call(site, "/-/ready"))[0] == 503
-        site.engine.ready, site.engine.healthy = True, False
+        site.recorder.ready, site.recorder.healthy = True, False
         status, body, _ = await call(site, "/-/healthy")
         assert (status, body["code"]) == (503, "unhealthy")
         assert (await call(site, "/-/ready"))[:2] == (200, "OK")
@@ -130,7 +130,7 @@ async def test_other_web_sites_may_not_change_anything(headers, status):
 
 async def test_the_landing_page_shows_version_state_and_links():
     async with running(admin={"links": [("Incidents <new>", "/incidents")]}) as site:
-        fill(site.engine)
+        fill(site.recorder)
         status, page, headers = await call(site, "/")
 
         assert status == 200
@@ -143,7 +143,7 @@ async def test_the_landing_page_shows_version_state_and_links():
 # Devices ----------------------------------------------------------------------------------------------------------
 async def test_a_device_is_shown_as_it_is_now():
     async with running() as site:
-        fill(site.engine)
+        fill(site.recorder)
 
         status, body, _ = await call(site, "/api/v1/devices/a")
 
@@ -181,7 +181,7 @@ async def test_a_device_is_shown_as_it_is_now():
 )
 async def test_devices_are_filtered(query, ids):
     async with running() as site:
-        fill(site.engine)
+        fill(site.recorder)
 
         _, body, _ = await call(site, f"/api/v1/devices{query}")
 
@@ -193,13 +193,13 @@ async def test_pages_follow_each_other_without_gap_or_repetition_while_devices_c
     async with running() as site:
         wanted = [f"device {number:03} é/{number}" for number in range(25)]
         for device_id in reversed(wanted):
-            site.engine.put(device_id, (T - 10, True))
+            site.recorder.put(device_id, (T - 10, True))
         seen: list[str] = []
         cursor = ""
         for _ in range(5):
             _, body, _ = await call(site, f"/api/v1/devices?limit=5{cursor}")
             seen += [device["device_id"] for device in body["devices"]]
-            await site.engine.forget(seen[-1])
+            await site.recorder.forget(seen[-1])
             cursor = f"&cursor={body['next']}"
 
         assert seen == wanted
@@ -229,7 +229,7 @@ async def test_pages_follow_each_other_without_gap_or_repetition_while_devices_c
 )
 async def test_a_bad_parameter_is_refused_with_its_name(path, named):
     async with running() as site:
-        fill(site.engine)
+        fill(site.recorder)
 
         status, body, _ = await call(site, path)
 
@@ -243,8 +243,8 @@ ODD_IDS = ["a/b", "..", ".", "a b", "100%", "%2F", "{x}", "a?b#c", 'q"\\', "é�
 @pytest.mark.parametrize("device_id", ODD_IDS)
 async def test_a_device_is_found_by_any_id(device_id):
     async with running() as site:
-        site.engine.put(device_id, (T - 10, False))
-        site.engine.known_outages[device_id] = [Outage(T - 10, None)]
+        site.recorder.put(device_id, (T - 10, False))
+        site.recorder.known_outages[device_id] = [Outage(T - 10, None)]
         path = f"/api/v1/devices/{quote(device_id, safe='').replace('.', '%2E')}"
 
         assert (await call(site, path))[1]["device_id"] == device_id
@@ -272,7 +272,7 @@ OUTAGES = [Outage(100, 200), Outage(300, 300), Outage(400, 500), Outage(T - 60, 
 )
 async def test_outages_that_overlap_the_window_are_listed_at_their_full_length(query, starts):
     async with running() as site:
-        site.engine.known_outages["a"] = OUTAGES
+        site.recorder.known_outages["a"] = OUTAGES
 
         _, body, _ = await call(site, f"/api/v1/devices/a/outages{query}")
 
@@ -281,7 +281,7 @@ async def test_outages_that_overlap_the_window_are_listed_at_their_full_length(q
 
 async def test_a_running_outage_lasts_until_now():
     async with running() as site:
-        site.engine.known_outages["a"] = OUTAGES
+        site.recorder.known_outages["a"] = OUTAGES
 
         _, body, _ = await call(site, "/api/v1/devices/a/outages")
 
@@ -291,8 +291,8 @@ async def test_a_running_outage_lasts_until_now():
 
 async def test_what_the_journal_cannot_do_now_is_a_503():
     async with running() as site:
-        fill(site.engine)
-        site.engine.failure = JournalUnavailable("disk full")
+        fill(site.recorder)
+        site.recorder.failure = JournalUnavailable("disk full")
 
         status, body, headers = await call(site, "/api/v1/devices/a", "DELETE")
 
@@ -387,8 +387,8 @@ async def test_answers_are_as_the_document_says(method, template, path, status):
         return [ROW]
 
     async with running(admin={"account": account}) as site:
-        fill(site.engine)
-        site.engine.known_outages["a"] = OUTAGES
+        fill(site.recorder)
+        site.recorder.known_outages["a"] = OUTAGES
         document = await document_of(site)
 
         answered, body, _ = await call(site, path, method)

@@ -86,7 +86,7 @@ async def test_a_client_that_sends_ten_mebibytes_at_once_gets_to_read_why_not(tr
         answer = await exchange(site.public, request)
 
         assert (answer.status, answer.code) == (413, "too_large")
-        assert site.engine.quarantined == []
+        assert site.recorder.quarantined == []
 
 
 async def test_a_body_that_drips_is_answered_with_408_and_the_connection_closed():
@@ -99,7 +99,7 @@ async def test_a_body_that_drips_is_answered_with_408_and_the_connection_closed(
         await closed_within(reader, 5)
         drip.cancel()
         assert site.counted("invalid") == 1
-        assert site.engine.quarantined == []
+        assert site.recorder.quarantined == []
 
 
 async def dripping(writer: asyncio.StreamWriter, piece: bytes) -> None:
@@ -136,7 +136,7 @@ async def test_a_client_that_goes_away_within_its_body_leaves_nothing_behind():
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.1)
 
-        assert site.engine.submitted == []
+        assert site.recorder.submitted == []
         assert (await exchange(site.public, post(GOOD))).status == 200
 
 
@@ -246,10 +246,10 @@ async def test_an_idle_connection_is_closed_in_the_end():
 
 async def test_a_request_in_progress_is_not_taken_for_a_slow_head():
     async with running(limits=QUICK) as site, connected(site.public) as (reader, writer):
-        site.engine.hold = asyncio.Event()
+        site.recorder.hold = asyncio.Event()
         writer.write(post(GOOD))
         await asyncio.sleep(0.6)
-        site.engine.hold.set()
+        site.recorder.hold.set()
 
         assert (await read_answer(reader)).status == 200
 
@@ -265,7 +265,7 @@ async def test_a_client_that_never_reads_is_cut_off():
                 await asyncio.wait_for(loop.sock_sendall(client, post(GOOD) * 50_000), 30)
 
         assert site.closed("stalled") == 1
-        assert len(site.engine.submitted) < 50_000
+        assert len(site.recorder.submitted) < 50_000
 
 
 # Many -------------------------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ async def test_at_the_limit_a_new_connection_takes_the_place_of_the_longest_wait
 
 async def test_when_all_connections_are_busy_a_new_one_is_refused_with_503():
     async with running(limits=Limits(max_connections=2)) as site:
-        site.engine.hold = asyncio.Event()
+        site.recorder.hold = asyncio.Event()
         async with connected(site.public) as (first, one), connected(site.public) as (second, two):
             for writer in (one, two):
                 writer.write(post(GOOD))
@@ -292,7 +292,7 @@ async def test_when_all_connections_are_busy_a_new_one_is_refused_with_503():
 
             assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "unavailable", "30")
             assert site.closed("refused") == 1
-            site.engine.hold.set()
+            site.recorder.hold.set()
             assert [(await read_answer(reader)).status for reader in (first, second)] == [200, 200]
         await asyncio.sleep(0.05)
         assert (await exchange(site.public, post(GOOD))).status == 200
@@ -333,7 +333,7 @@ async def test_a_thousand_requests_on_one_connection_are_counted_one_by_one():
 # Stopping ---------------------------------------------------------------------------------------------------------
 async def test_a_stop_lets_a_request_in_progress_finish_and_takes_no_new_one():
     async with running(drain=5) as site, connected(site.public) as (reader, writer):
-        site.engine.hold = asyncio.Event()
+        site.recorder.hold = asyncio.Event()
         writer.write(post(GOOD))
         await asyncio.sleep(0.05)
 
@@ -341,7 +341,7 @@ async def test_a_stop_lets_a_request_in_progress_finish_and_takes_no_new_one():
         await asyncio.sleep(0.1)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*site.public)
-        site.engine.hold.set()
+        site.recorder.hold.set()
 
         assert (await asyncio.wait_for(read_answer(reader), 5)).status == 200
         await asyncio.wait_for(stopping, 5)
@@ -349,7 +349,7 @@ async def test_a_stop_lets_a_request_in_progress_finish_and_takes_no_new_one():
 
 async def test_a_stop_does_not_wait_longer_than_its_time_for_a_request():
     async with running(drain=0.2) as site, connected(site.public) as (reader, writer):
-        site.engine.hold = asyncio.Event()
+        site.recorder.hold = asyncio.Event()
         writer.write(post(GOOD))
         await asyncio.sleep(0.05)
 
@@ -362,7 +362,7 @@ async def test_if_one_listener_cannot_start_none_does():
     site = Site()
     metrics = WebInstruments(SelfMetrics(site.registry))
     warn = RateLimited(logging.getLogger("exporter.web"))
-    handler = public_app(site.engine, lambda: site.settings, metrics, warn)
+    handler = public_app(site.recorder, lambda: site.settings, metrics, warn)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         parts = [
@@ -406,7 +406,7 @@ async def test_a_scraper_that_goes_away_is_no_error_in_the_log(when, caplog):
 
 async def test_a_crash_in_a_handler_is_a_json_500_that_tells_nothing(caplog):
     async with running() as site:
-        site.engine.failure = RuntimeError(f"the secret is {SECRET}")
+        site.recorder.failure = RuntimeError(f"the secret is {SECRET}")
         caplog.set_level(logging.CRITICAL)
 
         answer = await exchange(site.public, post(GOOD))

@@ -50,7 +50,7 @@ FAILURES = [
 def shown(answer: Answer, site: Site) -> object:
     """Return all that can be told from outside but for the time."""
     headers = {name: value for name, value in answer.headers.items() if name != "date"}
-    return answer.status, headers, answer.body, site.all_counted(), len(site.engine.quarantined), len(site.messages)
+    return answer.status, headers, answer.body, site.all_counted(), len(site.recorder.quarantined), len(site.messages)
 
 
 @pytest.mark.parametrize("failure", FAILURES)
@@ -60,7 +60,7 @@ async def test_both_ways_give_the_same_answer_and_counts(request_bytes, failure,
     seen = []
     for express in (True, False):
         async with running(express=express) as site:
-            site.engine.failure = failure
+            site.recorder.failure = failure
             seen.append(shown(await exchange(site.public, request_bytes), site))
 
     assert seen[0] == seen[1]
@@ -99,29 +99,29 @@ async def test_what_is_not_taken_reaches_the_general_way_whole(general):
 
 async def test_requests_that_come_while_one_is_under_way_wait_for_their_turn():
     async with running() as site, connected(site.public) as (reader, writer):
-        site.engine.hold = asyncio.Event()
+        site.recorder.hold = asyncio.Event()
         writer.write(post(GOOD))
         await asyncio.sleep(0.05)
         writer.write(post(b"{}") + post(OTHER))
         await asyncio.sleep(0.05)
         assert site.all_counted() == {}
-        site.engine.hold.set()
+        site.recorder.hold.set()
 
         assert [(await read_answer(reader)).status for _ in range(3)] == [200, 400, 200]
-        assert [event.timestamp for event in site.engine.submitted] == [1738056000, 1738056001]
+        assert [event.timestamp for event in site.recorder.submitted] == [1738056000, 1738056001]
 
 
 async def test_a_client_that_goes_away_before_its_answer_leaves_nothing_behind(caplog):
     async with running() as site:
-        site.engine.hold = asyncio.Event()
+        site.recorder.hold = asyncio.Event()
         async with connected(site.public) as (_, writer):
             writer.write(post(GOOD))
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.05)
-        site.engine.hold.set()
+        site.recorder.hold.set()
         await asyncio.sleep(0.05)
 
-        assert len(site.engine.submitted) == 1
+        assert len(site.recorder.submitted) == 1
         assert [task for task in asyncio.all_tasks() if "RequestHandler.start" in repr(task)] == []
     assert caplog.records == []
 

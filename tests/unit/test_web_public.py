@@ -35,23 +35,23 @@ GOOD = json.dumps(EVENT).encode()
 @pytest.mark.parametrize("outcome", ["accepted", "duplicate", "redundant", "late"])
 async def test_a_device_event_is_answered_with_ok_once_the_engine_has_stored_it(outcome):
     async with running() as site:
-        site.engine.outcome = outcome
+        site.recorder.outcome = outcome
 
         answer = await exchange(site.public, post(GOOD))
 
         assert (answer.status, answer.body) == (200, b"OK")
-        assert [event.identity.device_id for event in site.engine.submitted] == ["device_7f3a"]
+        assert [event.identity.device_id for event in site.recorder.submitted] == ["device_7f3a"]
         assert site.all_counted() == {("device.disconnected", outcome): 1}
 
 
 async def test_no_answer_comes_before_the_engine_has_stored_the_event():
     async with running() as site, connected(site.public) as (reader, writer):
-        site.engine.hold = asyncio.Event()
+        site.recorder.hold = asyncio.Event()
         writer.write(post(GOOD))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.2)
 
-        site.engine.hold.set()
+        site.recorder.hold.set()
 
         assert (await read_answer(reader)).status == 200
 
@@ -71,7 +71,7 @@ async def test_events_that_are_no_device_events_are_answered_with_ok(event, labe
 
         assert (answer.status, answer.body) == (200, b"OK")
         assert site.all_counted() == {(label, outcome): 1}
-        assert site.engine.submitted == []
+        assert site.recorder.submitted == []
 
 
 async def test_a_message_reaches_the_hook_without_its_content():
@@ -151,7 +151,7 @@ async def test_a_bad_body_is_refused_with_a_clear_error_counted_and_quarantined(
 
         assert answer.status == 400
         assert answer.code == code or code is None
-        [(kept_code, message, payload, digest)] = site.engine.quarantined
+        [(kept_code, message, payload, digest)] = site.recorder.quarantined
         assert kept_code == answer.code
         assert message == json.loads(answer.body)["error"]
         assert len(digest) == 64
@@ -175,7 +175,7 @@ GOOD_BUT_ODD = [
 async def test_an_odd_but_valid_event_is_taken(body):
     async with running() as site:
         assert (await exchange(site.public, post(body))).status == 200
-        assert len(site.engine.submitted) == 1
+        assert len(site.recorder.submitted) == 1
 
 
 async def test_the_error_names_the_place_in_the_body():
@@ -187,7 +187,7 @@ async def test_the_error_names_the_place_in_the_body():
 
 async def test_an_event_that_the_engine_finds_too_old_is_refused_like_a_bad_body():
     async with running() as site:
-        site.engine.failure = InvalidEvent("timestamp_too_old", "is older than the journal", "timestamp")
+        site.recorder.failure = InvalidEvent("timestamp_too_old", "is older than the journal", "timestamp")
 
         answer = await exchange(site.public, post(GOOD))
 
@@ -201,14 +201,14 @@ async def test_a_quarantined_copy_has_no_message_and_no_customer():
         answer = await exchange(site.public, post(json.dumps(message).encode()))
 
         assert answer.status == 400
-        [(_, _, payload, _)] = site.engine.quarantined
+        [(_, _, payload, _)] = site.recorder.quarantined
         assert b"4111" not in payload
         assert b"Budi" not in payload
 
 
 async def test_a_refused_body_that_cannot_be_quarantined_is_refused_all_the_same():
     async with running() as site:
-        site.engine.failure = JournalUnavailable("disk full")
+        site.recorder.failure = JournalUnavailable("disk full")
 
         answer = await exchange(site.public, post(b"{}"))
 
@@ -226,7 +226,7 @@ async def test_a_refused_body_that_cannot_be_quarantined_is_refused_all_the_same
 )
 async def test_what_cannot_be_stored_now_is_asked_for_again(failure, code, outcome):
     async with running() as site:
-        site.engine.failure = failure
+        site.recorder.failure = failure
 
         answer = await exchange(site.public, post(GOOD))
 
@@ -255,7 +255,7 @@ async def test_a_stranger_is_refused_and_his_body_is_neither_kept_nor_parsed(sec
 
         assert (answer.status, answer.code) == (401, "unauthorized")
         assert answer.headers["www-authenticate"] == "Webhook-Secret"
-        assert site.engine.quarantined == []
+        assert site.recorder.quarantined == []
         assert site.all_counted() == {("other", "unauthorized"): 1}
 
 
@@ -387,7 +387,7 @@ async def test_health_is_public_and_says_only_whether_the_writer_lives():
     request = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"
     async with running() as site:
         well = await exchange(site.public, request)
-        site.engine.healthy = False
+        site.recorder.healthy = False
         ill = await exchange(site.public, request)
 
         assert (well.status, well.body) == (200, b"OK")
@@ -403,7 +403,7 @@ async def test_logs_tell_neither_secrets_nor_bodies_nor_names(caplog):
         await exchange(
             site.public, b"POST /webhook?key=" + SECRET.encode() + b" HTTP/1.1\r\nHost: x\r\nBad Header: Makmur\r\n\r\n"
         )
-        site.engine.failure = JournalUnavailable("disk full")
+        site.recorder.failure = JournalUnavailable("disk full")
         await exchange(site.public, post(GOOD))
 
     told = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)

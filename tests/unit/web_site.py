@@ -62,7 +62,7 @@ MESSAGE: dict[str, Any] = {
 }
 
 
-class FakeEngine:
+class FakeRecorder:
     """Answers as it is told and remembers what it was given."""
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class Settings:
 class Site:
     """What a test can reach."""
 
-    engine: FakeEngine = field(default_factory=FakeEngine)
+    recorder: FakeRecorder = field(default_factory=FakeRecorder)
     settings: Settings = field(default_factory=Settings)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     messages: list[tuple[MessageEvent, float]] = field(default_factory=list)
@@ -196,7 +196,7 @@ async def running(
     instruments = WebInstruments(SelfMetrics(site.registry))
     warn = RateLimited(logging.getLogger("exporter.web"), per_minute=1000)
     public = public_app(
-        site.engine,
+        site.recorder,
         lambda: site.settings,
         instruments,
         warn,
@@ -204,7 +204,7 @@ async def running(
         body_timeout=body_timeout,
     )
     arguments: dict[str, Any] = {"reload": _nothing, "account": _no_rows, **(admin or {})}
-    app = admin_app(site.engine, Exposition(site.engine.fleet, site.registry), instruments, **arguments)
+    app = admin_app(site.recorder, Exposition(site.recorder.fleet, site.registry), instruments, **arguments)
     bounds = limits or Limits()
     site.listeners = Listeners(
         [

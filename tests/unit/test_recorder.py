@@ -48,7 +48,7 @@ async def test_a_burst_for_one_device_in_one_commit_is_applied_in_its_order(site
 
 async def _a_day(site: Site) -> None:
     """Everything that can happen to a fleet, with scrapes in between."""
-    engine = site.engine
+    engine = site.recorder
     for number in range(5):
         await engine.submit(event(NOW + number, up=True, device_id=f"d{number}"))
     site.clock.now = NOW + 100
@@ -74,7 +74,7 @@ async def test_a_killed_engine_comes_back_as_it_was(site: Site, checkpoint: bool
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_a_stopped_engine_comes_back_from_its_checkpoint_alone(site: Site) -> None:
@@ -129,7 +129,7 @@ async def test_an_event_on_its_way_to_the_file_cannot_lower_what_a_scrape_shows_
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_an_outage_that_is_told_late_is_no_longer_than_it_was(site: Site) -> None:
@@ -170,9 +170,9 @@ async def test_a_forgotten_device_leaves_its_sums_and_comes_back_as_a_new_one(si
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    outages = await site.engine.outages("d1")
+    outages = await site.recorder.outages("d1")
     assert [(outage.start - NOW, outage.end) for outage in outages or []] == [(-100, NOW - 70), (5, None)]
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_while_the_disk_is_full_senders_are_told_to_retry_and_nothing_is_lost(site: Site) -> None:
@@ -189,7 +189,7 @@ async def test_while_the_disk_is_full_senders_are_told_to_retry_and_nothing_is_l
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_why_events_cannot_be_stored_is_logged_once_and_so_is_the_end_of_it(
@@ -226,7 +226,7 @@ async def test_a_database_that_takes_nothing_keeps_only_those_waiting_whose_past
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_what_waits_for_the_database_is_counted_and_bounded(
@@ -306,7 +306,7 @@ async def test_the_flushing_process_is_started_again_when_it_dies(site: Site) ->
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_nothing_is_acknowledged_into_a_file_that_was_removed_until_it_is_put_back(site: Site) -> None:
@@ -324,7 +324,7 @@ async def test_nothing_is_acknowledged_into_a_file_that_was_removed_until_it_is_
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_a_record_that_is_on_disk_though_its_commit_failed_is_found_by_the_next_one(site: Site) -> None:
@@ -346,7 +346,7 @@ async def test_a_record_that_is_on_disk_though_its_commit_failed_is_found_by_the
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_a_checkpoint_that_failed_is_made_up_for_by_the_next(site: Site) -> None:
@@ -361,7 +361,7 @@ async def test_a_checkpoint_that_failed_is_made_up_for_by_the_next(site: Site) -
     before = picture(engine)
     await engine.stop()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_more_waiting_events_than_the_queue_takes_are_refused_and_the_others_answered(
@@ -388,8 +388,8 @@ async def test_events_older_than_what_retention_kept_are_refused(site: Site) -> 
     await site.kill()
     assert picture(await site.start()) == before
     with pytest.raises(InvalidEvent):
-        await site.engine.submit(event(NOW - 501, up=True))
-    await site.engine.stop()
+        await site.recorder.submit(event(NOW - 501, up=True))
+    await site.recorder.stop()
 
 
 async def test_a_longer_retention_does_not_let_older_events_in_again(site: Site) -> None:
@@ -414,7 +414,7 @@ async def test_events_under_way_when_retention_runs_are_part_of_what_it_keeps(si
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_listeners_hear_live_changes_once_and_replayed_ones_as_such(site: Site) -> None:
@@ -454,7 +454,7 @@ async def test_the_time_without_heartbeats_is_counted_as_blind(site: Site) -> No
     await site.kill()
     await site.start()
     assert site.sample("blind_seconds_total") == 210
-    await site.engine.stop()
+    await site.recorder.stop()
 
 
 async def test_a_wall_clock_that_jumps_is_no_blindness_but_time_that_passed_is(site: Site) -> None:
@@ -521,4 +521,4 @@ async def test_the_disk_has_the_next_commit_already_while_one_is_applied(site: S
     before = picture(engine)
     await site.kill()
     assert picture(await site.start()) == before
-    await site.engine.stop()
+    await site.recorder.stop()
