@@ -62,11 +62,11 @@ class Failing:
 
     def __enter__(self) -> None:
         self._site.journal.append = self._append_to_journal
-        self._site.engine._log._syncer.sync = self._sync_log
+        self._site.recorder._log._syncer.sync = self._sync_log
 
     def __exit__(self, *error: object) -> None:
         del self._site.journal.append
-        del self._site.engine._log._syncer.sync
+        del self._site.recorder._log._syncer.sync
 
     def _sync_log(self, index: int, done: Callable[[OSError | None], None]) -> None:
         if self._where == "log before":
@@ -217,7 +217,7 @@ class Deaths(RuleBasedStateMachine):
     # -- means ------------------------------------------------------------------------------------------------------
 
     @property
-    def engine(self) -> Recorder:
+    def recorder(self) -> Recorder:
         return self.site.recorder
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:

@@ -207,8 +207,8 @@ async def test_an_outage_that_late_events_reveal_after_its_end_is_recorded():
 async def test_outages_that_were_known_before_the_first_start_get_no_incidents_when_their_device_is_looked_at():
     disk = Disk()
     before = Desk(disk, now=BEGIN - 7000)
-    before.engine.hear(BEGIN - 9000, up=False)
-    before.engine.hear(BEGIN - 8000, up=True)
+    before.recorder.hear(BEGIN - 9000, up=False)
+    before.recorder.hear(BEGIN - 8000, up=True)
     site = await Desk(disk, now=BEGIN).start()
     await site.hear(BEGIN - 8500, up=False, now=BEGIN + 10)
     assert site.all() == []
@@ -306,9 +306,9 @@ async def test_an_outage_that_came_and_went_before_a_kill_is_not_lost():
 async def test_the_first_start_of_all_takes_running_outages_and_leaves_the_past():
     disk = Disk()
     before = Desk(disk, now=BEGIN - 5000)
-    before.engine.hear(BEGIN - 9000, up=False)
-    before.engine.hear(BEGIN - 8000, up=True)
-    before.engine.hear(BEGIN - 7000, up=False)
+    before.recorder.hear(BEGIN - 9000, up=False)
+    before.recorder.hear(BEGIN - 8000, up=True)
+    before.recorder.hear(BEGIN - 7000, up=False)
     site = await Desk(disk).start()
     assert site.facts() == [(BEGIN - 7000, None, "")]
 

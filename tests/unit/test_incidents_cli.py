@@ -27,7 +27,7 @@ async def test_the_list_names_status_times_and_device(tmp_path, capsys):
 async def test_the_list_is_filtered_and_bounded(tmp_path, capsys):
     async with site(tmp_path) as browser:
         for number in range(5):
-            browser.desk.engine.hear(BEGIN - 400, up=False, device=identity(f"d{number}", engine="wa"))
+            browser.desk.recorder.hear(BEGIN - 400, up=False, device=identity(f"d{number}", engine="wa"))
         await browser.desk.go(BEGIN + 300)
         await command("list", "--url", browser.root, "--engine", "wa", "--limit", "3")
         assert len(capsys.readouterr().out.splitlines()) == 4

@@ -77,11 +77,11 @@ async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
     def who(_: web.Request) -> str:
         return author
 
-    api = IncidentApi(desk.incidents, view, desk.engine.clock, author=who, wording=wording)
+    api = IncidentApi(desk.incidents, view, desk.recorder.clock, author=who, wording=wording)
     pages = IncidentPages(
         desk.incidents,
         view,
-        desk.engine.clock,
+        desk.recorder.clock,
         author=who,
         drawing=Drawing(wording),
         zone=lambda: ZoneInfo("Asia/Jakarta"),
@@ -94,10 +94,10 @@ async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
 
 async def many(browser: Browser, count: int) -> None:
     """Open incidents #2, #3, … of other devices."""
-    now = browser.desk.engine.now
+    now = browser.desk.recorder.now
     for number in range(count):
         who = identity(f"device_{number + 2}", engine=["wa", "slack"][number % 2], business_id=f"biz_{number % 3}")
-        browser.desk.engine.hear(int(now) - 400, up=False, device=who)
+        browser.desk.recorder.hear(int(now) - 400, up=False, device=who)
     await browser.desk.go(now)
 
 
@@ -217,7 +217,7 @@ async def test_the_status_is_set_and_resolved_comes_only_with_the_reconnect(tmp_
 
 async def test_without_a_journal_nothing_is_acknowledged(tmp_path):
     async with site(tmp_path) as browser:
-        browser.desk.engine.broken = True
+        browser.desk.recorder.broken = True
         status, answer = await browser.post("/api/v1/incidents/1/notes", {"text": "x"})
         assert (status, answer["code"]) == (503, "journal_unavailable")
 
@@ -352,7 +352,7 @@ async def test_a_form_that_cannot_be_saved_says_why(tmp_path, form, values, stat
 async def test_a_note_that_the_journal_cannot_take_stays_in_the_form(tmp_path):
     async with site(tmp_path) as browser:
         form = await browser.form() | {"text": "SIM blocked", "status": "identified", "note": "SIM blocked"}
-        browser.desk.engine.broken = True
+        browser.desk.recorder.broken = True
         for path in ("notes", "status"):
             answer, text = await browser.send("POST", f"/incidents/1/{path}", form)
             assert answer.status == 503
