@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from exporter.alerting.board import Board
 from exporter.alerting.client import Client, session
+from exporter.alerting.fleet_alerts import FleetAlerts
 from exporter.alerting.outbox import LIFE, Outbox
 from exporter.conventions import ALERT_DEVICE_DOWN
 
@@ -46,7 +46,7 @@ class DirectAlerts:
         self._metrics = metrics
         self._planned_until = planned_until
         self._impact = impact
-        self.board = self._empty_board()
+        self.alerts = self._no_alerts()
         self._loaded = False
         self._outboxes: list[Outbox] = []
         self.on_acknowledged: list[Callable[[Alert], None]] = []
@@ -66,7 +66,7 @@ class DirectAlerts:
         if settings is None:
             return
         oldest = now - DELIVERED_FOR * settings.resend_interval
-        for (name, device_id), alert in list(self.board.firing.items()):
+        for (name, device_id), alert in list(self.alerts.firing.items()):
             device = self._recorder.fleet.devices.get(device_id)
             if name == ALERT_DEVICE_DOWN and device is not None:
                 yield device, float(alert.acknowledged_at is not None and alert.acknowledged_at >= oldest)
@@ -74,7 +74,7 @@ class DirectAlerts:
     def reconsider(self) -> None:
         """Take the changed configuration into use: policies, windows, Alertmanagers."""
         if self._loaded:
-            self.board.reconsider(self._recorder.clock())
+            self.alerts.reconsider(self._recorder.clock())
         self._count_from_zero()
         self._wake.set()
 
@@ -86,7 +86,7 @@ class DirectAlerts:
                 await self._run_with(settings)
             else:
                 self._loaded = False
-                self.board = self._empty_board()
+                self.alerts = self._no_alerts()
                 await self._until_woken(None)
 
     async def _run_with(self, settings: Alertmanager) -> None:
@@ -102,14 +102,14 @@ class DirectAlerts:
                 task.cancel()
             await asyncio.wait(running)
             if not self.enabled:
-                firing = list(self.board.firing.values())
+                firing = list(self.alerts.firing.values())
                 await asyncio.gather(*(outbox.hand_over(firing, HAND_OVER) for outbox in self._outboxes))
 
     async def _load(self) -> None:
         now = self._recorder.clock()
         disconnects = await self._recorder.disconnects_since(int(now - LOOK_BACK))
-        self.board = self._empty_board()
-        self.board.load(now, disconnects, LIFE)
+        self.alerts = self._no_alerts()
+        self.alerts.load(now, disconnects, LIFE)
         self._loaded = True
 
     async def _keep_posting(self, settings: Alertmanager) -> None:
@@ -117,13 +117,13 @@ class DirectAlerts:
         next_resend = clock() + settings.resend_interval
         while self._settings() == settings:
             now = clock()
-            self._post(self.board.advance(now))
+            self._post(self.alerts.advance(now))
             if now >= next_resend:
                 next_resend = now + settings.resend_interval
-                self.board.tidy(now)
-                self._post(self.board.advance(now))
+                self.alerts.tidy(now)
+                self._post(self.alerts.advance(now))
                 self._repeat()
-            due = self.board.next_due()
+            due = self.alerts.next_due()
             await self._until_woken(max(0.0, min(next_resend, next_resend if due is None else due) - now))
 
     async def _until_woken(self, seconds: float | None) -> None:
@@ -144,8 +144,8 @@ class DirectAlerts:
             client, lambda: self._config().alerts, self._metrics, self._recorder.clock, self._adopt, self._told
         )
 
-    def _empty_board(self) -> Board:
-        return Board(
+    def _no_alerts(self) -> FleetAlerts:
+        return FleetAlerts(
             self._recorder.fleet,
             lambda: self._config().policies,
             planned_until=self._planned_until,
@@ -165,12 +165,12 @@ class DirectAlerts:
     def _adopt(self, standing: list[Standing]) -> None:
         now = self._recorder.clock()
         for alert in standing:
-            self.board.adopt(alert.labels, alert.starts_at.timestamp(), now)
+            self.alerts.adopt(alert.labels, alert.starts_at.timestamp(), now)
         self._wake.set()
 
     def _changed(self, change: Change) -> None:
         if self._loaded:
-            self.board.change(change, self._recorder.clock())
+            self.alerts.change(change, self._recorder.clock())
             self._wake.set()
 
     def _post(self, alerts: list[Alert]) -> None:
@@ -179,6 +179,6 @@ class DirectAlerts:
                 outbox.put(alerts)
 
     def _repeat(self) -> None:
-        standing = self.board.standing()
+        standing = self.alerts.standing()
         for outbox in self._outboxes:
             outbox.put(standing)

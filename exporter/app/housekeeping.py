@@ -32,7 +32,7 @@ LAG_INTERVAL = 0.25
 
 
 class Housekeeping:
-    """Background rounds of an engine; `start` once, `stop` once."""
+    """Background rounds of a recorder; `start` once, `stop` once."""
 
     def __init__(self, recorder: Recorder, metrics: SelfMetrics, config: Callable[[], Config]) -> None:
         self._recorder = recorder

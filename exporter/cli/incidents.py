@@ -15,9 +15,7 @@ from urllib.request import Request, urlopen
 import msgspec
 
 from exporter.errors import ConfigError, ExporterError
-from exporter.incidents.export import FORMATS
-from exporter.incidents.model import MANUAL, NOTE
-from exporter.incidents.shapes import (
+from exporter.incidents.api_types import (
     MOST,
     PATH,
     STATUS_FILTERS,
@@ -26,6 +24,8 @@ from exporter.incidents.shapes import (
     NewNote,
     NewStatus,
 )
+from exporter.incidents.export import FORMATS
+from exporter.incidents.model import MANUAL, NOTE
 from exporter.incidents.wording import harmless
 from exporter.lib.durations import format_duration
 from exporter.web.openapi import Error

@@ -14,7 +14,7 @@ import msgspec
 
 from exporter.errors import ConfigError, ExporterError
 from exporter.lib.durations import format_duration
-from exporter.maintenance.shapes import PATH, MaintenanceWindow, NewWindow, Which, Windows
+from exporter.maintenance.api_types import PATH, MaintenanceWindow, NewWindow, Which, Windows
 from exporter.web.openapi import Error
 
 if TYPE_CHECKING:

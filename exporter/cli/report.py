@@ -14,7 +14,7 @@ from exporter.journal.sqlite.reader import open_reader
 from exporter.lib.durations import parse_duration
 from exporter.report.availability import KEYS
 from exporter.report.document import compile_report
-from exporter.report.forms import as_csv, as_json, print_table
+from exporter.report.formats import as_csv, as_json, print_table
 from exporter.report.groups import source_by
 from exporter.report.windows import DEFAULT_WINDOW, between, month, timezone, window
 from exporter.report.wording import Wording

@@ -4,7 +4,7 @@ Guarantees: every operation costs O(1) in devices; the exposed counters never de
 corrects. Where a correction lowers the true downtime below what was last exposed, the exposed counter stands still
 at that value until the truth catches up (`downtime_floor`).
 
-Not thread-safe: the engine's event loop is the only writer. No clock: times are arguments, in Unix seconds;
+Not thread-safe: the recorder's event loop is the only writer. No clock: times are arguments, in Unix seconds;
 `exposed_at` is the time of the last exposition before a change, 0 if there was none. It grows with every exposition:
 two changes with the same one had none between them, and what only the first of them made true was seen by nobody.
 """

@@ -13,7 +13,7 @@ import msgspec
 
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.errors import JournalUnavailable
-from exporter.impact.book import ConversationBook
+from exporter.impact.conversations import Conversations
 from exporter.impact.snapshots import Snapshotter
 from exporter.impact.store import OPERATION, JournalStore
 
@@ -46,16 +46,16 @@ class ImpactService:
     def __init__(self, recorder: Recorder, settings: Settings, hasher: Callable[[str], int]) -> None:
         self._recorder = recorder
         self._hash = hasher
-        self.book = ConversationBook(settings.window, limit=settings.max_conversations)
+        self.conversations = Conversations(settings.window, limit=settings.max_conversations)
         self._store = JournalStore(recorder.transact)
-        self._snapshotter = Snapshotter(self.book, self._store, recorder.clock)
+        self._snapshotter = Snapshotter(self.conversations, self._store, recorder.clock)
         self._facts: dict[str, tuple[int, int, int]] = {}  # device id: outage start, affected, waiting
         self._unsaved: list[_Row] = []
         recorder.subscribe(self._changed)
 
     async def start(self) -> None:
         """Load what was known. JournalUnavailable if it cannot be read."""
-        self.book.restore(await self._store.load(), self._recorder.clock())
+        self.conversations.restore(await self._store.load(), self._recorder.clock())
         rows = await self._recorder.transact(OPERATION, _load)
         down = self._recorder.fleet.down
         for device_id, start, affected, waiting in rows:
@@ -65,7 +65,7 @@ class ImpactService:
 
     def message(self, event: MessageEvent, now: float) -> None:
         """Take in a message event; costs a few microseconds and never waits."""
-        self.book.record(
+        self.conversations.record(
             event.channel_id,
             event.engine,
             event.business_id,
@@ -91,7 +91,7 @@ class ImpactService:
 
     def active(self, now: float) -> Iterator[tuple[tuple[str, ...], float]]:
         """Yield the gauge channel_active_conversations with its labels channel_id, engine, business_id."""
-        for channel in list(self.book.counts(now)):
+        for channel in list(self.conversations.counts(now)):
             yield (channel.channel_id, channel.engine, channel.business_id), channel.active
 
     async def save(self) -> None:
@@ -114,7 +114,7 @@ class ImpactService:
         known = self._facts.get(device_id)
         if not change.live or (known is not None and known[0] == after.since):
             return
-        found = self.book.at(change.device.identity.channel_id, after.since)
+        found = self.conversations.at(change.device.identity.channel_id, after.since)
         self._facts[device_id] = (after.since, found.active, found.waiting)
         self._unsaved.append((device_id, after.since, found.active, found.waiting))
 

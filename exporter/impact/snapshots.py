@@ -1,4 +1,4 @@
-"""Brings the book's changes to the journal, in small batches every few seconds.
+"""Brings changes of the conversations to the journal, in small batches every few seconds.
 
 No message is fsynced by itself: after a SIGKILL the last `interval` seconds of messages are lost to the impact counts
 (and to nothing else). A batch that cannot be written is put back and tried again at the next round.
@@ -16,7 +16,7 @@ from exporter.lib.logs import fields
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.impact.book import ConversationBook, Row
+    from exporter.impact.conversations import Conversations, Row
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ class Snapshotter:
     """Run `run` as a task and call `flush` at a clean stop."""
 
     def __init__(
-        self, book: ConversationBook, store: AsyncStore, clock: Callable[[], float], *, interval: float = 5.0
+        self, conversations: Conversations, store: AsyncStore, clock: Callable[[], float], *, interval: float = 5.0
     ) -> None:
-        self._book = book
+        self._conversations = conversations
         self._store = store
         self._clock = clock
         self._interval = interval
@@ -56,11 +56,11 @@ class Snapshotter:
     async def flush(self) -> bool:
         """Save all changes and prune where it is time; return whether all of that worked."""
         now = self._clock()
-        self._book.expire(now)
+        self._conversations.expire(now)
         try:
             await self._save()
             if now - self._pruned_at >= PRUNE_EVERY:
-                await self._store.prune(int(now - self._book.memory), self._book.limit)
+                await self._store.prune(int(now - self._conversations.memory), self._conversations.limit)
                 self._pruned_at = now
         except ExporterError as error:
             log.warning("conversations were not saved; trying again", extra=fields(error=str(error)))
@@ -68,9 +68,9 @@ class Snapshotter:
         return True
 
     async def _save(self) -> None:
-        while rows := self._book.take_changes(BATCH):
+        while rows := self._conversations.take_changes(BATCH):
             try:
                 await self._store.save(rows)
             except BaseException:
-                self._book.put_back(rows)
+                self._conversations.put_back(rows)
                 raise

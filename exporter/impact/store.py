@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 
-from exporter.impact.book import Row
+from exporter.impact.conversations import Row
 
 if TYPE_CHECKING:
     import sqlite3

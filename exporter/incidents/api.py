@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from exporter.incidents.export import FORMATS, Export
-from exporter.incidents.language import LANGUAGES
-from exporter.incidents.model import MANUAL, Entry, Incident
-from exporter.incidents.service import AlreadyResolved
-from exporter.incidents.shapes import (
+from exporter.incidents.api_types import (
     MOST,
     PATH,
     STATUS_FILTERS,
@@ -22,6 +18,10 @@ from exporter.incidents.shapes import (
     NewNote,
     NewStatus,
 )
+from exporter.incidents.export import FORMATS, Export
+from exporter.incidents.language import LANGUAGES
+from exporter.incidents.model import MANUAL, Entry, Incident
+from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.view import Filter
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body

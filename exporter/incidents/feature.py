@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
 from exporter.failover.machine import SWITCH
 from exporter.incidents.api import IncidentApi
-from exporter.incidents.drawing import Drawing
 from exporter.incidents.model import ALERTED, ESCALATED, SWITCHED, SWITCHED_BACK
 from exporter.incidents.pages import PATH, IncidentPages
+from exporter.incidents.rendering import PageRenderer
 from exporter.incidents.view import view
 from exporter.incidents.wording import Wording
 from exporter.web.basicauth import credentials
@@ -73,7 +73,7 @@ def operations_and_routes(
         shown,
         clock,
         author=author,
-        drawing=Drawing(wording),
+        renderer=PageRenderer(wording),
         zone=lambda: ZoneInfo(config().alerts.timezone),
     )
     return api.operations(), pages.routes()

@@ -19,10 +19,10 @@ from aiohttp import web
 
 from exporter.errors import JournalUnavailable, Overloaded
 from exporter.incidents.api import clean, cursor, number_of
-from exporter.incidents.drawing import Drawing, base
+from exporter.incidents.api_types import STATUS_FILTERS
 from exporter.incidents.model import MANUAL, NOTE_LENGTH
+from exporter.incidents.rendering import PageRenderer, base
 from exporter.incidents.service import AlreadyResolved
-from exporter.incidents.shapes import STATUS_FILTERS
 from exporter.incidents.view import Filter
 from exporter.web.operations import BadParameter, NotFound
 
@@ -61,14 +61,14 @@ class IncidentPages:
         clock: Callable[[], float],
         *,
         author: Callable[[web.Request], str],
-        drawing: Drawing,
+        renderer: PageRenderer,
         zone: Callable[[], tzinfo],
     ) -> None:
         self._incidents = incidents
         self._view = view
         self._clock = clock
         self._author = author
-        self._drawing = drawing
+        self._renderer = renderer
         self._zone = zone
         self._token = secrets.token_urlsafe(16)
         self._style = (files(__package__) / "templates" / "incidents.css").read_bytes()
@@ -108,7 +108,7 @@ class IncidentPages:
         found = values.pop("found")
         older = {**given, "cursor": str(found[ON_A_PAGE - 1].number)} if len(found) > ON_A_PAGE else None
         exported = {**given, "since": f"{wanted.since:.0f}"} if wanted.since is not None else given
-        return self._drawing.page(
+        return self._renderer.page(
             request,
             "list.html",
             incidents=found[:ON_A_PAGE],
@@ -179,8 +179,8 @@ class IncidentPages:
         found = await asyncio.to_thread(self._view.one, number_of(request), self._clock())
         if found is None:
             raise NotFound("no such incident")
-        words = self._drawing.words(request)
-        return self._drawing.page(
+        words = self._renderer.words(request)
+        return self._renderer.page(
             request,
             "one.html",
             status=refused.status if refused is not None else 200,
@@ -203,11 +203,11 @@ class IncidentPages:
             try:
                 return await handle(request)
             except NotFound:
-                return self._drawing.page(request, "error.html", status=404, reason="not_found", detail="")
+                return self._renderer.page(request, "error.html", status=404, reason="not_found", detail="")
             except BadParameter as error:
-                return self._drawing.page(request, "error.html", status=400, reason="error", detail=str(error))
+                return self._renderer.page(request, "error.html", status=400, reason="error", detail=str(error))
             except (JournalUnavailable, Overloaded):
-                return self._drawing.page(request, "error.html", status=503, reason="unavailable", detail="")
+                return self._renderer.page(request, "error.html", status=503, reason="unavailable", detail="")
 
         return page
 

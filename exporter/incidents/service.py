@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from exporter.domain.planned import told_at
 from exporter.errors import ExporterError, JournalUnavailable
 from exporter.incidents import store
-from exporter.incidents.docket import Docket
 from exporter.incidents.model import ALERTED, ESCALATED, NOTE, RESOLVED, STATUS, Entry, Held, Open
-from exporter.incidents.truth import abandon, reconcile
+from exporter.incidents.open_incidents import OpenIncidents
+from exporter.incidents.reconcile import abandon, reconcile
 from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Incidents:
         impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
     ) -> None:
         self._recorder = recorder
-        self.docket = Docket(recorder.fleet, policies, impact=impact)
+        self.open = OpenIncidents(recorder.fleet, policies, impact=impact)
         self._events: list[tuple[str | None, str | None, str, float, str]] = []
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -86,19 +86,19 @@ class Incidents:
 
     def reconsider(self) -> None:
         """Judge every device that is down anew: the policies or the planned windows changed."""
-        self.docket.reconsider()
+        self.open.reconsider()
         self._wake.set()
 
     def _changed(self, change: Change) -> None:
         self._wake.set()
         if self._started:
             try:
-                self.docket.change(change, self._recorder.clock())
+                self.open.change(change, self._recorder.clock())
             except BaseException:  # raised on; the device is looked at again, so that a bug loses no incident
-                self.docket.unclear.add(change.device.identity.device_id)
+                self.open.unclear.add(change.device.identity.device_id)
                 raise
         elif change.live:
-            self.docket.unclear.add(change.device.identity.device_id)
+            self.open.unclear.add(change.device.identity.device_id)
 
     # -- what people do -----------------------------------------------------------------------------------------------
 
@@ -134,14 +134,14 @@ class Incidents:
         begun = self._since
         since, seq, held = await self._transact(lambda connection: store.begin(connection, begun))
         self._since, self._seq = since, seq
-        self.docket.unclear.update(await self._transact(lambda connection: store.devices_after(connection, seq)))
-        self.docket.load(held)
+        self.open.unclear.update(await self._transact(lambda connection: store.devices_after(connection, seq)))
+        self.open.load(held)
         self._started = True
 
     async def run(self) -> None:
         """Write what changes and open what is due, until cancelled."""
         while True:
-            self.docket.advance(self._recorder.clock())
+            self.open.advance(self._recorder.clock())
             try:
                 await self.flush()
             except JournalUnavailable as error:
@@ -149,7 +149,7 @@ class Incidents:
                 await asyncio.sleep(RETRY)
                 continue
             if self._idle():
-                due = self.docket.next_due()
+                due = self.open.next_due()
                 wait = PROGRESS_INTERVAL if due is None else min(PROGRESS_INTERVAL, due - self._recorder.clock())
                 await self._sleep(max(0.0, wait))
 
@@ -163,17 +163,17 @@ class Incidents:
         await asyncio.sleep(PAUSE)
 
     def _idle(self) -> bool:
-        return not (self.docket.steps or self.docket.unclear or self._events)
+        return not (self.open.steps or self.open.unclear or self._events)
 
     async def flush(self, *, final: bool = False) -> None:
         """Make durable what happened so far. JournalUnavailable: it is kept for the next time."""
         async with self._writing:
             seq = self._recorder.applied
-            while self.docket.steps or self._events:
+            while self.open.steps or self._events:
                 await self._write()
-            for device_id in list(self.docket.unclear):
+            for device_id in list(self.open.unclear):
                 await self._clarify(device_id)
-            if seq > self._seq and not self.docket.unclear and (final or self._recorder.clock() >= self._progress_due):
+            if seq > self._seq and not self.open.unclear and (final or self._recorder.clock() >= self._progress_due):
                 await self._transact(lambda connection: store.save_progress(connection, seq))
                 self._seq, self._progress_due = seq, self._recorder.clock() + PROGRESS_INTERVAL
 
@@ -184,12 +184,12 @@ class Incidents:
 
     async def _write(self) -> None:
         events, self._events = self._events, []
-        self.docket.steps += [line for event in events for line in self._lines(*event)]
-        steps = self.docket.steps[:BATCH]
+        self.open.steps += [line for event in events for line in self._lines(*event)]
+        steps = self.open.steps[:BATCH]
         if not steps:
             return
         await self._transact(lambda connection: store.apply(connection, steps))
-        del self.docket.steps[: len(steps)]
+        del self.open.steps[: len(steps)]
         for step in steps:
             if isinstance(step, Open):
                 log.info("incident opened", extra=fields(device_id=step.device_id, outage=step.outage))
@@ -198,7 +198,7 @@ class Incidents:
         once = kind in (ALERTED, ESCALATED)
         key = kind if once else f"{kind} {at:.3f}"
         devices = [device_id] if device_id is not None else self._devices_of(channel_id)
-        return [self.docket.line(device, key, at, kind, text) for device in devices]
+        return [self.open.line(device, key, at, kind, text) for device in devices]
 
     def _devices_of(self, channel_id: str | None) -> list[str]:
         """Return the devices of a channel whose timelines take a line: those down, or else the last to rise."""
@@ -218,7 +218,7 @@ class Incidents:
         steps = self._steps_to_truth(device_id, device, held, fresh, history)
         held = await self._transact(lambda connection: _apply_and_read(connection, device_id, steps))
         if self._timeline(device_id) is seen:
-            self.docket.settle(device_id, next((one for one in held if one.resolved_at is None), None))
+            self.open.settle(device_id, next((one for one in held if one.resolved_at is None), None))
 
     def _steps_to_truth(
         self, device_id: str, device: Device | None, held: list[Held], fresh: set[int], history: History | None
@@ -227,7 +227,7 @@ class Incidents:
         outages, planned = ([], []) if history is None else (history.outages, history.planned)
         if device is None:
             return abandon(device_id, held, outages, now)
-        after = self.docket.alert_after(device)
+        after = self.open.alert_after(device)
         return reconcile(
             device.identity,
             held,
@@ -235,8 +235,8 @@ class Incidents:
             due=lambda start: told_at(start, after, planned),
             fresh=fresh,
             now=now,
-            severity=self.docket.severity(device),
-            facts=self.docket.facts(device),
+            severity=self.open.severity(device),
+            facts=self.open.facts(device),
         )
 
     def _timeline(self, device_id: str) -> Timeline | None:

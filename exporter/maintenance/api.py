@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
-from exporter.maintenance.shapes import PATH, MaintenanceWindow, NewWindow, Which, Windows, window_of
+from exporter.maintenance.api_types import PATH, MaintenanceWindow, NewWindow, Which, Windows, window_of
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
 from exporter.web.openapi import Error

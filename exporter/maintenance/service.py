@@ -40,7 +40,7 @@ LONGEST_WAIT: Final = 60.0  # the system's clock may be set
 
 
 class Maintenance:
-    """`start` after the engine and before its first heartbeat, then `run`. `config` is asked at start and `reload`."""
+    """`start` after the recorder, before its first heartbeat; then `run`. `config` is asked at start and `reload`."""
 
     def __init__(self, recorder: Recorder, config: Callable[[], Config], *, changed: Callable[[], None]) -> None:
         """Call `changed` whenever the windows are others than before."""

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from exporter.report.device_account import Window
 from exporter.report.intervals import total
-from exporter.report.measure import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from exporter.domain.identity import Identity
+    from exporter.report.device_account import DeviceAccount
     from exporter.report.history import History
-    from exporter.report.measure import Measured
 
     Objective = Callable[[str], float | None]
     """The availability objective of an engine as a ratio, such as 0.995; None: it has none."""
@@ -82,21 +82,21 @@ class Account:
         self._engine: str | None = None
         self._business: str | None = None
 
-    def add(self, measured: Measured, objective: float | None) -> None:
+    def add(self, device: DeviceAccount, objective: float | None) -> None:
         """Count one device in."""
-        identity, observed = measured.identity, total(measured.counted)
+        identity, observed = device.identity, total(device.counted)
         first = self._devices == 0
         self._engine = identity.engine if first or self._engine == identity.engine else None
         self._business = identity.business_name if first or self._business == identity.business_name else None
         self._devices += 1
         self._observed += observed
-        self._down += total(measured.down)
-        self._blind += measured.blind_ms
-        self._planned += measured.planned_ms
-        self._begun += measured.begun
-        self._repaired += measured.repaired
-        self._repair_ms += measured.repair_ms
-        self._longest = max(self._longest, measured.longest_ms)
+        self._down += total(device.down)
+        self._blind += device.blind_ms
+        self._planned += device.planned_ms
+        self._begun += device.begun
+        self._repaired += device.repaired
+        self._repair_ms += device.repair_ms
+        self._longest = max(self._longest, device.longest_ms)
         if objective is None or self._allowed is None:
             self._allowed = None
         else:
@@ -138,17 +138,17 @@ class Accounts:
         self._accounts: dict[str, Account] = {}
         self._total = Account("", "")
 
-    def add(self, measured: Measured) -> None:
+    def add(self, device: DeviceAccount) -> None:
         """Count one device in, unless the window has nothing of it."""
-        if not (measured.counted or measured.blind_ms or measured.planned_ms):
+        if not (device.counted or device.blind_ms or device.planned_ms):
             return
-        objective = self._objective(measured.identity.engine) if self._objective is not None else None
-        key = self.key_of(measured.identity)
+        objective = self._objective(device.identity.engine) if self._objective is not None else None
+        key = self.key_of(device.identity)
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = Account(key, getattr(measured.identity, self._name))
-        account.add(measured, objective)
-        self._total.add(measured, objective)
+            account = self._accounts[key] = Account(key, getattr(device.identity, self._name))
+        account.add(device, objective)
+        self._total.add(device, objective)
 
     def key_of(self, identity: Identity) -> str:
         """Return the key of the row that a device belongs to."""
@@ -180,5 +180,5 @@ def availability(
     """
     window, accounts = Window(start, end, blind=blind), Accounts(by, objective)
     for history in histories:
-        accounts.add(window.measure(history))
+        accounts.add(window.account(history))
     return accounts.rows()

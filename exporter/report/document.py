@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exporter.report.availability import Accounts, Row
+from exporter.report.device_account import DeviceAccount, Window
 from exporter.report.intervals import milliseconds, spread
-from exporter.report.measure import Measured, Window
 from exporter.report.windows import Period
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def compile_report(
     window = Window(period.start, period.end, blind=blind)
     accounts, daily = Accounts(by, objective), _Daily(period)
     for number, history in enumerate(source.histories()):
-        measured = window.measure(history)
-        accounts.add(measured)
-        daily.add(accounts.key_of(history.identity), measured)
+        device = window.account(history)
+        accounts.add(device)
+        daily.add(accounts.key_of(history.identity), device)
         on_progress(number)
     rows = accounts.rows()
     return Document(
@@ -90,12 +90,12 @@ class _Daily:
         self._edges = [milliseconds(edge) for edge in self._days]
         self._sums: dict[str, tuple[list[int], list[int]]] = {}
 
-    def add(self, key: str, measured: Measured) -> None:
-        if not measured.counted:
+    def add(self, key: str, device: DeviceAccount) -> None:
+        if not device.counted:
             return
         empty = [0] * (len(self._edges) - 1)
         observed, down = self._sums.setdefault(key, (list(empty), list(empty)))
-        for sums, intervals in ((observed, measured.counted), (down, measured.down)):
+        for sums, intervals in ((observed, device.counted), (down, device.down)):
             if intervals:
                 for index, value in enumerate(spread(intervals, self._edges)):
                     sums[index] += value

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from exporter.report.forms import Columns
+from exporter.report.formats import Columns
 from exporter.report.plots import budgets, daily, strip
 from exporter.report.texts import METHOD
 from exporter.report.wording import Wording

@@ -1,4 +1,4 @@
-"""What the web side needs of the rest, as protocols: the engine, the exposition, the settings and the counters.
+"""What the web side needs of the rest, as protocols: the recorder, the exposition, the settings and the counters.
 
 Times are Unix seconds. Every method that may raise says which typed error callers must expect.
 """

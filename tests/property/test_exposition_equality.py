@@ -33,7 +33,7 @@ steps = st.one_of(
 
 
 class World:
-    """A fleet fed as the engine feeds it: any order of events, exposed at the latest scrape."""
+    """A fleet fed as the recorder feeds it: any order of events, exposed at the latest scrape."""
 
     def __init__(self):
         self.fleet = Fleet()
@@ -127,7 +127,7 @@ def test_changes_in_the_middle_of_a_scrape_never_duplicate_tear_or_lower_a_serie
 
         async def turn():
             for step in next(waiting, ()):
-                world.exposed_at += 0.001  # as the engine stamps each change while an exposition is rendered
+                world.exposed_at += 0.001  # as the recorder stamps each change while an exposition is rendered
                 world.take(step)
 
         exposition = Exposition(world.fleet, CollectorRegistry(), chunk_size=chunk_size, pace=Pace(0.0, turn=turn))

@@ -94,7 +94,7 @@ class Recount:
 
     def scrape(self):
         now = self.now
-        self.exposed_at = max(now, self.exposed_at) + 0.001  # as the engine does after each exposition
+        self.exposed_at = max(now, self.exposed_at) + 0.001  # as the recorder does after each exposition
         shown = {}
         for key, group in self.fleet.groups.items():
             shown[key] = (group.downtime(now), group.observed(now), group.outages)

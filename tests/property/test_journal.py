@@ -1,4 +1,4 @@
-"""The journal and the engine die at any point: what comes back is the fold of what was acknowledged.
+"""The journal and the recorder die at any point: what comes back is the fold of what was acknowledged.
 
 A run is a random mix of bursts of events (duplicates, late ones, ties), scrapes, checkpoints, retention, forgetting,
 failures of SQLite before, inside and after a commit, and deaths. A death takes the files as they are at that instant.
@@ -280,7 +280,7 @@ class Deaths(RuleBasedStateMachine):
 
 
 class _Rebuilt:
-    """Looks like an engine to `picture`."""
+    """Looks like a recorder to `picture`."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet

@@ -1,4 +1,4 @@
-"""A fleet on explicit times with a board, and an Alertmanager that does as it is told: for the tests of alerting."""
+"""A fleet on explicit times with its alerts, and an Alertmanager that does as it is told: for the tests of alerting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from exporter.alerting.board import Board
+from exporter.alerting.fleet_alerts import FleetAlerts
 from exporter.domain.fleet import Change, Fleet
 from exporter.domain.identity import Identity
 from exporter.domain.policy import Policies, Policy
@@ -36,13 +36,13 @@ def identity(device_id: str = "d1", *, engine: str = "wa", name: str = "Front de
 
 
 class Story:
-    """Tells a board what happens, second by second after NOW, and keeps what it wants posted."""
+    """Tells the alerts what happens, second by second after NOW, and keeps what it wants posted."""
 
     def __init__(self, policies: Policies = POLICIES, **given: Callable[..., Any]) -> None:
         self.fleet = Fleet()
         self.policies = policies
         self._given = given
-        self.board = Board(self.fleet, lambda: self.policies, **given)
+        self.alerts = FleetAlerts(self.fleet, lambda: self.policies, **given)
         self.events: dict[str, list[tuple[int, Kind]]] = {}
 
     def down(self, at: float, device_id: str = "d1", *, event_at: float | None = None, **given: str) -> list[str]:
@@ -67,7 +67,7 @@ class Story:
         assert after is not None
         given.setdefault("engine", known.identity.engine if known else "wa")
         device = self.fleet.put(identity(device_id, **given), after.newest, after, received_at=NOW + at, exposed_at=0.0)
-        self.board.change(Change(device, before, after, NOW + at, True), NOW + at)
+        self.alerts.change(Change(device, before, after, NOW + at, True), NOW + at)
 
     def planned(
         self, at: float, device_id: str = "d1", *, end: bool = False, event_at: float | None = None
@@ -79,7 +79,7 @@ class Story:
         device = self.fleet.devices[device_id]
         before = device.timeline
         self.fleet.forget(device, received_at=NOW + at, exposed_at=0.0)
-        self.board.change(Change(device, before, None, NOW + at, True), NOW + at)
+        self.alerts.change(Change(device, before, None, NOW + at, True), NOW + at)
         return self.at(at)
 
     def fleet_of(self, count: int, engine: str = "wa") -> list[str]:
@@ -91,35 +91,35 @@ class Story:
 
     def at(self, at: float) -> list[str]:
         """Return what is due then as texts such as "DeviceDown d1" or "-DeviceDown d1" for its end."""
-        return [told(alert) for alert in self.board.advance(NOW + at)]
+        return [told(alert) for alert in self.alerts.advance(NOW + at)]
 
     def tidy(self, at: float) -> list[str]:
-        self.board.tidy(NOW + at)
+        self.alerts.tidy(NOW + at)
         return self.at(at)
 
     def firing(self) -> list[str]:
-        return sorted(told(alert) for alert in self.board.firing.values())
+        return sorted(told(alert) for alert in self.alerts.firing.values())
 
     def standing(self) -> list[str]:
-        return sorted(told(alert) for alert in self.board.standing())
+        return sorted(told(alert) for alert in self.alerts.standing())
 
     def alert(self, name: str = "DeviceDown", subject: str = "d1") -> Alert:
-        return self.board.firing[name, subject]
+        return self.alerts.firing[name, subject]
 
     def ended(self, name: str = "DeviceDown", subject: str = "d1") -> Alert:
-        [alert] = [alert for alert in self.board.resolved.values() if alert.key == (name, subject)]
+        [alert] = [alert for alert in self.alerts.resolved.values() if alert.key == (name, subject)]
         return alert
 
     def restart(self, at: float, *, resolved_within: float = 3600.0) -> list[str]:
         """Begin again with nothing but the fleet and the disconnects in the journal."""
-        self.board = Board(self.fleet, lambda: self.policies, **self._given)
+        self.alerts = FleetAlerts(self.fleet, lambda: self.policies, **self._given)
         disconnects = sorted(
             (timestamp, device_id)
             for device_id, events in self.events.items()
             for timestamp, kind in events
             if kind is Kind.DISCONNECTED and NOW + at - 5400 <= timestamp
         )
-        self.board.load(NOW + at, [(device_id, time) for time, device_id in disconnects], resolved_within)
+        self.alerts.load(NOW + at, [(device_id, time) for time, device_id in disconnects], resolved_within)
         return self.at(at)
 
 

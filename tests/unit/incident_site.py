@@ -56,7 +56,7 @@ class Disk:
 
 
 class FakeRecorder:
-    """An engine whose journal is a list. `broken` lets every transaction fail."""
+    """A recorder whose journal is a list. `broken` lets every transaction fail."""
 
     def __init__(self, disk: Disk, now: float) -> None:
         self.disk = disk
@@ -132,7 +132,7 @@ class FakeRecorder:
 
 
 class Desk:
-    """The incidents of a fake engine."""
+    """The incidents of a fake recorder."""
 
     def __init__(self, disk: Disk | None = None, now: float = BEGIN, **options: Any) -> None:
         self.disk = disk or Disk()
@@ -148,10 +148,10 @@ class Desk:
     async def go(self, now: float) -> None:
         """Let the time be `now`, and everything that is due be done and durable."""
         self.recorder.now = now
-        self.incidents.docket.advance(now)
+        self.incidents.open.advance(now)
         for _ in range(20):
             await self.incidents.flush()
-            if not self.incidents.docket.unclear:
+            if not self.incidents.open.unclear:
                 return
         raise AssertionError("it never becomes clear")
 

@@ -1,4 +1,4 @@
-"""Builders for tests of the journal and the engine."""
+"""Builders for tests of the journal and the recorder."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def append(timestamp: int, kind: Kind, device_id: str = "d1", *, late: bool = Fa
 
 
 class Site:
-    """An engine on a journal in a folder, that can be killed and started again."""
+    """A recorder on a journal in a folder, that can be killed and started again."""
 
     def __init__(self, folder: Path, clock: FakeClock | None = None) -> None:
         self.path = folder / "exporter.db"

@@ -1,4 +1,4 @@
-"""The direct path as a task on a real engine, with Alertmanagers that can be turned on, off and exchanged."""
+"""The direct path as a task on a real recorder, with Alertmanagers that can be turned on, off and exchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failover on a real engine and journal: what is durable before each call, and what a restart does."""
+"""Failover on a real recorder and journal: what is durable before each call, and what a restart does."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Hooks:
 
 
 class House:
-    """An engine with failover that can be killed and started again."""
+    """A recorder with failover that can be killed and started again."""
 
     def __init__(self, folder: Path, rules: tuple[Failover, ...] = (RULE,)) -> None:
         self.site = Site(folder)

@@ -30,47 +30,47 @@ class FakeRecorder:
 
 
 @pytest.fixture
-def engine() -> FakeRecorder:
+def recorder() -> FakeRecorder:
     return FakeRecorder()
 
 
 @pytest.fixture
-def checkpoints(engine: FakeRecorder) -> Checkpoints:
-    return Checkpoints(engine, lambda: engine.now)
+def checkpoints(recorder: FakeRecorder) -> Checkpoints:
+    return Checkpoints(recorder, lambda: recorder.now)
 
 
-async def test_few_changes_wait_for_the_interval(engine, checkpoints):
-    engine.change(CHECKPOINT_DEVICES - 1)
+async def test_few_changes_wait_for_the_interval(recorder, checkpoints):
+    recorder.change(CHECKPOINT_DEVICES - 1)
     await checkpoints()
-    engine.now += CHECKPOINT_INTERVAL - 1
+    recorder.now += CHECKPOINT_INTERVAL - 1
     await checkpoints()
-    assert engine.saved == []
+    assert recorder.saved == []
 
-    engine.now += 1
+    recorder.now += 1
     await checkpoints()
-    assert len(engine.saved) == 1
+    assert len(recorder.saved) == 1
 
 
-async def test_many_changes_are_saved_at_once(engine, checkpoints):
-    engine.change(CHECKPOINT_DEVICES)
+async def test_many_changes_are_saved_at_once(recorder, checkpoints):
+    recorder.change(CHECKPOINT_DEVICES)
     await checkpoints()
-    assert len(engine.saved) == 1
+    assert len(recorder.saved) == 1
 
 
-async def test_under_a_lasting_load_checkpoints_take_no_more_than_their_share_of_the_time(engine, checkpoints):
-    began = engine.now
-    while engine.now < began + 20:
-        engine.change(CHECKPOINT_DEVICES)
+async def test_under_a_lasting_load_checkpoints_take_no_more_than_their_share_of_the_time(recorder, checkpoints):
+    began = recorder.now
+    while recorder.now < began + 20:
+        recorder.change(CHECKPOINT_DEVICES)
         await checkpoints()
-        engine.now += 0.05
-    assert 20 * CHECKPOINT_SHARE / 2 < len(engine.saved) * COST <= 20 * CHECKPOINT_SHARE
+        recorder.now += 0.05
+    assert 20 * CHECKPOINT_SHARE / 2 < len(recorder.saved) * COST <= 20 * CHECKPOINT_SHARE
 
 
-async def test_a_checkpoint_that_failed_is_tried_again(engine, checkpoints):
-    engine.change(CHECKPOINT_DEVICES)
-    engine.broken = True
+async def test_a_checkpoint_that_failed_is_tried_again(recorder, checkpoints):
+    recorder.change(CHECKPOINT_DEVICES)
+    recorder.broken = True
     with pytest.raises(JournalUnavailable):
         await checkpoints()
-    engine.broken = False
+    recorder.broken = False
     await checkpoints()
-    assert len(engine.saved) == 1
+    assert len(recorder.saved) == 1

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from exporter.errors import ConfigError, JournalUnavailable
-from exporter.impact.book import ConversationBook, Row
+from exporter.impact.conversations import Conversations, Row
 from exporter.impact.hashing import KEY_FILE, ConversationHasher, ensure_key
 from exporter.impact.snapshots import BATCH, PRUNE_EVERY, Snapshotter
 from exporter.impact.store import JournalStore, SqliteStore
@@ -109,10 +109,10 @@ def test_a_damaged_key_is_refused(tmp_path):
 
 
 def test_no_conversation_id_reaches_the_disk(tmp_path, store, connection):
-    book, hasher = ConversationBook(100), ConversationHasher(ensure_key(tmp_path))
+    conversations, hasher = Conversations(100), ConversationHasher(ensure_key(tmp_path))
     for number in range(50):
-        book.record("c1", "wa", "b1", hasher(f"conversation-of-ibu-sari-{number}"), NOW, False, NOW)
-    store.save(book.take_changes(100))
+        conversations.record("c1", "wa", "b1", hasher(f"conversation-of-ibu-sari-{number}"), NOW, False, NOW)
+    store.save(conversations.take_changes(100))
     connection.execute("PRAGMA wal_checkpoint")
 
     files = list(tmp_path.iterdir())
@@ -143,13 +143,13 @@ class FakeStore:
 class Bench:
     def __init__(self):
         self.now = float(NOW)
-        self.book = ConversationBook(100, limit=5000, grace=30)
+        self.conversations = Conversations(100, limit=5000, grace=30)
         self.store = FakeStore()
-        self.snapshotter = Snapshotter(self.book, self.store, lambda: self.now, interval=0.01)
+        self.snapshotter = Snapshotter(self.conversations, self.store, lambda: self.now, interval=0.01)
 
     def say(self, *conversations):
         for conversation in conversations:
-            self.book.record("c1", "wa", "b1", conversation, int(self.now), False, self.now)
+            self.conversations.record("c1", "wa", "b1", conversation, int(self.now), False, self.now)
 
 
 @pytest.fixture
@@ -215,12 +215,12 @@ async def test_it_saves_by_itself_until_it_is_cancelled(bench):
 
 
 def test_a_restart_remembers_what_was_saved(store):
-    before = ConversationBook(100)
+    before = Conversations(100)
     for number in range(20):
         before.record("c1", "wa", "b1", number, NOW + number, number % 2 == 0, NOW + number)
     store.save(before.take_changes(100))
 
-    after = ConversationBook(100, limit=15)
+    after = Conversations(100, limit=15)
     after.restore(store.load(), NOW + 20)
 
     assert (after.active("c1", NOW + 20), after.waiting("c1", NOW + 20)) == (15, 7)

@@ -11,8 +11,8 @@ from exporter.domain.policy import Policies, Policy
 from exporter.domain.timeline import Kind, Outage, outages
 from exporter.errors import JournalUnavailable
 from exporter.incidents.model import ALERTED, SWITCHED, SWITCHED_BACK
+from exporter.incidents.reconcile import outage_of
 from exporter.incidents.service import AlreadyResolved
-from exporter.incidents.truth import outage_of
 from tests.unit.incident_site import BEGIN, THRESHOLD, Desk, Disk, identity
 
 OPENED = BEGIN + THRESHOLD
@@ -49,7 +49,7 @@ async def test_an_incident_opens_when_the_threshold_is_reached_and_not_before():
         "Telegram Toko",
         "Toko Makmur",
     )
-    assert site.incidents.docket.next_due() is None
+    assert site.incidents.open.next_due() is None
 
 
 async def test_a_device_that_is_back_before_its_threshold_has_no_incident():
@@ -261,7 +261,7 @@ def test_whatever_order_events_come_in_and_whenever_it_is_killed_each_long_outag
         arrivals = sorted((max(at * 100, seed.randrange(1300)), at * 100, up, then) for at, up, then in events)
         for now, at, up, then in arrivals:
             site.recorder.now = BEGIN + now
-            site.incidents.docket.advance(site.recorder.now)
+            site.incidents.open.advance(site.recorder.now)
             site.recorder.hear(BEGIN + at, up=up)
             if then != "lost":
                 await site.go(site.recorder.now)
@@ -280,7 +280,7 @@ def test_whatever_order_events_come_in_and_whenever_it_is_killed_each_long_outag
         (start, end or 0) for start, end in long
     )
     assert all(end is not None for _, end, resolution in found if resolution == "corrected")
-    assert set(site.incidents.docket.open) == {"device_1"} & {"device_1" for o in truth if (o.start, None) in long}
+    assert set(site.incidents.open.by_device) == {"device_1"} & {"device_1" for o in truth if (o.start, None) in long}
 
 
 # -- restarts and a journal that fails --------------------------------------------------------------------------------
@@ -339,11 +339,11 @@ async def test_steps_that_were_written_without_our_knowing_change_nothing_when_w
     site = await desk()
     await site.hear(BEGIN, up=False)
     site.recorder.now = OPENED
-    site.incidents.docket.advance(OPENED)
-    steps = list(site.incidents.docket.steps)
+    site.incidents.open.advance(OPENED)
+    steps = list(site.incidents.open.steps)
     await site.go(OPENED)
     await site.incidents.add_note(1, "checked")
-    site.incidents.docket.steps += steps
+    site.incidents.open.steps += steps
     await site.go(OPENED)
     assert site.kinds() == ["down", "note"]
 
@@ -499,13 +499,13 @@ async def test_the_task_opens_what_becomes_due_without_being_told():
 
 
 async def test_short_outages_leave_nothing_behind_that_grows_with_them(monkeypatch):
-    monkeypatch.setattr("exporter.incidents.docket.SPARE", 10)
+    monkeypatch.setattr("exporter.incidents.open_incidents.SPARE", 10)
     site = await desk()
     for at in range(BEGIN, BEGIN + 200, 2):
         await site.hear(at, up=False)
         await site.hear(at + 1, up=True)
     await site.hear(BEGIN + 200, up=False)
 
-    assert len(site.incidents.docket._due) <= 12
+    assert len(site.incidents.open._due) <= 12
     await site.go(BEGIN + 200 + THRESHOLD)
     assert [one.started_at for one in site.all()] == [BEGIN + 200]

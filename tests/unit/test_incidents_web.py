@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 
 from exporter.incidents.api import IncidentApi
-from exporter.incidents.drawing import Drawing
 from exporter.incidents.model import NOTE_LENGTH
 from exporter.incidents.pages import ON_A_PAGE, IncidentPages
+from exporter.incidents.rendering import PageRenderer
 from exporter.incidents.view import View
 from exporter.incidents.wording import Wording
 from tests.unit.incident_site import BEGIN, Desk, Disk, identity
@@ -83,7 +83,7 @@ async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
         view,
         desk.recorder.clock,
         author=who,
-        drawing=Drawing(wording),
+        renderer=PageRenderer(wording),
         zone=lambda: ZoneInfo("Asia/Jakarta"),
     )
     admin = {"operations": api.operations(), "routes": pages.routes(), "links": [("Incidents", "/incidents")]}

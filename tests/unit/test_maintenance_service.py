@@ -16,8 +16,8 @@ from exporter.config.schema import Config, Match
 from exporter.config.schema import Maintenance as Configured
 from exporter.errors import JournalUnavailable
 from exporter.maintenance.api import MaintenanceApi
+from exporter.maintenance.api_types import MaintenanceWindow, Which
 from exporter.maintenance.service import Maintenance
-from exporter.maintenance.shapes import MaintenanceWindow, Which
 from exporter.maintenance.windows import Window
 from exporter.web.admin import _typed_errors
 from tests.unit.journal_site import NOW, Site, event
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """An engine and its maintenance; the test says when time passes."""
+    """A recorder and its maintenance; the test says when time passes."""
 
     def __init__(self, folder: Path) -> None:
         self.site = Site(folder)
@@ -38,11 +38,11 @@ class Desk:
         self.changes = 0
 
     async def start(self) -> Recorder:
-        engine = await self.site.start()
-        self.maintenance = Maintenance(engine, lambda: self.config, changed=self._changed)
+        recorder = await self.site.start()
+        self.maintenance = Maintenance(recorder, lambda: self.config, changed=self._changed)
         await self.maintenance.start()
-        await engine.heartbeat()
-        return engine
+        await recorder.heartbeat()
+        return recorder
 
     def _changed(self) -> None:
         self.changes += 1
@@ -78,32 +78,32 @@ def once(start: int, end: int, **match: str) -> Configured:
 
 async def test_each_boundary_is_journalled_with_its_own_time(desk: Desk) -> None:
     desk.plan(once(10, 20), once(15, 30, engine="wa"))
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
-    await engine.submit(event(NOW, up=True, device_id="d2", engine="slack"))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
+    await recorder.submit(event(NOW, up=True, device_id="d2", engine="slack"))
     await desk.at(9.9)
-    assert engine.fleet.planned == {}
+    assert recorder.fleet.planned == {}
     await desk.at(10.2)
-    assert set(engine.fleet.planned) == {"d1", "d2"}
+    assert set(recorder.fleet.planned) == {"d1", "d2"}
     await desk.at(45.5)
     assert await desk.planned("d1") == [(10, 30)]
     assert await desk.planned("d2") == [(10, 20)]
 
 
 async def test_the_task_wakes_at_a_boundary(desk: Desk) -> None:
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     task = asyncio.create_task(desk.maintenance.run())
     await desk.maintenance.add(Window(Match(), "UTC", start_at=NOW, end_at=NOW + 100))
-    assert set(engine.fleet.planned) == {"d1"}
+    assert set(recorder.fleet.planned) == {"d1"}
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_window_that_passed_while_the_exporter_was_away_is_made_up_for(desk: Desk) -> None:
     desk.plan(once(100, 200), once(290, 400))
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     await desk.kill()
     desk.site.clock.now = NOW + 300
     await desk.start()
@@ -112,20 +112,20 @@ async def test_a_window_that_passed_while_the_exporter_was_away_is_made_up_for(d
 
 async def test_a_boundary_that_is_in_the_journal_already_is_not_written_again(desk: Desk) -> None:
     desk.plan(once(5, 20))
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     await desk.at(7)
     await desk.at(25)
     await desk.kill()  # the heartbeat is from before the window
-    engine = await desk.start()
+    recorder = await desk.start()
     assert await desk.planned() == [(5, 20)]
-    assert engine.fleet.planned == {}
+    assert recorder.fleet.planned == {}
 
 
 async def test_a_window_taken_out_of_the_file_ends_now_and_what_was_planned_stays_planned(desk: Desk) -> None:
     desk.plan(once(10, 1000))
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     await desk.at(10)
     desk.plan()
     desk.site.clock.now = NOW + 60
@@ -135,8 +135,8 @@ async def test_a_window_taken_out_of_the_file_ends_now_and_what_was_planned_stay
 
 
 async def test_a_window_that_is_given_with_a_start_in_the_past_begins_now(desk: Desk) -> None:
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     desk.site.clock.now = NOW + 500
     desk.plan(once(100, 1000))
     await desk.maintenance.reload()
@@ -145,44 +145,44 @@ async def test_a_window_that_is_given_with_a_start_in_the_past_begins_now(desk: 
 
 async def test_a_device_that_is_new_in_a_window_is_inside_from_its_first_event(desk: Desk) -> None:
     desk.plan(once(10, 1000))
-    engine = await desk.start()
+    recorder = await desk.start()
     await desk.at(10)
     desk.site.clock.now = NOW + 65
-    await engine.submit(event(NOW + 60, up=False))
+    await recorder.submit(event(NOW + 60, up=False))
     await desk.at(65)
     assert await desk.planned() == [(60, None)]
-    assert engine.fleet.devices["d1"].timeline.told_at(0) is None
+    assert recorder.fleet.devices["d1"].timeline.told_at(0) is None
 
 
 async def test_a_device_that_changes_its_business_goes_in_and_out_with_that_event(desk: Desk) -> None:
     desk.plan(once(10, 1000, business_id="b2"))
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     await desk.at(20)
-    await engine.submit(event(NOW + 20, up=False, business="b2"))
+    await recorder.submit(event(NOW + 20, up=False, business="b2"))
     await desk.at(21)
     assert await desk.planned() == [(20, None)]
     desk.site.clock.now = NOW + 40
-    await engine.submit(event(NOW + 40, up=True, business="b1"))
+    await recorder.submit(event(NOW + 40, up=True, business="b1"))
     await desk.at(41)
     assert await desk.planned() == [(20, 40)]
 
 
 async def test_two_boundaries_within_one_second_end_in_the_right_state(desk: Desk) -> None:
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     await desk.at(50)
     number = await desk.maintenance.add(Window(Match(), "UTC", start_at=NOW + 50, end_at=NOW + 90))
     assert await desk.maintenance.end(number)
     await desk.at(52)
-    assert engine.fleet.planned == {}
+    assert recorder.fleet.planned == {}
     assert not await desk.maintenance.end(number)
 
 
 async def test_while_the_journal_cannot_be_written_the_boundary_waits(desk: Desk) -> None:
     desk.plan(once(10, 1000))
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     with desk.site.full_disk(), pytest.raises(JournalUnavailable):
         await desk.at(12)
     await desk.at(60)
@@ -190,8 +190,8 @@ async def test_while_the_journal_cannot_be_written_the_boundary_waits(desk: Desk
 
 
 async def test_windows_of_operators_survive_a_kill(desk: Desk) -> None:
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     await desk.maintenance.add(Window(Match(engine="wa"), "UTC", start_at=NOW + 10, end_at=NOW + 99, comment="x"))
     over = await desk.maintenance.add(Window(Match(), "UTC", start_at=NOW + 50, end_at=NOW + 99))
     await desk.maintenance.end(over)
@@ -202,21 +202,21 @@ async def test_windows_of_operators_survive_a_kill(desk: Desk) -> None:
 
 async def test_a_thousand_devices_are_a_few_transactions(desk: Desk) -> None:
     desk.plan(once(10, 1000))
-    engine = await desk.start()
-    await asyncio.gather(*(engine.submit(event(NOW, up=True, device_id=f"d{n}")) for n in range(1000)))
+    recorder = await desk.start()
+    await asyncio.gather(*(recorder.submit(event(NOW, up=True, device_id=f"d{n}")) for n in range(1000)))
     commits = desk.site.sample("journal_commit_duration_seconds_count") or 0
     await desk.at(10)
-    assert len(engine.fleet.planned) == 1000
+    assert len(recorder.fleet.planned) == 1000
     assert (desk.site.sample("journal_commit_duration_seconds_count") or 0) - commits <= 3
 
 
 async def test_the_gauges_say_who_is_inside_and_from_when_thresholds_count(desk: Desk) -> None:
     desk.plan(once(10, 100))
-    engine = await desk.start()
+    recorder = await desk.start()
     for device_id in ("d1", "d2"):
-        await engine.submit(event(NOW, up=True, device_id=device_id, engine="telegram"))
+        await recorder.submit(event(NOW, up=True, device_id=device_id, engine="telegram"))
     await desk.at(10)
-    await engine.submit(event(NOW + 20, up=False, engine="telegram"))
+    await recorder.submit(event(NOW + 20, up=False, engine="telegram"))
     maintenance = desk.maintenance
     assert sorted(d.identity.device_id for d, value in maintenance.inside(NOW) if value == 1) == ["d1", "d2"]
     assert list(maintenance.outlasted(NOW)) == []
@@ -247,8 +247,8 @@ async def command(*arguments: str) -> int:
 
 async def test_the_command_plans_lists_and_ends(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.plan(once(-10, 7200, engine="slack"))
-    engine = await desk.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await desk.start()
+    await recorder.submit(event(NOW, up=True))
     async with listening(desk) as url:
         added = await command("add", "--url", url, "--business", "b1", "--duration", "2h", "--comment", "Ganti ponsel")
         assert (added, capsys.readouterr().out) == (0, "window 1: 2026-09-21 21:13-23:13 WIB (2h)\n")
@@ -260,7 +260,7 @@ async def test_the_command_plans_lists_and_ends(desk: Desk, capsys: pytest.Captu
         assert await command("end", "--url", url, "1") == 0
         desk.site.clock.now = NOW + 5
         await desk.at(5)
-        assert engine.fleet.planned == {}
+        assert recorder.fleet.planned == {}
         assert await command("end", "--url", url, "1") == 1
         assert await command("end", "--url", url, "file-1") == 1
     errors = capsys.readouterr().err.splitlines()

@@ -1,4 +1,4 @@
-"""The engine on a real journal: outcomes, restarts, failures of the disk, exposed counters."""
+"""The recorder on a real journal: outcomes, restarts, failures of the disk, exposed counters."""
 
 from __future__ import annotations
 
@@ -28,60 +28,60 @@ def site(tmp_path: Path) -> Site:
 
 
 async def test_each_event_gets_its_outcome(site: Site) -> None:
-    engine = await site.start()
+    recorder = await site.start()
     sent = [(100, True), (110, False), (110, False), (120, False), (115, True), (130, True)]
-    outcomes = [await engine.submit(event(NOW + at, up=up)) for at, up in sent]
+    outcomes = [await recorder.submit(event(NOW + at, up=up)) for at, up in sent]
     assert outcomes == [ACCEPTED, ACCEPTED, DUPLICATE, REDUNDANT, LATE, ACCEPTED]
-    timeline = engine.fleet.devices["d1"].timeline
+    timeline = recorder.fleet.devices["d1"].timeline
     assert (timeline.outages, timeline.closed_downtime) == (2, 15)
-    await engine.stop()
+    await recorder.stop()
 
 
 async def test_a_burst_for_one_device_in_one_commit_is_applied_in_its_order(site: Site) -> None:
-    engine = await site.start()
-    outcomes = await asyncio.gather(*(engine.submit(event(NOW + at, up=bool(at % 2))) for at in (1, 4, 3, 2, 3)))
+    recorder = await site.start()
+    outcomes = await asyncio.gather(*(recorder.submit(event(NOW + at, up=bool(at % 2))) for at in (1, 4, 3, 2, 3)))
     assert outcomes == [ACCEPTED, ACCEPTED, LATE, LATE, DUPLICATE]
     assert site.sample("journal_batch_size_count") == 1
-    assert engine.fleet.devices["d1"].timeline.outages == 2
-    await engine.stop()
+    assert recorder.fleet.devices["d1"].timeline.outages == 2
+    await recorder.stop()
 
 
 async def _a_day(site: Site) -> None:
     """Everything that can happen to a fleet, with scrapes in between."""
-    engine = site.recorder
+    recorder = site.recorder
     for number in range(5):
-        await engine.submit(event(NOW + number, up=True, device_id=f"d{number}"))
+        await recorder.submit(event(NOW + number, up=True, device_id=f"d{number}"))
     site.clock.now = NOW + 100
-    await engine.submit(event(NOW + 50, up=False))
-    await engine.before_scrape()
-    await engine.submit(event(NOW + 60, up=True))  # late in the day: the exposed counter must stand still
-    await engine.submit(event(NOW + 40, up=False, device_id="d2"))
-    await engine.submit(event(NOW + 30, up=False, device_id="d2"))
-    await engine.submit(event(NOW + 80, up=False, device_id="d3", business="b2"))
+    await recorder.submit(event(NOW + 50, up=False))
+    await recorder.before_scrape()
+    await recorder.submit(event(NOW + 60, up=True))  # late in the day: the exposed counter must stand still
+    await recorder.submit(event(NOW + 40, up=False, device_id="d2"))
+    await recorder.submit(event(NOW + 30, up=False, device_id="d2"))
+    await recorder.submit(event(NOW + 80, up=False, device_id="d3", business="b2"))
     site.clock.now = NOW + 200
-    await engine.before_scrape()
-    await engine.forget("d4")
-    await engine.submit(event(NOW + 400, up=True, device_id="d0", name="ahead of our clock"))
+    await recorder.before_scrape()
+    await recorder.forget("d4")
+    await recorder.submit(event(NOW + 400, up=True, device_id="d0", name="ahead of our clock"))
 
 
 @pytest.mark.parametrize("checkpoint", [False, True], ids=["without a checkpoint", "with a checkpoint in between"])
 async def test_a_killed_engine_comes_back_as_it_was(site: Site, checkpoint: bool) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW - 10, up=True, device_id="d9"))
+    recorder = await site.start()
+    await recorder.submit(event(NOW - 10, up=True, device_id="d9"))
     if checkpoint:
-        await engine.save_checkpoint()
+        await recorder.save_checkpoint()
     await _a_day(site)
-    before = picture(engine)
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()
 
 
 async def test_a_stopped_engine_comes_back_from_its_checkpoint_alone(site: Site) -> None:
-    engine = await site.start()
+    recorder = await site.start()
     await _a_day(site)
-    before = picture(engine)
-    await engine.stop()
+    before = picture(recorder)
+    await recorder.stop()
     with closing(sqlite3.connect(site.path)) as connection:
         assert connection.execute("SELECT count(*) FROM event WHERE seq > (SELECT value FROM meta WHERE key = 'checkpoint_seq')").fetchone() == (0,)  # fmt: skip # noqa: E501
     again = await site.start()
@@ -90,84 +90,84 @@ async def test_a_stopped_engine_comes_back_from_its_checkpoint_alone(site: Site)
 
 
 async def test_an_exposed_counter_never_decreases_over_corrections_and_a_crash(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
-    await engine.submit(event(NOW + 10, up=False))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
+    await recorder.submit(event(NOW + 10, up=False))
     site.clock.now = NOW + 1010
-    now = await engine.before_scrape()
-    exposed = engine.fleet.devices["d1"].exposed_downtime(now)
+    now = await recorder.before_scrape()
+    exposed = recorder.fleet.devices["d1"].exposed_downtime(now)
     assert exposed == 1000
     await site.kill()
-    engine = await site.start()
-    await engine.submit(event(NOW + 20, up=True))
-    device = engine.fleet.devices["d1"]
+    recorder = await site.start()
+    await recorder.submit(event(NOW + 20, up=True))
+    device = recorder.fleet.devices["d1"]
     assert device.timeline.downtime(now) == 10
     assert device.exposed_downtime(now) >= exposed
-    await engine.submit(event(NOW + 1010, up=False))
+    await recorder.submit(event(NOW + 1010, up=False))
     site.clock.now = NOW + 5000
     assert device.exposed_downtime(site.clock.now) == device.timeline.downtime(site.clock.now) == 4000
-    await engine.stop()
+    await recorder.stop()
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3], ids=lambda turns: f"{turns} turns of the loop after the event came")
 async def test_an_event_on_its_way_to_the_file_cannot_lower_what_a_scrape_shows_meanwhile(
     site: Site, turns: int
 ) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW - 1000, up=False))
-    on_its_way = asyncio.ensure_future(engine.submit(event(NOW - 900, up=True)))
+    recorder = await site.start()
+    await recorder.submit(event(NOW - 1000, up=False))
+    on_its_way = asyncio.ensure_future(recorder.submit(event(NOW - 900, up=True)))
     for _ in range(turns):
         await asyncio.sleep(0)
-    now = await engine.before_scrape()
-    device = engine.fleet.devices["d1"]
-    exposed = device.exposed_downtime(now), engine.fleet.groups["wa", "b1"].downtime(now)
-    engine.after_scrape()
+    now = await recorder.before_scrape()
+    device = recorder.fleet.devices["d1"]
+    exposed = device.exposed_downtime(now), recorder.fleet.groups["wa", "b1"].downtime(now)
+    recorder.after_scrape()
     await on_its_way
     assert device.timeline.up
     assert device.exposed_downtime(now + 1) >= exposed[0]
-    assert engine.fleet.groups["wa", "b1"].downtime(now + 1) >= exposed[1]
-    before = picture(engine)
+    assert recorder.fleet.groups["wa", "b1"].downtime(now + 1) >= exposed[1]
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()
 
 
 async def test_an_outage_that_is_told_late_is_no_longer_than_it_was(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW - 1000, up=True))
-    now = await engine.before_scrape()
-    engine.after_scrape()
-    await engine.submit(event(NOW - 500, up=False))
-    await engine.submit(event(NOW - 470, up=True))
-    assert engine.fleet.devices["d1"].exposed_downtime(now) == 30
-    assert engine.fleet.groups["wa", "b1"].downtime(now) == 30
-    await engine.stop()
+    recorder = await site.start()
+    await recorder.submit(event(NOW - 1000, up=True))
+    now = await recorder.before_scrape()
+    recorder.after_scrape()
+    await recorder.submit(event(NOW - 500, up=False))
+    await recorder.submit(event(NOW - 470, up=True))
+    assert recorder.fleet.devices["d1"].exposed_downtime(now) == 30
+    assert recorder.fleet.groups["wa", "b1"].downtime(now) == 30
+    await recorder.stop()
 
 
 async def test_events_far_apart_that_no_scrape_saw_leave_no_floor_behind(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW - 86_400 * 30, up=False))
-    await engine.submit(event(NOW - 86_400 * 30 + 60, up=True))
-    assert engine.fleet.devices["d1"].exposed_downtime(NOW) == 60
-    assert engine.fleet.groups["wa", "b1"].downtime(NOW) == 60
-    await engine.stop()
+    recorder = await site.start()
+    await recorder.submit(event(NOW - 86_400 * 30, up=False))
+    await recorder.submit(event(NOW - 86_400 * 30 + 60, up=True))
+    assert recorder.fleet.devices["d1"].exposed_downtime(NOW) == 60
+    assert recorder.fleet.groups["wa", "b1"].downtime(NOW) == 60
+    await recorder.stop()
 
 
 async def test_a_forgotten_device_leaves_its_sums_and_comes_back_as_a_new_one(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW - 100, up=False))
-    await engine.submit(event(NOW - 40, up=True))
-    assert await engine.forget("d1")
-    assert not await engine.forget("d1")
-    assert "d1" not in engine.fleet.devices
-    assert await engine.submit(event(NOW - 70, up=True)) == LATE
-    assert "d1" not in engine.fleet.devices
+    recorder = await site.start()
+    await recorder.submit(event(NOW - 100, up=False))
+    await recorder.submit(event(NOW - 40, up=True))
+    assert await recorder.forget("d1")
+    assert not await recorder.forget("d1")
+    assert "d1" not in recorder.fleet.devices
+    assert await recorder.submit(event(NOW - 70, up=True)) == LATE
+    assert "d1" not in recorder.fleet.devices
     site.clock.now = NOW + 10
-    assert await engine.submit(event(NOW + 5, up=False)) == ACCEPTED
-    assert engine.fleet.devices["d1"].timeline.outages == 1
-    group = engine.fleet.groups["wa", "b1"]
+    assert await recorder.submit(event(NOW + 5, up=False)) == ACCEPTED
+    assert recorder.fleet.devices["d1"].timeline.outages == 1
+    group = recorder.fleet.groups["wa", "b1"]
     assert (group.outages, group.downtime(NOW + 10), group.observed(NOW + 10)) == (2, 65, 105)
-    before = picture(engine)
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     outages = await site.recorder.outages("d1")
@@ -176,17 +176,17 @@ async def test_a_forgotten_device_leaves_its_sums_and_comes_back_as_a_new_one(si
 
 
 async def test_while_the_disk_is_full_senders_are_told_to_retry_and_nothing_is_lost(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
     with site.full_disk():
         for at in (1, 2):
             with pytest.raises(JournalUnavailable):
-                await engine.submit(event(NOW + at, up=False))
-    assert engine.fleet.devices["d1"].timeline.up
+                await recorder.submit(event(NOW + at, up=False))
+    assert recorder.fleet.devices["d1"].timeline.up
     assert site.sample("journal_failures_total", operation="append") == 2
-    assert await engine.submit(event(NOW + 1, up=False)) == ACCEPTED
-    assert not engine.fleet.devices["d1"].timeline.up
-    before = picture(engine)
+    assert await recorder.submit(event(NOW + 1, up=False)) == ACCEPTED
+    assert not recorder.fleet.devices["d1"].timeline.up
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()
@@ -196,13 +196,13 @@ async def test_why_events_cannot_be_stored_is_logged_once_and_so_is_the_end_of_i
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("WARNING", "exporter.recording.commits")
-    engine = await site.start()
+    recorder = await site.start()
     with site.full_disk():
         for at in (1, 2, 3):
             with pytest.raises(JournalUnavailable):
-                await engine.submit(event(NOW + at, up=False))
-    await engine.submit(event(NOW + 4, up=False))
-    await engine.stop()
+                await recorder.submit(event(NOW + at, up=False))
+    await recorder.submit(event(NOW + 4, up=False))
+    await recorder.stop()
     assert [record.message for record in caplog.records] == [
         "events cannot be stored",
         "events are stored again",
@@ -211,19 +211,19 @@ async def test_why_events_cannot_be_stored_is_logged_once_and_so_is_the_end_of_i
 
 
 async def test_a_database_that_takes_nothing_keeps_only_those_waiting_whose_past_it_must_tell(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
     with site.full_database():
-        assert await engine.submit(event(NOW + 10, up=False)) == ACCEPTED
+        assert await recorder.submit(event(NOW + 10, up=False)) == ACCEPTED
         with pytest.raises(JournalUnavailable, match="full"):
-            await engine.submit(event(NOW + 5, up=False))
+            await recorder.submit(event(NOW + 5, up=False))
         with pytest.raises(JournalUnavailable, match="full"):
-            await engine.heartbeat()
-    assert engine.fleet.devices["d1"].timeline.since == NOW + 10
-    assert await engine.submit(event(NOW + 5, up=False)) == DUPLICATE  # it was in the log already
-    assert engine.fleet.devices["d1"].timeline.since == NOW + 5
-    assert [outage.start for outage in await engine.outages("d1") or []] == [NOW + 5]
-    before = picture(engine)
+            await recorder.heartbeat()
+    assert recorder.fleet.devices["d1"].timeline.since == NOW + 10
+    assert await recorder.submit(event(NOW + 5, up=False)) == DUPLICATE  # it was in the log already
+    assert recorder.fleet.devices["d1"].timeline.since == NOW + 5
+    assert [outage.start for outage in await recorder.outages("d1") or []] == [NOW + 5]
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()
@@ -236,18 +236,18 @@ async def test_what_waits_for_the_database_is_counted_and_bounded(
     monkeypatch.setattr("exporter.recording.commits.TAKE_OVER_INTERVAL", 0.01)
     monkeypatch.setattr("exporter.recording.commits.RETRY", 0.01)
     caplog.set_level("WARNING", "exporter.recording.commits")
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
     with site.full_database():
         for at in (1, 2, 3):
-            await engine.submit(event(NOW + at, up=False))
+            await recorder.submit(event(NOW + at, up=False))
         with pytest.raises(JournalUnavailable, match="does not take over"):
-            await engine.submit(event(NOW + 4, up=False))
-        assert engine.backlog == 3
+            await recorder.submit(event(NOW + 4, up=False))
+        assert recorder.backlog == 3
         await eventually(lambda: (site.sample("journal_failures_total", operation="take_over") or 0) >= 2)
-    await eventually(lambda: engine.backlog == 0)
-    assert await engine.submit(event(NOW + 4, up=True)) == ACCEPTED
-    await engine.stop()
+    await eventually(lambda: recorder.backlog == 0)
+    assert await recorder.submit(event(NOW + 4, up=True)) == ACCEPTED
+    await recorder.stop()
     assert [record.message for record in caplog.records] == [
         "the journal's file cannot take over what is in the log",
         "the journal's file has taken over what was in the log",
@@ -255,10 +255,10 @@ async def test_what_waits_for_the_database_is_counted_and_bounded(
 
 
 async def test_what_was_acknowledged_is_taken_over_from_the_log_by_itself(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
     for at in range(1, 20):
-        await engine.submit(event(NOW + at, up=bool(at % 2)))
+        await recorder.submit(event(NOW + at, up=bool(at % 2)))
 
     def stored() -> int:
         with closing(sqlite3.connect(site.path)) as connection:
@@ -266,22 +266,22 @@ async def test_what_was_acknowledged_is_taken_over_from_the_log_by_itself(site: 
 
     assert stored() < 20
     await eventually(lambda: stored() == 20)
-    assert engine.backlog == 0
-    await engine.stop()
+    assert recorder.backlog == 0
+    await recorder.stop()
 
 
 @pytest.mark.parametrize("checkpoint", [False, True], ids=["without a checkpoint", "with a checkpoint that holds some"])
 async def test_a_crash_leaves_events_in_the_log_and_the_next_start_finds_them(site: Site, checkpoint: bool) -> None:
-    engine = await site.start()
+    recorder = await site.start()
     for number in range(5):
-        await engine.submit(event(NOW + number, up=True, device_id=f"d{number}"))
-    await engine.submit(event(NOW + 10, up=False))
+        await recorder.submit(event(NOW + number, up=True, device_id=f"d{number}"))
+    await recorder.submit(event(NOW + 10, up=False))
     if checkpoint:
-        await engine.save_checkpoint()
-    await engine.submit(event(NOW + 20, up=True))
-    await engine.submit(event(NOW + 30, up=False, name="Counter"))
-    assert engine.backlog
-    before = picture(engine)
+        await recorder.save_checkpoint()
+    await recorder.submit(event(NOW + 20, up=True))
+    await recorder.submit(event(NOW + 30, up=False, name="Counter"))
+    assert recorder.backlog
+    before = picture(recorder)
     await site.kill()
     assert last_number(site.path) == 8
 
@@ -294,42 +294,42 @@ async def test_a_crash_leaves_events_in_the_log_and_the_next_start_finds_them(si
 
 
 async def test_the_flushing_process_is_started_again_when_it_dies(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
     for at in (1, 2):
-        former = engine.log_pid
+        former = recorder.log_pid
         os.kill(former, signal.SIGKILL)
         with suppress(JournalUnavailable):
-            await engine.submit(event(NOW + at, up=False))
-        await engine.submit(event(NOW + at + 10, up=True))
-        assert engine.log_pid != former
-    before = picture(engine)
+            await recorder.submit(event(NOW + at, up=False))
+        await recorder.submit(event(NOW + at + 10, up=True))
+        assert recorder.log_pid != former
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()
 
 
 async def test_nothing_is_acknowledged_into_a_file_that_was_removed_until_it_is_put_back(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
     for removed in (site.path, *paths(site.path)[:1]):
         aside = removed.with_name("aside")
         removed.rename(aside)
         for at in (1, 2):
             with pytest.raises(JournalUnavailable, match="was removed or replaced"):
-                await engine.submit(event(NOW + at, up=False))
+                await recorder.submit(event(NOW + at, up=False))
         assert not removed.exists()
         aside.rename(removed)
-    assert await engine.submit(event(NOW + 3, up=False)) == ACCEPTED
-    before = picture(engine)
+    assert await recorder.submit(event(NOW + 3, up=False)) == ACCEPTED
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()
 
 
 async def test_a_record_that_is_on_disk_though_its_commit_failed_is_found_by_the_next_one(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
     append = site.journal.append
 
     def commit_then_fail(*batch: object) -> None:
@@ -338,28 +338,28 @@ async def test_a_record_that_is_on_disk_though_its_commit_failed_is_found_by_the
 
     site.journal.append = commit_then_fail
     with pytest.raises(JournalUnavailable):
-        await engine.submit(event(NOW - 10, up=False))
+        await recorder.submit(event(NOW - 10, up=False))
     site.journal.append = append
-    assert await engine.submit(event(NOW - 5, up=False)) == LATE
-    assert engine.fleet.devices["d1"].timeline.first_seen == NOW - 10
-    assert await engine.submit(event(NOW - 10, up=False)) == DUPLICATE
-    before = picture(engine)
+    assert await recorder.submit(event(NOW - 5, up=False)) == LATE
+    assert recorder.fleet.devices["d1"].timeline.first_seen == NOW - 10
+    assert await recorder.submit(event(NOW - 10, up=False)) == DUPLICATE
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()
 
 
 async def test_a_checkpoint_that_failed_is_made_up_for_by_the_next(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW, up=True))
+    recorder = await site.start()
+    await recorder.submit(event(NOW, up=True))
     save = site.journal.save
     site.journal.save = _unavailable
     with pytest.raises(JournalUnavailable):
-        await engine.save_checkpoint()
+        await recorder.save_checkpoint()
     site.journal.save = save
-    await engine.submit(event(NOW, up=True, device_id="d2"))
-    before = picture(engine)
-    await engine.stop()
+    await recorder.submit(event(NOW, up=True, device_id="d2"))
+    before = picture(recorder)
+    await recorder.stop()
     assert picture(await site.start()) == before
     await site.recorder.stop()
 
@@ -368,23 +368,23 @@ async def test_more_waiting_events_than_the_queue_takes_are_refused_and_the_othe
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.recording.recorder.QUEUE_LIMIT", 3)
-    engine = await site.start()
-    tries = (engine.submit(event(NOW + at, up=True)) for at in range(5))
+    recorder = await site.start()
+    tries = (recorder.submit(event(NOW + at, up=True)) for at in range(5))
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert [type(result) for result in results] == [str, str, str, Overloaded, Overloaded]
-    await engine.stop()
+    await recorder.stop()
 
 
 async def test_events_older_than_what_retention_kept_are_refused(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW - 1000, up=False))
-    await engine.submit(event(NOW - 900, up=True))
-    await engine.prune(500)
+    recorder = await site.start()
+    await recorder.submit(event(NOW - 1000, up=False))
+    await recorder.submit(event(NOW - 900, up=True))
+    await recorder.prune(500)
     with pytest.raises(InvalidEvent, match="older than the journal"):
-        await engine.submit(event(NOW - 501, up=True))
-    assert await engine.submit(event(NOW - 499, up=False)) == ACCEPTED
-    assert engine.fleet.devices["d1"].timeline.closed_downtime == 100
-    before = picture(engine)
+        await recorder.submit(event(NOW - 501, up=True))
+    assert await recorder.submit(event(NOW - 499, up=False)) == ACCEPTED
+    assert recorder.fleet.devices["d1"].timeline.closed_downtime == 100
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     with pytest.raises(InvalidEvent):
@@ -393,63 +393,63 @@ async def test_events_older_than_what_retention_kept_are_refused(site: Site) -> 
 
 
 async def test_a_longer_retention_does_not_let_older_events_in_again(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW - 600, up=False))
-    await engine.prune(500)
-    await engine.prune(2000)
+    recorder = await site.start()
+    await recorder.submit(event(NOW - 600, up=False))
+    await recorder.prune(500)
+    await recorder.prune(2000)
     with pytest.raises(InvalidEvent):
-        await engine.submit(event(NOW - 700, up=True))
-    await engine.stop()
+        await recorder.submit(event(NOW - 700, up=True))
+    await recorder.stop()
 
 
 async def test_events_under_way_when_retention_runs_are_part_of_what_it_keeps(site: Site) -> None:
-    engine = await site.start()
-    await engine.submit(event(NOW - 510, up=True))
-    late = asyncio.ensure_future(engine.submit(event(NOW - 520, up=False)))
+    recorder = await site.start()
+    await recorder.submit(event(NOW - 510, up=True))
+    late = asyncio.ensure_future(recorder.submit(event(NOW - 520, up=False)))
     await asyncio.sleep(0)
-    await asyncio.gather(late, engine.prune(500))
-    assert await engine.submit(event(NOW - 400, up=False)) == ACCEPTED
-    assert await engine.submit(event(NOW - 450, up=True)) == LATE
-    assert engine.fleet.devices["d1"].timeline.outages == 2
-    before = picture(engine)
+    await asyncio.gather(late, recorder.prune(500))
+    assert await recorder.submit(event(NOW - 400, up=False)) == ACCEPTED
+    assert await recorder.submit(event(NOW - 450, up=True)) == LATE
+    assert recorder.fleet.devices["d1"].timeline.outages == 2
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()
 
 
 async def test_listeners_hear_live_changes_once_and_replayed_ones_as_such(site: Site) -> None:
-    engine = await site.start()
+    recorder = await site.start()
     heard: list[Change] = []
-    engine.subscribe(heard.append)
-    await engine.submit(event(NOW, up=True))
-    await engine.submit(event(NOW, up=True))
-    await engine.submit(event(NOW + 1, up=False))
-    await engine.forget("d1")
+    recorder.subscribe(heard.append)
+    await recorder.submit(event(NOW, up=True))
+    await recorder.submit(event(NOW, up=True))
+    await recorder.submit(event(NOW + 1, up=False))
+    await recorder.forget("d1")
     assert [(change.before is None, change.after is None, change.live) for change in heard] == [
         (True, False, True),
         (False, False, True),
         (False, True, True),
     ]
-    await engine.stop()
+    await recorder.stop()
 
 
 async def test_a_listener_that_fails_stops_neither_the_engine_nor_the_others(site: Site) -> None:
-    engine = await site.start()
+    recorder = await site.start()
     heard: list[Change] = []
-    engine.subscribe(_unavailable)
-    engine.subscribe(heard.append)
-    assert await engine.submit(event(NOW, up=True)) == ACCEPTED
+    recorder.subscribe(_unavailable)
+    recorder.subscribe(heard.append)
+    assert await recorder.submit(event(NOW, up=True)) == ACCEPTED
     assert len(heard) == 1
-    await engine.stop()
+    await recorder.stop()
 
 
 async def test_the_time_without_heartbeats_is_counted_as_blind(site: Site) -> None:
-    engine = await site.start()
-    await engine.heartbeat()
+    recorder = await site.start()
+    await recorder.heartbeat()
     await site.kill()
     site.clock.now = NOW + 300
-    engine = await site.start()
-    await engine.heartbeat()
+    recorder = await site.start()
+    await recorder.heartbeat()
     assert site.sample("blind_seconds_total") == 210
     await site.kill()
     await site.start()
@@ -458,24 +458,24 @@ async def test_the_time_without_heartbeats_is_counted_as_blind(site: Site) -> No
 
 
 async def test_a_wall_clock_that_jumps_is_no_blindness_but_time_that_passed_is(site: Site) -> None:
-    engine = await site.start()
+    recorder = await site.start()
     passed = FakeClock(0)
-    engine._elapsed = passed
-    await engine.heartbeat()
+    recorder._elapsed = passed
+    await recorder.heartbeat()
     site.clock.now, passed.now = NOW + 86_400, 10
-    await engine.heartbeat()
+    await recorder.heartbeat()
     assert site.sample("blind_seconds_total") == 0
     site.clock.now, passed.now = NOW + 86_700, 310
-    await engine.heartbeat()
+    await recorder.heartbeat()
     assert site.sample("blind_seconds_total") == 210
-    await engine.stop()
+    await recorder.stop()
 
 
 async def test_before_the_start_and_after_the_stop_nothing_is_accepted(site: Site) -> None:
-    engine = await site.start()
-    await engine.stop()
+    recorder = await site.start()
+    await recorder.stop()
     with pytest.raises(JournalUnavailable):
-        await engine.submit(event(NOW, up=True))
+        await recorder.submit(event(NOW, up=True))
 
 
 def _unavailable(*_: object) -> None:
@@ -483,42 +483,42 @@ def _unavailable(*_: object) -> None:
 
 
 async def test_when_giving_an_answer_fails_everybody_else_is_answered_and_nothing_is_lost(site: Site) -> None:
-    engine = await site.start()
+    recorder = await site.start()
     answers: list[str | JournalUnavailable] = []
 
     def fail(_: str | JournalUnavailable) -> None:
         raise RuntimeError("the connection broke")
 
     for device_id, done in (("d1", answers.append), ("d2", fail), ("d3", answers.append)):
-        engine.submit_soon(event(NOW, up=True, device_id=device_id), NOW, done)
+        recorder.submit_soon(event(NOW, up=True, device_id=device_id), NOW, done)
     with pytest.raises(JournalUnavailable):  # in the same commit
-        await engine.submit(event(NOW, up=True, device_id="d4"))
-    assert await engine.submit(event(NOW + 1, up=False)) == ACCEPTED
+        await recorder.submit(event(NOW, up=True, device_id="d4"))
+    assert await recorder.submit(event(NOW + 1, up=False)) == ACCEPTED
 
     assert answers[0] == ACCEPTED
     assert isinstance(answers[1], JournalUnavailable)
-    assert sorted(engine.fleet.devices) == ["d1", "d2", "d3", "d4"]
-    await engine.stop()
+    assert sorted(recorder.fleet.devices) == ["d1", "d2", "d3", "d4"]
+    await recorder.stop()
 
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_the_disk_has_the_next_commit_already_while_one_is_applied(site: Site, fails: bool) -> None:
-    engine = await site.start()
+    recorder = await site.start()
     for device_id in ("d1", "d2"):
-        await engine.submit(event(NOW, up=True, device_id=device_id))
+        await recorder.submit(event(NOW, up=True, device_id=device_id))
     applied: list[tuple[str, bool]] = []
-    engine.subscribe(lambda change: applied.append((change.device.identity.device_id, engine._log._busy)))
+    recorder.subscribe(lambda change: applied.append((change.device.identity.device_id, recorder._log._busy)))
 
     def answer(_: str | JournalUnavailable) -> None:
         if fails:
             raise RuntimeError("the connection broke")
 
-    engine.submit_soon(event(NOW + 1, up=False), NOW, answer)
+    recorder.submit_soon(event(NOW + 1, up=False), NOW, answer)
     await asyncio.sleep(0)  # the commit of the first one begins
-    assert engine.queue_depth == 0
-    assert await engine.submit(event(NOW + 1, up=False, device_id="d2")) == ACCEPTED
+    assert recorder.queue_depth == 0
+    assert await recorder.submit(event(NOW + 1, up=False, device_id="d2")) == ACCEPTED
     assert applied == [("d1", True), ("d2", False)]
-    before = picture(engine)
+    before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
     await site.recorder.stop()

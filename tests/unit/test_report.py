@@ -22,7 +22,7 @@ from exporter.domain.timeline import Kind, Outage
 from exporter.errors import ConfigError
 from exporter.journal.sqlite.database import SqliteJournal
 from exporter.report.document import Day, Document, compile_report
-from exporter.report.forms import as_csv, as_json, print_table
+from exporter.report.formats import as_csv, as_json, print_table
 from exporter.report.history import History
 from exporter.report.page import MOST_ROWS, as_html
 from exporter.report.plots import grade

@@ -32,10 +32,10 @@ async def call(site: Site, path: str, method: str = "GET", **options: Any) -> tu
         return answer.status, json.loads(body) if is_json else body.decode(), answer.headers
 
 
-def fill(engine: FakeRecorder) -> None:
-    engine.put("a", (T - 1000, True), (T - 600, False), (T - 500, True), (T - 100, False))
-    engine.put("b", (T - 1000, True), engine="telegram", business="biz_1")
-    engine.put("c", (T - 50, False))
+def fill(recorder: FakeRecorder) -> None:
+    recorder.put("a", (T - 1000, True), (T - 600, False), (T - 500, True), (T - 100, False))
+    recorder.put("b", (T - 1000, True), engine="telegram", business="biz_1")
+    recorder.put("c", (T - 50, False))
 
 
 # Metrics, health, reload ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A whole site on loopback for the web tests: real listeners, real sockets, a fake engine behind them."""
+"""A whole site on loopback for the web tests: real listeners, real sockets, a fake recorder behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws a page: its template, language, headers and links. Everything that comes from outside is escaped.
+"""Renders a page: its template, language, headers and links. Everything that comes from outside is escaped.
 
 Links are relative, so that pages work below a proxy's path prefix too.
 """
@@ -32,8 +32,8 @@ _HEADERS: Final = {
 }
 
 
-class Drawing:
-    """Draws templates. `wording` gives the words of a language, None for the configured one."""
+class PageRenderer:
+    """Renders templates. `wording` gives the words of a language, None for the configured one."""
 
     def __init__(self, wording: Callable[[Language | None], Wording]) -> None:
         self._wording = wording

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporter.report.history import History
 
 
-class Measured(msgspec.Struct, frozen=True, gc=False):
+class DeviceAccount(msgspec.Struct, frozen=True, gc=False):
     """One device's account in one window."""
 
     identity: Identity
@@ -55,7 +55,7 @@ class Window:
         self._all = [(self.start, self.end)]
         self._blind = _merged(blind)
 
-    def measure(self, history: History) -> Measured:
+    def account(self, history: History) -> DeviceAccount:
         """Return one device's account."""
         known = [(start * 1000, self.end if end is None else end * 1000) for start, end in history.observed]
         spans = intersect(merge(known), self._all)
@@ -64,7 +64,7 @@ class Window:
         blind, counted = intersect(spans, self._blind), subtract(spans, uncounted)
         outages = [stretch for stretch in self._outages(history) if not _inside(stretch, uncounted)]
         repaired = [stretch for stretch in outages if stretch.repaired]
-        return Measured(
+        return DeviceAccount(
             identity=history.identity,
             counted=counted,
             down=intersect(merge((outage.start, outage.end) for outage in outages), counted),

@@ -50,7 +50,7 @@ class Impact(NamedTuple):
 
 
 class Channel:
-    """One channel and its counts, which are those of the last `expire`. Read it freely; only the book changes it."""
+    """One channel and its counts, which are those of the last `expire`. Only `Conversations` changes it."""
 
     __slots__ = ("active", "business_id", "channel_id", "conversations", "engine", "newest", "waiting")
 
@@ -67,7 +67,7 @@ class Channel:
 class _Conversation(msgspec.Struct, gc=False, eq=False):
     """One conversation. Invisible to the garbage collector, which would walk 100,000 of them again and again.
 
-    The book breaks the only cycle, through `channel`, when it forgets a conversation.
+    `Conversations` breaks the only cycle, through `channel`, when it forgets a conversation.
     """
 
     channel: Channel
@@ -84,7 +84,7 @@ class _Conversation(msgspec.Struct, gc=False, eq=False):
         return Row(*ids, self.key, self.previous, self.first, stamp >> 1, bool(stamp & 1))
 
 
-class ConversationBook:
+class Conversations:
     """All channels. `grace` is how long a conversation is remembered after it lapsed."""
 
     def __init__(self, window: float, *, limit: int = 100_000, grace: float | None = None) -> None:

@@ -44,7 +44,7 @@ class _Due(NamedTuple):
     received_at: float | None
 
 
-class Board:
+class FleetAlerts:
     """The alerts of one fleet."""
 
     def __init__(

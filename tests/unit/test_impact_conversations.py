@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.impact.book import ConversationBook, Impact
+from exporter.impact.conversations import Conversations, Impact
 
 WINDOW, GRACE, SKEW = 100, 30, 20
 NOW = 1_738_056_000
 
 
-def book(**changes):
-    return ConversationBook(**({"window": WINDOW, "grace": GRACE} | changes))
+def known(**changes):
+    return Conversations(**({"window": WINDOW, "grace": GRACE} | changes))
 
 
 def say(subject, conversation=1, at=NOW, *, channel="c1", need_human=False, now=NOW, engine="wa", business="b1"):
@@ -44,7 +44,7 @@ def shown(subject, now=NOW, channel="c1"):
     ],
 )
 def test_counts_follow_the_messages(messages, now, counts):
-    subject = book()
+    subject = known()
     for conversation, at, need_human in messages:
         say(subject, conversation, at, need_human=need_human)
 
@@ -52,7 +52,7 @@ def test_counts_follow_the_messages(messages, now, counts):
 
 
 def test_a_conversation_that_lapsed_and_speaks_again_is_counted_once():
-    subject = book()
+    subject = known()
     say(subject, need_human=True)
     assert shown(subject, NOW + 110) == (0, 0)
 
@@ -63,7 +63,7 @@ def test_a_conversation_that_lapsed_and_speaks_again_is_counted_once():
 
 
 def test_channels_are_apart_even_for_the_same_conversation():
-    subject = book()
+    subject = known()
     say(subject, channel="c1", need_human=True)
     say(subject, channel="c2")
 
@@ -72,7 +72,7 @@ def test_channels_are_apart_even_for_the_same_conversation():
 
 
 def test_a_channel_belongs_to_whom_its_newest_message_says():
-    subject = book()
+    subject = known()
     say(subject, at=NOW, engine="wa", business="old")
     say(subject, at=NOW + 5, engine="telegram", business="new")
     say(subject, 2, at=NOW + 1, engine="wa", business="late")
@@ -82,7 +82,7 @@ def test_a_channel_belongs_to_whom_its_newest_message_says():
 
 
 def test_a_silent_channel_shows_zero_and_then_disappears():
-    subject = book()
+    subject = known()
     say(subject)
 
     assert [channel.active for channel in subject.counts(NOW + WINDOW + GRACE - 1)] == [0]
@@ -104,7 +104,7 @@ def test_a_silent_channel_shows_zero_and_then_disappears():
     ],
 )
 def test_a_disconnect_asks_for_its_own_time(moment, impact):
-    subject = book()
+    subject = known()
     say(subject, at=NOW)
     say(subject, at=NOW + 65, need_human=True)
 
@@ -112,11 +112,11 @@ def test_a_disconnect_asks_for_its_own_time(moment, impact):
 
 
 def test_a_disconnect_of_an_unknown_channel_hurts_nobody():
-    assert book().at("c1", NOW) == Impact(0, 0)
+    assert known().at("c1", NOW) == Impact(0, 0)
 
 
 def test_a_disconnect_delivered_late_still_finds_what_lapsed_since():
-    subject = book()
+    subject = known()
     say(subject)
     assert shown(subject, NOW + 110) == (0, 0)
 
@@ -124,7 +124,7 @@ def test_a_disconnect_delivered_late_still_finds_what_lapsed_since():
 
 
 def test_a_pause_longer_than_the_window_is_a_pause():
-    subject = book()
+    subject = known()
     say(subject, at=NOW)
     say(subject, at=NOW + 120, now=NOW + 120)
 
@@ -132,7 +132,7 @@ def test_a_pause_longer_than_the_window_is_a_pause():
 
 
 def test_a_late_message_fills_a_pause():
-    subject = book()
+    subject = known()
     say(subject, at=NOW)
     say(subject, at=NOW + 120, now=NOW + 120)
     say(subject, at=NOW + 60, now=NOW + 121)
@@ -141,7 +141,7 @@ def test_a_late_message_fills_a_pause():
 
 
 def test_a_late_message_can_end_the_run_before():
-    subject = book()
+    subject = known()
     say(subject, at=NOW)
     say(subject, at=NOW - 115)
 
@@ -152,7 +152,7 @@ def test_a_late_message_can_end_the_run_before():
 
 
 def test_beyond_the_limit_the_longest_silent_is_forgotten():
-    subject = book(limit=3)
+    subject = known(limit=3)
     for conversation in (1, 2, 3):
         say(subject, conversation, at=NOW + conversation)
     say(subject, 1, at=NOW + 10)
@@ -164,7 +164,7 @@ def test_beyond_the_limit_the_longest_silent_is_forgotten():
 
 
 def test_what_lapsed_is_forgotten_before_what_is_active():
-    subject = book(limit=2)
+    subject = known(limit=2)
     say(subject, 1)
     say(subject, 2, at=NOW + 50, now=NOW + 50)
     subject.expire(NOW + 110)
@@ -176,7 +176,7 @@ def test_what_lapsed_is_forgotten_before_what_is_active():
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(-150, 20), st.booleans()), max_size=120))
 def test_memory_is_bounded_whatever_arrives(messages):
-    subject = book(limit=10)
+    subject = known(limit=10)
     for index, (channel, conversation, offset, need_human) in enumerate(messages):
         say(subject, conversation, NOW + index + offset, channel=f"c{channel}", need_human=need_human, now=NOW + index)
 
@@ -233,14 +233,14 @@ steps = st.lists(
 @settings(max_examples=300)
 @given(steps=steps, back=st.integers(-SKEW, GRACE), restart_at=st.integers(0, 40))
 def test_any_order_of_messages_agrees_with_counting_from_scratch(steps, back, restart_at):
-    subject, oracle, now, rows = book(), Oracle(), NOW, {}
+    subject, oracle, now, rows = known(), Oracle(), NOW, {}
     for index, (channel, conversation, offset, need_human, pause) in enumerate(steps):
         now += pause
         say(subject, conversation, now + offset, channel=channel, need_human=need_human, now=now)
         oracle.record(channel, conversation, now + offset, need_human)
         rows |= {(row.channel_id, row.conversation): row for row in subject.take_changes(100)}
         if index == restart_at:
-            subject = book()
+            subject = known()
             subject.restore(sorted(rows.values(), key=lambda row: row.last), now)
         for where in ("c1", "c2"):
             assert subject.at(where, now - back) == oracle.at(where, now - back)

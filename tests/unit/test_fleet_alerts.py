@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.alerting import board
+from exporter.alerting import fleet_alerts
 from exporter.alerting.alert import device_labels, engine_labels
 from exporter.domain.policy import Policies, Policy
 from exporter.domain.timeline import Kind
@@ -28,12 +28,12 @@ def test_a_threshold_of_nothing_fires_with_the_event(story: Story) -> None:
 
 def test_a_device_fires_at_its_threshold_and_not_before(story: Story) -> None:
     assert story.down(0, engine="telegram") == []
-    assert story.board.next_due() == NOW + 300
+    assert story.alerts.next_due() == NOW + 300
     assert story.at(299.999) == []
     assert story.at(300) == ["DeviceDown d1"]
     assert story.at(1799) == []
     assert story.at(1800) == ["DeviceDownEscalated d1"]
-    assert story.board.next_due() is None
+    assert story.alerts.next_due() is None
 
 
 def test_an_engine_without_escalation_never_escalates(story: Story) -> None:
@@ -142,14 +142,14 @@ def changed(**policy: Policy) -> Policies:
 def test_a_threshold_that_is_lowered_fires_what_is_past_it(story: Story) -> None:
     story.down(0, engine="telegram")
     story.policies = changed(telegram=Policy(alert_after=60.0, severity="critical"))
-    story.board.reconsider(NOW + 100)
+    story.alerts.reconsider(NOW + 100)
     assert story.at(100) == ["DeviceDown d1"]
 
 
 def test_a_threshold_that_is_raised_ends_what_is_not_past_it_any_more(story: Story) -> None:
     story.down(0)
     story.policies = changed(wa=Policy(alert_after=60.0, severity="critical"))
-    story.board.reconsider(NOW + 10)
+    story.alerts.reconsider(NOW + 10)
     assert story.at(10) == ENDED
     assert story.at(60) == ["DeviceDown d1"]
 
@@ -158,14 +158,14 @@ def test_another_severity_is_another_alert(story: Story) -> None:
     story.down(0, engine="slack")
     story.at(900)
     story.policies = changed(slack=Policy(alert_after=900.0, severity="critical"))
-    story.board.reconsider(NOW + 1000)
+    story.alerts.reconsider(NOW + 1000)
     assert story.at(1000) == ["-DeviceDown d1", "DeviceDown d1"]
     assert story.alert().labels["severity"] == "critical"
 
 
 def test_a_reload_that_changes_no_policy_changes_no_alert(story: Story) -> None:
     story.down(0)
-    story.board.reconsider(NOW + 10)
+    story.alerts.reconsider(NOW + 10)
     assert story.at(10) == []
     assert story.firing() == BOTH
 
@@ -207,7 +207,7 @@ def test_what_fired_when_the_window_began_goes_on_and_does_not_escalate(story: S
     assert story.at(1800) == []
     assert story.restart(1900) == ["-EngineOutage telegram", "DeviceDown d1"]
     assert story.planned(2000, end=True) == []
-    story.board.reconsider(NOW + 2100)
+    story.alerts.reconsider(NOW + 2100)
     assert story.at(2100) == []
     assert story.firing() == ["DeviceDown d1"]
     assert story.at(3800) == ["DeviceDownEscalated d1"]
@@ -232,7 +232,7 @@ def test_planned_work_on_many_devices_is_no_mass_outage(story: Story) -> None:
     assert story.tidy(30) == []
     for device_id in ids[10:14]:
         story.down(40, device_id)
-    assert ("EngineOutage", "wa") not in story.board.firing
+    assert ("EngineOutage", "wa") not in story.alerts.firing
     assert "EngineOutage wa" in story.down(50, ids[14])  # five of the ten that are outside
 
 
@@ -244,11 +244,11 @@ def test_a_mass_outage_does_not_end_because_a_window_begins(story: Story) -> Non
         story.planned(60, device_id)
     story.tidy(120)
     story.tidy(240)
-    assert ("EngineOutage", "wa") in story.board.firing
+    assert ("EngineOutage", "wa") in story.alerts.firing
     for device_id in ids[:10]:
         story.up(300, device_id)
     story.tidy(420)
-    assert ("EngineOutage", "wa") not in story.board.firing
+    assert ("EngineOutage", "wa") not in story.alerts.firing
 
 
 def test_a_few_devices_that_stayed_down_are_no_mass_outage_when_the_others_are_planned(story: Story) -> None:
@@ -258,7 +258,7 @@ def test_a_few_devices_that_stayed_down_are_no_mass_outage_when_the_others_are_p
     for device_id in ids:
         story.planned(600, device_id)
     story.tidy(660)
-    assert ("EngineOutage", "wa") not in story.board.firing
+    assert ("EngineOutage", "wa") not in story.alerts.firing
 
 
 def test_disconnects_inside_a_window_are_not_flapping(story: Story) -> None:
@@ -301,7 +301,7 @@ def test_an_adopted_alert_keeps_the_labels_that_people_saw(story: Story) -> None
     story.down(0, name="Front desk")
     story.down(10, name="Kasir")
     story.restart(20)
-    story.board.adopt(device_labels("DeviceDown", identity(name="Front desk"), "critical"), NOW, NOW + 21)
+    story.alerts.adopt(device_labels("DeviceDown", identity(name="Front desk"), "critical"), NOW, NOW + 21)
     assert story.at(21) == []
     assert story.alert().labels["device_name"] == "Front desk"
 
@@ -314,7 +314,7 @@ def test_an_adopted_alert_of_a_device_that_is_up_ends(story: Story, at: int, end
     story.up(50, event_at=at)
     story.restart(100, resolved_within=0 if at < 100 else -1000)
     story.at(100)
-    story.board.adopt(device_labels("DeviceDown", identity(), "critical"), NOW, NOW + 100)
+    story.alerts.adopt(device_labels("DeviceDown", identity(), "critical"), NOW, NOW + 100)
     assert story.at(100) == ["-DeviceDown d1"]
     assert (story.ended().starts_at, story.ended().ends_at) == (NOW, NOW + end)
 
@@ -322,15 +322,15 @@ def test_an_adopted_alert_of_a_device_that_is_up_ends(story: Story, at: int, end
 def test_an_adopted_alert_of_another_severity_ends_beside_the_new_one(story: Story) -> None:
     story.down(0)
     story.restart(20)
-    story.board.adopt(device_labels("DeviceDown", identity(), "warning"), NOW, NOW + 21)
+    story.alerts.adopt(device_labels("DeviceDown", identity(), "warning"), NOW, NOW + 21)
     assert story.at(21) == ["-DeviceDown d1"]
     assert story.firing() == BOTH
 
 
 def test_alerts_of_another_exporters_devices_are_left_alone(story: Story) -> None:
-    story.board.adopt(device_labels("DeviceDown", identity("elsewhere"), "critical"), NOW, NOW)
-    story.board.adopt(device_labels("DeviceFlapping", identity("elsewhere"), "critical"), NOW, NOW)
-    story.board.adopt(engine_labels("line"), NOW, NOW)
+    story.alerts.adopt(device_labels("DeviceDown", identity("elsewhere"), "critical"), NOW, NOW)
+    story.alerts.adopt(device_labels("DeviceFlapping", identity("elsewhere"), "critical"), NOW, NOW)
+    story.alerts.adopt(engine_labels("line"), NOW, NOW)
     assert story.at(0) == []
     assert story.firing() == []
 
@@ -338,7 +338,7 @@ def test_alerts_of_another_exporters_devices_are_left_alone(story: Story) -> Non
 def test_an_adopted_flapping_goes_on_until_it_is_quiet(story: Story) -> None:
     story.down(0)
     story.restart(100)
-    story.board.adopt(device_labels("DeviceFlapping", identity(), "critical"), NOW - 4000, NOW + 100)
+    story.alerts.adopt(device_labels("DeviceFlapping", identity(), "critical"), NOW - 4000, NOW + 100)
     assert story.at(100) == ["DeviceFlapping d1"]
     assert story.tidy(1799) == []
     assert story.tidy(1800) == ["-DeviceFlapping d1"]
@@ -347,7 +347,7 @@ def test_an_adopted_flapping_goes_on_until_it_is_quiet(story: Story) -> None:
 def test_an_adopted_mass_outage_that_is_over_ends_after_a_calm_minute(story: Story) -> None:
     story.fleet_of(10)
     story.restart(0)
-    story.board.adopt(engine_labels("wa"), NOW - 600, NOW)
+    story.alerts.adopt(engine_labels("wa"), NOW - 600, NOW)
     assert story.at(0) == ["EngineOutage wa"]
     assert story.at(59) == []
     assert story.at(60) == ["-EngineOutage wa"]
@@ -389,7 +389,7 @@ def test_the_end_of_what_was_told_before_a_mass_outage_showed_is_repeated(story:
 
 
 def test_no_more_than_the_newest_ends_are_repeated_for_long(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board, "MOST_HEARD", 2)
+    monkeypatch.setattr(fleet_alerts, "MOST_HEARD", 2)
     for number in range(4):
         story.down(number * 10, f"d{number}")
         story.up(number * 10 + 5, f"d{number}")
@@ -511,7 +511,7 @@ def burst(story: Story, count: int, *, of: int = 1000) -> list[str]:
 def test_five_devices_alert_at_once_and_the_sixth_waits_a_moment(story: Story) -> None:
     assert len(burst(story, 6)) == 2 * 5
     assert len(story.standing()) == 2 * 5
-    assert story.board.next_due() == NOW + 0.7
+    assert story.alerts.next_due() == NOW + 0.7
     assert story.at(0.69) == []
     assert story.at(0.7) == ["DeviceDown wa5", "DeviceDownEscalated wa5"]
 
@@ -552,7 +552,7 @@ def test_nothing_is_kept_of_what_is_over() -> None:
             story.down(round_ * 100, device_id)
             story.up(round_ * 100 + 50, device_id)
     story.tidy(100_000)
-    kept = story.board
+    kept = story.alerts
     assert len(kept._due) <= 1000
     assert kept._flaps._times == {}
     assert kept._pace._times == {}

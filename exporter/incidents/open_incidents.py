@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.incidents.model import FORGOTTEN, Add, Close, Held, Open
-from exporter.incidents.truth import resolution_of
+from exporter.incidents.reconcile import resolution_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ SPARE: Final = 1000
 """Due times of outages that are over, kept until they are due or the devices that are down are as many."""
 
 
-class Docket:
+class OpenIncidents:
     """The incidents of one fleet. `steps` must be made durable in their order."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Docket:
         self._fleet = fleet
         self._policies = policies
         self._impact = impact
-        self.open: dict[str, Held] = {}
+        self.by_device: dict[str, Held] = {}
         self.unclear: set[str] = set()
         """Devices whose incidents must be compared with the journal."""
         self.steps: list[Step] = []
@@ -52,9 +52,9 @@ class Docket:
         """Take in the incidents that are open in the store; what does not fit the loaded fleet is unclear."""
         for device_id, incident in held:
             device = self._fleet.down.get(device_id)
-            if device_id in self.open or device is None or device.timeline.since != incident.started_at:
+            if device_id in self.by_device or device is None or device.timeline.since != incident.started_at:
                 self.unclear.add(device_id)
-            self.open[device_id] = incident
+            self.by_device[device_id] = incident
         for device in self._fleet.down.values():
             self._schedule(device)
 
@@ -107,9 +107,9 @@ class Docket:
         """Take in which incident of an unclear device is open after its steps were made durable."""
         self.unclear.discard(device_id)
         if held is not None:
-            self.open[device_id] = held
+            self.by_device[device_id] = held
             return
-        self.open.pop(device_id, None)
+        self.by_device.pop(device_id, None)
         device = self._fleet.down.get(device_id)
         if device is not None:
             self._schedule(device)
@@ -136,12 +136,12 @@ class Docket:
 
     def line(self, device_id: str, key: str, at: float, kind: str, text: str) -> Add:
         """Return the step that puts a line where it belongs: the open incident, the one to come, or the last one."""
-        held = self.open.get(device_id)
+        held = self.by_device.get(device_id)
         early = held is None and device_id in self._fleet.down
         return Add(device_id, held.outage if held is not None else None, key, at, kind, text, early)
 
     def _is_settled(self, device_id: str) -> bool:
-        return device_id in self.open or device_id in self.unclear
+        return device_id in self.by_device or device_id in self.unclear
 
     def _expect(self, device: Device, now: float) -> None:
         """Open the incident of a device now or when it is due, if it is down."""
@@ -160,12 +160,12 @@ class Docket:
 
     def _open(self, device: Device, start: int, now: float) -> None:
         affected, waiting = self.facts(device)
-        self.open[device.identity.device_id] = Held(start, start, now)
+        self.by_device[device.identity.device_id] = Held(start, start, now)
         self.steps.append(Open(device.identity, start, now, self.severity(device), affected, waiting))
 
     def _ended(self, device: Device, before: Timeline, end: int, now: float) -> None:
         """Close the incident; where none was opened yet, the outage may have been long enough all the same."""
-        known = device.identity.device_id in self.open
+        known = device.identity.device_id in self.by_device
         if not known and end - before.since < self.alert_after(device):
             return  # the usual short outage; windows only put off what is due
         due = self.due(device, before)
@@ -174,12 +174,12 @@ class Docket:
         self._close(device.identity.device_id, end, due, now)
 
     def _forgotten(self, device_id: str, now: float) -> None:
-        held = self.open.pop(device_id, None)
+        held = self.by_device.pop(device_id, None)
         if held is not None:
             self.steps.append(Close(device_id, held.outage, now, FORGOTTEN, now))
 
     def _close(self, device_id: str, end: float, due: float | None, now: float) -> None:
-        held = self.open.pop(device_id, None)
+        held = self.by_device.pop(device_id, None)
         if held is not None:
             resolution = resolution_of(held, end, due)
             self.steps.append(Close(device_id, held.outage, end, resolution, now))
