@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import sys
+import textwrap
 import time
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from exporter.backfill.labels import parse_labels
 from exporter.backfill.steps import Steps
 from exporter.backfill.writer import FAMILY_NAMES, Backfill
-from exporter.cli.journal import add_journal_flags, config_of
+from exporter.cli.flags import JOURNAL, add_configuration_flags, configuration
+from exporter.cli.output import complain, opened
 from exporter.cli.progress import progress_bar
-from exporter.errors import ConfigError, ExporterError
+from exporter.errors import ConfigError
 from exporter.journal.sqlite.reader import open_reader
 from exporter.lib.durations import parse_duration
 from exporter.report.windows import DEFAULT_TIMEZONE, parse_time, timezone
 
 if TYPE_CHECKING:
     import argparse
-    from contextlib import AbstractContextManager
-
-BUFFER = 1 << 20  # bytes
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "backfill",
-        help="write history for Prometheus",
-        description="Writes the journal's history as OpenMetrics with timestamps. Load it with: promtool tsdb "
-        "create-blocks-from openmetrics --max-block-duration=480h FILE DIRECTORY",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags."""
+    parser.description = textwrap.fill(
+        "Writes the journal's history as OpenMetrics with timestamps. Load it with: promtool tsdb create-blocks-from "
+        "openmetrics --max-block-duration=480h FILE DIRECTORY",
+        100,
     )
     parser.add_argument("--from", dest="start", required=True, metavar="TIME", help="2026-10-01, ISO 8601 or Unix time")
     parser.add_argument("--to", dest="end", metavar="TIME", help="end, not included (default: now)")
@@ -50,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME=VALUE",
         help="a label for every series, repeatable: the job and instance of the scrape target, so that series continue",
     )
-    add_journal_flags(parser)
+    add_configuration_flags(parser, JOURNAL)
     parser.set_defaults(run=run)
 
 
@@ -60,11 +56,8 @@ def run(args: argparse.Namespace) -> int:
         steps, only, labels = _steps(args), _only(args.only), parse_labels(args.label)
     except ValueError as error:
         raise ConfigError(f"backfill: {error}") from error
-    try:
-        samples = _write(args, steps, only, labels)
-    except OSError as error:
-        raise ExporterError(f"backfill: {error}") from error
-    print(f"backfill: {samples} samples at {steps.count} times", file=sys.stderr)  # noqa: T201 - a command's answer
+    samples = _write(args, steps, only, labels)
+    complain(f"backfill: {samples} samples at {steps.count} times")
     return 0
 
 
@@ -87,16 +80,12 @@ def _only(text: str | None) -> list[str]:
 
 
 def _write(args: argparse.Namespace, steps: Steps, only: list[str], labels: dict[str, str]) -> int:
-    config = config_of(args)
+    config = configuration(args)
     with (
         open_reader(config.storage.url) as reader,
-        _opened(args.output) as out,
+        opened(args.output) as out,
         progress_bar("backfill", 0, len(only)) as bar,
     ):
         backfill = Backfill(reader, steps, out, bar.at, policies=config.policies, labels=labels)
         backfill.write(only)
         return backfill.samples
-
-
-def _opened(output: Path) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdout.buffer) if str(output) == "-" else output.open("wb", buffering=BUFFER)

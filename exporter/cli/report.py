@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.journal import add_journal_flags, config_of
+from exporter.cli.flags import JOURNAL, add_configuration_flags, add_language_flag, configuration
+from exporter.cli.output import opened, say
 from exporter.cli.progress import progress_bar
-from exporter.errors import ConfigError, ExporterError
+from exporter.errors import ConfigError
 from exporter.journal.sqlite.reader import open_reader
 from exporter.lib.durations import parse_duration
 from exporter.report.availability import KEYS
@@ -20,8 +23,6 @@ from exporter.report.windows import DEFAULT_WINDOW, between, month, timezone, wi
 from exporter.report.wording import Wording
 
 if TYPE_CHECKING:
-    import argparse
-
     from exporter.config.schema import Config
     from exporter.report.document import Document
     from exporter.report.texts import Language
@@ -31,42 +32,48 @@ FORMATS = ("table", "csv", "json", "html")
 WIDE = 180  # columns of a table that no terminal limits
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "report",
-        help="exact availability from the journal",
-        description="Computes availability, downtime, outages, MTTR, MTBF and the error budget from the times of the "
-        "events. Time in which the exporter was blind, and planned maintenance, count neither as up nor as down.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags."""
+    parser.description = textwrap.fill(
+        "Computes availability, downtime, outages, MTTR, MTBF and the error budget from the times of the events. Time "
+        "in which the exporter was blind, and planned maintenance, count neither as up nor as down.",
+        100,
     )
     when = parser.add_argument_group("period")
     when.add_argument("--window", metavar="DURATION", help="the last so long, such as 30d (the default)")
     when.add_argument("--month", metavar="YYYY-MM", help="a calendar month, such as 2026-10")
-    when.add_argument("--start", metavar="TIME", help="from 2026-10-01, an ISO 8601 or Unix time")
-    when.add_argument("--end", metavar="TIME", help="up to this time, not included (default: now)")
-    when.add_argument("--timezone", help="of months, days and times (default: alerts.timezone of the configuration)")
-    parser.add_argument("--by", choices=KEYS, default="engine", help="what a row is (default: %(default)s)")
-    parser.add_argument("--format", choices=FORMATS, default="table", help="default: %(default)s")
-    parser.add_argument("--language", choices=("id", "en"), help="default: alerts.language of the configuration")
+    when.add_argument("--from", dest="start", metavar="TIME", help="from 2026-10-01, an ISO 8601 or Unix time")
+    when.add_argument("--to", dest="end", metavar="TIME", help="up to this time, not included (default: now)")
+    for former, key in (("--start", "start"), ("--end", "end")):
+        when.add_argument(former, dest=key, help=argparse.SUPPRESS)
+    when.add_argument(
+        "--timezone", metavar="ZONE", help="of months, days and times (default: alerts.timezone of the configuration)"
+    )
+    parser.add_argument("--by", choices=KEYS, default="engine", help="what a row is (default: engine)")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="default: table")
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    add_language_flag(parser, "alerts.language of the configuration")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to (default: standard output)")
-    add_journal_flags(parser)
+    add_configuration_flags(parser, JOURNAL)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report; return 0. Raises ConfigError, JournalUnavailable, ExporterError."""
     now = time.time()
-    config = config_of(args)
+    config = configuration(args)
     try:
         period = period_of(args, now, args.timezone or config.alerts.timezone)
     except ValueError as error:
         raise ConfigError(f"report: {error}") from error
     document = _compile(args.by, period, config, now)
     language: Language = args.language or config.alerts.language
-    try:
-        _write(_rendered(document, args.format, language, to_file=args.output is not None), args.output)
-    except OSError as error:
-        raise ExporterError(f"report: {error}") from error
+    text = _rendered(document, args.format, language, to_file=args.output is not None)
+    if args.output is None:
+        say(text, end="")
+    else:
+        with opened(args.output) as file:
+            file.write(text.encode())
     return 0
 
 
@@ -74,10 +81,11 @@ def period_of(args: argparse.Namespace, now: float, zone: str) -> Period:
     """Return the period that the options ask for, by default the last 30 days. Raises ValueError."""
     timezone(zone)
     ways = [way for way in ("window", "month", "start") if getattr(args, way) is not None]
+    flags = ["--from" if way == "start" else f"--{way}" for way in ways]
     if len(ways) > 1:
-        raise ValueError(f"--{ways[0]} and --{ways[1]} exclude each other")
+        raise ValueError(f"{flags[0]} and {flags[1]} exclude each other")
     if args.end is not None and ways != ["start"]:
-        raise ValueError("--end needs --start")
+        raise ValueError("--to needs --from")
     if ways == ["month"]:
         return month(args.month, now, zone)
     if ways == ["start"]:
@@ -114,11 +122,3 @@ def _rendered(document: Document, form: str, language: Language, *, to_file: boo
     with console.capture() as capture:
         print_table(document, console, Wording(language))
     return capture.get()
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
-        return
-    with output.open("w", encoding="utf-8", newline="") as file:  # the forms choose their line ends
-        file.write(text)

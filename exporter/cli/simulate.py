@@ -6,17 +6,18 @@ import argparse
 import asyncio
 import math
 import os
-import sys
+import textwrap
 import time
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from exporter.cli.flags import duration, positive
+from exporter.cli.flags import time as time_of
+from exporter.cli.output import complain, opened
 from exporter.cli.progress import Bar, progress_bar
-from exporter.lib.durations import parse_duration
-from exporter.report.windows import parse_time
+from exporter.errors import ConfigError, ExporterError
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.names import ENGINES
 from exporter.simulate.outages import DAY, MassOutage
@@ -42,51 +43,65 @@ class Plan(msgspec.Struct, frozen=True):
     speed: float
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "simulate",
-        help="send the webhooks of a believable fleet",
-        description="Sends what the platform would send for a fleet of devices: flaps, short and long outages, mass "
-        "outages, duplicates, late and reordered events, and retries. The same seed and window give the same events.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags."""
+    parser.description = textwrap.fill(
+        "Sends what the platform would send for a fleet of devices: flaps, short and long outages, mass outages, "
+        "duplicates, late and reordered events, and retries. The same seed and window give the same events.",
+        100,
     )
     target = parser.add_argument_group("where to")
-    target.add_argument("--url", default=DEFAULT_URL, help="the exporter's webhook")
-    target.add_argument("--secret-file", type=Path, help=f"the webhook secret; else ${SECRET_VARIABLE}[_FILE]")
-    target.add_argument("--output", type=Path, help="write JSON lines {send_at, payload} instead; - is standard output")
+    target.add_argument(
+        "--url", default=DEFAULT_URL, metavar="URL", help=f"the exporter's webhook (default: {DEFAULT_URL})"
+    )
+    target.add_argument(
+        "--secret-file", type=Path, metavar="FILE", help=f"the webhook secret; else ${SECRET_VARIABLE}[_FILE]"
+    )
+    target.add_argument(
+        "--output", type=Path, metavar="FILE", help="write JSON lines {send_at, payload} instead; - is standard output"
+    )
     when = parser.add_argument_group("when")
-    when.add_argument("--history", type=_duration, help="send this much of the past first, as fast as it goes: 30d")
-    when.add_argument("--from", dest="start", type=_time, help="send the past from this time (ISO 8601 or Unix)")
-    when.add_argument("--to", dest="end", type=_time, help="up to this time, not in the future; then stop")
-    when.add_argument("--duration", type=_duration, help="then run live for so long; 0 is until interrupted")
-    when.add_argument("--speed", type=_speed, default=1.0, help="how much faster live time passes, such as 60x")
+    when.add_argument(
+        "--history", type=duration, metavar="DURATION", help="send this much of the past first, as fast as it goes: 30d"
+    )
+    when.add_argument(
+        "--from", dest="start", type=time_of, metavar="TIME", help="send the past from this time (ISO 8601 or Unix)"
+    )
+    when.add_argument(
+        "--to", dest="end", type=time_of, metavar="TIME", help="up to this time, not in the future; then stop"
+    )
+    when.add_argument(
+        "--duration", type=duration, metavar="DURATION", help="then run live for so long; 0 is until interrupted"
+    )
+    when.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="FACTOR", help="how much faster live time passes (default: 1x)"
+    )
     fleet = parser.add_argument_group("what")
-    fleet.add_argument("--devices", type=_positive, default=200)
-    fleet.add_argument("--seed", type=int, default=1)
-    fleet.add_argument("--profile", choices=PROFILES, default="normal", help="how often devices fail")
-    fleet.add_argument("--messages-per-device", type=float, default=0.0, help="message events a device and day")
+    fleet.add_argument("--devices", type=positive, default=200, metavar="N", help="how many (default: 200)")
+    fleet.add_argument("--seed", type=int, default=1, metavar="N", help="of chance (default: 1)")
+    fleet.add_argument("--profile", choices=PROFILES, default="normal", help="how often devices fail (default: normal)")
+    fleet.add_argument("--messages-per-device", type=float, default=0.0, metavar="N", help="a day (default: none)")
     fleet.add_argument("--incident", choices=ENGINES, help="most devices of this engine go down as live time begins")
-    fleet.add_argument("--incident-from", type=_time, metavar="TIME", help="it began then instead, and may run already")
-    fleet.add_argument("--incident-for", type=_duration, default="20m", help="real duration of the incident")
+    fleet.add_argument(
+        "--incident-from", type=time_of, metavar="TIME", help="it began then instead, and may run already"
+    )
+    fleet.add_argument(
+        "--incident-for", type=duration, default=1200.0, metavar="DURATION", help="really (default: 20m)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Simulate; return 0, or 1 if the exporter cannot be reached or refuses."""
+    """Simulate; return 0. Raises ConfigError, ExporterError if the exporter cannot be reached or refuses."""
     try:
         plan = make_plan(args, time.time())
         secret = "" if args.output else read_secret(args.secret_file)
     except (ValueError, OSError) as error:
-        print(f"simulate: {error}", file=sys.stderr)  # noqa: T201
-        return 2
+        raise ConfigError(f"simulate: {error}") from error
     sendings = _sendings(args, plan)
     if args.output:
         return _write(sendings, args.output, plan)
-    try:
-        return asyncio.run(_send(args, plan, secret, sendings))
-    except KeyboardInterrupt:
-        return 130
+    return asyncio.run(_send(args, plan, secret, sendings))
 
 
 def make_plan(args: argparse.Namespace, now: float) -> Plan:
@@ -137,16 +152,12 @@ def _sendings(args: argparse.Namespace, plan: Plan) -> Iterator[Sending]:
 
 def _write(sendings: Iterator[Sending], output: Path, plan: Plan) -> int:
     pace, encoder = Pace(plan.live_from, plan.speed), msgspec.json.Encoder()
-    with _opened(output) as file, progress_bar("simulate", plan.start, plan.end) as bar:
+    with opened(output) as file, progress_bar("simulate", plan.start, plan.end) as bar:
         for sending in sendings:
             line = {"send_at": round(pace.real(sending.send_at), 3), "payload": pace.payload(sending)}
-            file.write(encoder.encode(line).decode() + "\n")
+            file.write(encoder.encode(line) + b"\n")
             bar.at(sending.send_at)
     return 0
-
-
-def _opened(output: Path) -> nullcontext[TextIO] | TextIO:
-    return nullcontext(sys.stdout) if str(output) == "-" else output.open("w", encoding="utf-8")
 
 
 async def _send(args: argparse.Namespace, plan: Plan, secret: str, sendings: Iterator[Sending]) -> int:
@@ -155,13 +166,12 @@ async def _send(args: argparse.Namespace, plan: Plan, secret: str, sendings: Ite
     async with HttpTransport(args.url, secret, connections=16) as transport:
         error = await transport(msgspec.json.encode(connection_test(int(time.time()))))
         if error:
-            print(f"simulate: {args.url} does not accept webhooks: {error}", file=sys.stderr)  # noqa: T201
-            return 1
+            raise ExporterError(f"simulate: {args.url} does not accept webhooks: {error}")
         sender = Sender(transport, Pace(plan.live_from, plan.speed), clock=time.time)
         with progress_bar("simulate", plan.start, plan.end) as bar:
             tally = await sender.run(sendings, _reporting(bar, sender.tally))
     lost = f", {tally.failed} given up ({tally.last_error})" if tally.failed else ""
-    print(f"simulate: {tally.sent} sent, {tally.retries} retries{lost}", file=sys.stderr)  # noqa: T201
+    complain(f"simulate: {tally.sent} sent, {tally.retries} retries{lost}")
     return 1 if tally.failed else 0
 
 
@@ -172,20 +182,6 @@ def _reporting(bar: Bar, tally: Tally) -> Callable[[float], None]:
     return report
 
 
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _time(text: str) -> float:
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _speed(text: str) -> float:
     try:
         speed = float(text.removesuffix("x"))
@@ -194,9 +190,3 @@ def _speed(text: str) -> float:
     if not 0 < speed < math.inf:
         raise argparse.ArgumentTypeError(f"expected a factor such as 60x, got {text!r}")
     return speed
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)

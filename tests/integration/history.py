@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import socket
 import subprocess
@@ -13,7 +12,7 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exporter.cli import backfill as cli
+from exporter.cli.main import main
 from exporter.domain.records import Append, Record
 from exporter.domain.timeline import Kind
 from exporter.gateways.csku.parse import DeviceEvent, parse
@@ -41,11 +40,9 @@ def fill(journal: Path, start: float, end: float, *, devices: int, profile: str)
 
 def backfill(journal: Path, output: Path, start: float, end: float, step: int, *options: str) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers())
     window = ["--from", str(start), "--to", str(end), "--step", f"{step}s"]
     where = ["--output", str(output), "--storage.url", f"sqlite:///{journal}"]
-    assert cli.run(parser.parse_args(["backfill", *window, *where, *options])) == 0
+    assert main(["backfill", *window, *where, *options]) == 0
 
 
 def load(text: Path, data: Path, *options: str) -> None:

@@ -1,12 +1,11 @@
 """`notify-test`: a text to every URL of a target, and no URL on the screen."""
 
-import argparse
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from exporter.cli import notify as cli
+from exporter.cli.main import main
 
 URL_SECRET = "gatewaysecret93"
 
@@ -41,10 +40,7 @@ def run(tmp_path, *args, urls=(), language="id"):
     config.write_text(
         f"alerts: {{language: {language}}}\nnotify: {{token_file: token, targets: {{sms: {{urls_file: urls}}}}}}\n"
     )
-    parser = argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers())
-    parsed = parser.parse_args(["notify-test", *args, "--config.file", str(config)])
-    return parsed.run(parsed)
+    return main(["notify-test", *args, "--config.file", str(config)])
 
 
 def test_each_url_gets_the_text_and_one_line(tmp_path, gateway, capsys):
@@ -75,7 +71,9 @@ def test_a_url_that_fails_makes_the_command_fail(tmp_path, gateway, capsys):
 
 def test_an_unknown_target_names_the_known_ones(tmp_path, capsys):
     assert run(tmp_path, "nobody", urls=["json://127.0.0.1:1"]) == 2
-    assert capsys.readouterr().err == ("notify-test: no target 'nobody' under notify.targets; configured: sms\n")
+    assert capsys.readouterr().err == (
+        "device-exporter: notify-test: no target 'nobody' under notify.targets; configured: sms\n"
+    )
 
 
 def test_a_configuration_that_cannot_be_read_is_said(tmp_path, capsys):
@@ -83,5 +81,5 @@ def test_a_configuration_that_cannot_be_read_is_said(tmp_path, capsys):
     (tmp_path / "config.yml").unlink()
     capsys.readouterr()
 
-    assert cli.run(argparse.Namespace(target="sms", config_file=tmp_path / "config.yml")) == 2
+    assert main(["notify-test", "sms", "--config.file", str(tmp_path / "config.yml")]) == 2
     assert "config.yml" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
@@ -16,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from exporter.cli import report as cli
+from exporter.cli.main import parse
 from exporter.domain.identity import Identity
 from exporter.domain.records import Append, Record
 from exporter.domain.timeline import Kind, Outage
@@ -31,6 +31,7 @@ from exporter.report.windows import Period, between, month, parse_time, timezone
 from exporter.report.wording import Wording
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -353,9 +354,7 @@ def journal(tmp_path: Path) -> str:
 
 
 def command(journal: str, *options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers())
-    return parser.parse_args(["report", "--storage.url", journal, *options])
+    return parse(["report", "--storage.url", journal, *options])
 
 
 @pytest.mark.parametrize("form", cli.FORMATS)
@@ -382,7 +381,7 @@ def test_a_table_in_indonesian_is_the_default(journal: str, capsys: pytest.Captu
     ("options", "message"),
     [
         pytest.param(["--window", "1d", "--month", "2025-10"], "exclude each other", id="two periods"),
-        pytest.param(["--end", "2025-10-01"], "--end needs --start", id="an end without a start"),
+        pytest.param(["--to", "2025-10-01"], "--to needs --from", id="an end without a start"),
         pytest.param(["--window", "1 fortnight"], "expected a duration", id="no duration"),
         pytest.param(["--timezone", "Asia/Atlantis"], "unknown time zone", id="no time zone"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 from collections import Counter, defaultdict
@@ -13,6 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from exporter.cli import simulate as cli
+from exporter.cli.main import main
+from exporter.cli.main import parse as parse_arguments
 from exporter.domain.timeline import Kind, fold
 from exporter.gateways.csku.parse import DeviceEvent, MessageEvent, TestEvent, parse
 from exporter.simulate.fleet import make_fleet
@@ -23,6 +24,7 @@ from exporter.simulate.speed import Pace
 from exporter.simulate.traffic import PROFILES, RETRY_AFTER, Profile, Sending, generate
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
 START = 1_760_000_000
@@ -307,9 +309,7 @@ async def test_a_receiver_that_is_away_is_an_error_and_not_an_exception(unused_t
 
 
 def arguments(*options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers())
-    return parser.parse_args(["simulate", *options])
+    return parse_arguments(["simulate", *options])
 
 
 INF = float("inf")
@@ -369,5 +369,5 @@ def test_a_file_of_json_lines_is_the_same_for_the_same_seed(tmp_path: Path) -> N
 def test_without_a_secret_nothing_is_sent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv(cli.SECRET_VARIABLE, raising=False)
     monkeypatch.delenv(f"{cli.SECRET_VARIABLE}_FILE", raising=False)
-    assert cli.run(arguments("--duration", "1s")) == 2
+    assert main(["simulate", "--duration", "1s"]) == 2
     assert "no webhook secret" in capsys.readouterr().err
