@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from exporter import __version__
 from exporter.alerting.direct import DirectAlerts
 from exporter.app.housekeeping import FIRST_PRUNE, PRUNE_INTERVAL, Housekeeping
+from exporter.app.pieces import PIECES
 from exporter.config import Config, Secret, ensure_webhook_secret
 from exporter.conventions import (
     CHANNEL_ACTIVE_CONVERSATIONS,
@@ -43,7 +44,7 @@ from exporter.impact.service import ImpactService
 from exporter.incidents import feature as incidents
 from exporter.incidents.service import Incidents
 from exporter.journal.sqlite.database import SqliteJournal, storage_path
-from exporter.journal.sqlite.reader import Reader
+from exporter.journal.sqlite.reader import Reader as SqliteReader
 from exporter.lib.address import parse_address
 from exporter.lib.clock import Clock
 from exporter.lib.logs import RateLimited, fields, log_loop_errors
@@ -52,10 +53,10 @@ from exporter.maintenance.service import Maintenance
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import SelfMetrics
 from exporter.metrics.policy import PolicyCollector
+from exporter.notify.deliveries import JournalDeliveries
 from exporter.notify.http import operations as notify_operations
 from exporter.notify.relay import Relay
 from exporter.notify.sending import ThreadedSender, load_apprise
-from exporter.notify.store import JournalDeliveries
 from exporter.recording.recorder import Recorder
 from exporter.report.availability import Row, availability
 from exporter.report.groups import source_by
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 
     from exporter.config.schema import Webhook
     from exporter.domain.fleet import Change
+    from exporter.journal.port import Reader
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +91,12 @@ class Exporter:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.metrics = SelfMetrics(self.registry)
+        for piece in PIECES:
+            self.metrics.failures.labels(piece.name)
         self.recorder = Recorder(
-            SqliteJournal(self._database),
+            SqliteJournal(self._database, PIECES),
             self._database,
-            lambda: Reader(self._database),
+            lambda: SqliteReader(self._database),
             clock=self._clock,
             metrics=self.metrics,
             retry_span=self.config.storage.retry_span,
@@ -278,6 +282,7 @@ class Exporter:
         )
         incident_operations, incident_pages = incidents.operations_and_routes(
             self.incidents,
+            self.recorder.read,
             lambda: self.config,
             self._clock,
             authenticated=lambda: web_config is not None and bool(web_config.config.basic_auth_users),

@@ -16,10 +16,10 @@ from exporter.domain.planned import Planned
 from exporter.domain.timeline import Kind, Outage
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator, Sequence
 
     from exporter.domain.timeline import Event, Timeline
+    from exporter.journal.port import Transaction
 
 _Result = TypeVar("_Result")
 
@@ -194,7 +194,10 @@ class Journal(Protocol):
     def pruned_before(self) -> int:
         """Return the event time before which events are no longer accepted, 0 if nothing was pruned."""
 
-    def transact(self, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    def heard_until(self) -> float | None:
+        """Return the time of the last heartbeat, Unix seconds; None if there was none."""
+
+    def transact(self, job: Callable[[Transaction], _Result]) -> _Result:
         """Run `job` in one transaction, durable when this returns: for what features keep beside the events."""
 
     def close(self) -> None:

@@ -21,16 +21,14 @@ from exporter.lib.logs import fields
 from exporter.report.groups import group_history, group_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import Metric
 
     from exporter.domain.fleet import Change
     from exporter.failover.store import Pair, Store
-    from exporter.journal.sqlite.reader import Reader
+    from exporter.journal.port import Read, Reader
     from exporter.report.history import History
-
-    Read = Callable[[Callable[[Reader], list[History]]], Awaitable[list[History]]]
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,9 @@
 """Impact in the running exporter: message events in; at each disconnect the affected conversations are fixed.
 
 What an outage affected does not change afterwards: it is kept per outage, in memory while the device is down and in the
-journal's file, so that a restart says the same. Written with the snapshots, every few seconds.
+journal, so that a restart says the same. `save` brings it there, and the conversations that changed, in small batches.
+No message is durable by itself: after a SIGKILL the messages since the last `save` are lost to the impact counts (and
+to nothing else). A batch that cannot be written is put back and tried again at the next round.
 """
 
 from __future__ import annotations
@@ -9,16 +11,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
-from exporter.errors import JournalUnavailable
+from exporter.impact import store
 from exporter.impact.conversations import Conversations
-from exporter.impact.snapshots import Snapshotter
-from exporter.impact.store import OPERATION, JournalStore
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
 
     from exporter.config.schema import Impact as Settings
@@ -26,37 +23,29 @@ if TYPE_CHECKING:
     from exporter.gateways.csku.parse import MessageEvent
     from exporter.recording.recorder import Recorder
 
-_Row = tuple[str, int, int, int]
-
-BATCH: Final = 500
-"""Rows in one transaction: the journal's thread is soon free again for events."""
-
-
-_SAVE: Final = """
-INSERT OR REPLACE INTO outage_impact
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-       json_extract(value, '$[3]')
-FROM json_each(?)
-"""  # one statement: for each row by itself the thread would need the interpreter again
+AFFECTED_BATCH: Final = 500
+BATCH: Final = 100
+"""Rows in one transaction: 1-2 ms of the journal's thread, so that device events between two batches hardly wait."""
+PRUNE_EVERY: Final = 600.0
 
 
 class ImpactService:
-    """Counts conversations, and what each outage affects."""
+    """Counts conversations, and what each outage affects. Call `save` every few seconds and at a clean stop."""
 
     def __init__(self, recorder: Recorder, settings: Settings, hasher: Callable[[str], int]) -> None:
         self._recorder = recorder
         self._hash = hasher
         self.conversations = Conversations(settings.window, limit=settings.max_conversations)
-        self._store = JournalStore(recorder.transact)
-        self._snapshotter = Snapshotter(self.conversations, self._store, recorder.clock)
+        self._pruned_at = recorder.clock()
         self._facts: dict[str, tuple[int, int, int]] = {}  # device id: outage start, affected, waiting
-        self._unsaved: list[_Row] = []
+        self._unsaved: list[store.Affected] = []
         recorder.subscribe(self._changed)
 
     async def start(self) -> None:
         """Load what was known. JournalUnavailable if it cannot be read."""
-        self.conversations.restore(await self._store.load(), self._recorder.clock())
-        rows = await self._recorder.transact(OPERATION, _load)
+        transact, operation = self._recorder.transact, store.PIECE.name
+        self.conversations.restore(await transact(operation, store.load), self._recorder.clock())
+        rows = await transact(operation, store.load_affected)
         down = self._recorder.fleet.down
         for device_id, start, affected, waiting in rows:
             device = down.get(device_id)
@@ -95,16 +84,22 @@ class ImpactService:
             yield (channel.channel_id, channel.engine, channel.business_id), channel.active
 
     async def save(self) -> None:
-        """Bring everything that changed to the journal; what cannot be written now is kept for the next time."""
-        rows, self._unsaved = self._unsaved, []
-        try:
-            while rows:
-                await self._recorder.transact(OPERATION, partial(_save, rows[:BATCH]))
-                del rows[:BATCH]
-        except JournalUnavailable:
-            self._unsaved = rows + self._unsaved
-            raise
-        await self._snapshotter.flush()
+        """Bring everything that changed to the journal. JournalUnavailable: the rest is kept for the next time."""
+        now, transact = self._recorder.clock(), self._recorder.transact
+        self.conversations.expire(now)
+        while affected := self._unsaved[:AFFECTED_BATCH]:
+            await transact(store.PIECE.name, partial(store.save_affected, rows=affected))
+            del self._unsaved[: len(affected)]
+        while rows := self.conversations.take_changes(BATCH):
+            try:
+                await transact(store.PIECE.name, partial(store.save, rows=rows))
+            except BaseException:
+                self.conversations.put_back(rows)
+                raise
+        if now - self._pruned_at >= PRUNE_EVERY:
+            before, keep = int(now - self.conversations.memory), self.conversations.limit
+            await transact(store.PIECE.name, partial(store.prune, before=before, keep=keep))
+            self._pruned_at = now
 
     def _changed(self, change: Change) -> None:
         after, device_id = change.after, change.device.identity.device_id
@@ -117,11 +112,3 @@ class ImpactService:
         found = self.conversations.at(change.device.identity.channel_id, after.since)
         self._facts[device_id] = (after.since, found.active, found.waiting)
         self._unsaved.append((device_id, after.since, found.active, found.waiting))
-
-
-def _save(rows: list[_Row], connection: sqlite3.Connection) -> None:
-    connection.execute(_SAVE, (msgspec.json.encode(rows).decode(),))
-
-
-def _load(connection: sqlite3.Connection) -> list[_Row]:
-    return connection.execute("SELECT device_id, start, affected, waiting FROM outage_impact").fetchall()

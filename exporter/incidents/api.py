@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -22,7 +21,7 @@ from exporter.incidents.export import FORMATS, Export
 from exporter.incidents.language import LANGUAGES
 from exporter.incidents.model import MANUAL, Entry, Incident
 from exporter.incidents.service import AlreadyResolved
-from exporter.incidents.view import Filter
+from exporter.incidents.view import Filter, View
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
 from exporter.web.openapi import Error
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.incidents.service import Incidents
-    from exporter.incidents.view import View
     from exporter.incidents.wording import Wording
+    from exporter.journal.port import Read, Rows
     from exporter.lib.words import Language
 
 _Body = TypeVar("_Body")
@@ -67,14 +66,14 @@ class IncidentApi:
     def __init__(
         self,
         incidents: Incidents,
-        view: View,
+        read: Read,
         clock: Callable[[], float],
         *,
         author: Callable[[web.Request], str],
         wording: Callable[[Language | None], Wording],
     ) -> None:
         self._incidents = incidents
-        self._view = view
+        self._read = read
         self._clock = clock
         self._author = author
         self._wording = wording
@@ -125,7 +124,7 @@ class IncidentApi:
         before = cursor(request.query.get("cursor"))
         wanted = filters(request)
         now = self._clock()
-        found = await asyncio.to_thread(lambda: self._view.page(wanted, now, before=before, limit=limit + 1))
+        found = await self._read(lambda tables: View(tables).page(wanted, now, before=before, limit=limit + 1))
         following = str(found[limit - 1].number) if len(found) > limit else None
         return answers.json(IncidentsPage(found[:limit], following))
 
@@ -134,7 +133,8 @@ class IncidentApi:
         return answers.json(await self._one(number_of(request)))
 
     async def _one(self, number: int) -> IncidentWithTimeline:
-        found = await asyncio.to_thread(self._view.one, number, self._clock())
+        now = self._clock()
+        found = await self._read(lambda tables: View(tables).one(number, now))
         if found is None:
             raise NotFound("no such incident")
         return IncidentWithTimeline(*found)
@@ -181,13 +181,13 @@ class IncidentApi:
         language = next((language for language in LANGUAGES if language == given), None)
         export = Export(form, self._wording(language), now)
         response = web.StreamResponse(headers=export.headers())
-        pages = Pages(self._view, wanted, now)
-        first = await asyncio.to_thread(pages.next)  # what fails fails before the head is sent
+        pages = Pages(wanted, now)
+        first = await self._read(pages.next)  # what fails fails before the head is sent
         await response.prepare(request)
         await response.write(export.head().encode())
         while first:
             await response.write("".join(export.incident(*one) for one in first).encode())
-            first = await asyncio.to_thread(pages.next)
+            first = await self._read(pages.next)
         await response.write_eof()
         return response
 
@@ -195,21 +195,21 @@ class IncidentApi:
 class Pages:
     """Incidents with their timelines, some at a time."""
 
-    def __init__(self, view: View, wanted: Filter, now: float) -> None:
-        self._view = view
+    def __init__(self, wanted: Filter, now: float) -> None:
         self._wanted = wanted
         self._now = now
         self._before: int | None = None
         self._over = False
 
-    def next(self) -> list[tuple[Incident, list[Entry]]]:
+    def next(self, tables: Rows) -> list[tuple[Incident, list[Entry]]]:
         """Return the next ones; none are left when it is empty."""
         if self._over:
             return []
-        found = self._view.page(self._wanted, self._now, before=self._before, limit=EXPORT_PAGE)
+        view = View(tables)
+        found = view.page(self._wanted, self._now, before=self._before, limit=EXPORT_PAGE)
         self._over = len(found) < EXPORT_PAGE
         self._before = found[-1].number if found else None
-        entries = self._view.timelines([incident.number for incident in found])
+        entries = view.timelines([incident.number for incident in found])
         return [(incident, entries[incident.number]) for incident in found]
 
 

@@ -11,7 +11,6 @@ from exporter.incidents.api import IncidentApi
 from exporter.incidents.model import ALERTED, ESCALATED, SWITCHED, SWITCHED_BACK
 from exporter.incidents.pages import PATH, IncidentPages
 from exporter.incidents.rendering import PageRenderer
-from exporter.incidents.view import view
 from exporter.incidents.wording import Wording
 from exporter.web.basicauth import credentials
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from exporter.failover.driver import Switched
     from exporter.failover.service import FailoverService
     from exporter.incidents.service import Incidents
+    from exporter.journal.port import Read
     from exporter.lib.words import Language
     from exporter.web.operations import Operation
 
@@ -51,7 +51,12 @@ def follow(incidents: Incidents, alerts: DirectAlerts, failover: FailoverService
 
 
 def operations_and_routes(
-    incidents: Incidents, config: Callable[[], Config], clock: Callable[[], float], *, authenticated: Callable[[], bool]
+    incidents: Incidents,
+    read: Read,
+    config: Callable[[], Config],
+    clock: Callable[[], float],
+    *,
+    authenticated: Callable[[], bool],
 ) -> tuple[list[Operation], list[web.RouteDef]]:
     """Return the API's operations and the pages' routes.
 
@@ -66,11 +71,10 @@ def operations_and_routes(
         given = credentials(request.headers.get("Authorization", "")) if authenticated() else None
         return given[0] if given is not None else ""
 
-    shown = view(config().storage.url)
-    api = IncidentApi(incidents, shown, clock, author=author, wording=wording)
+    api = IncidentApi(incidents, read, clock, author=author, wording=wording)
     pages = IncidentPages(
         incidents,
-        shown,
+        read,
         clock,
         author=author,
         renderer=PageRenderer(wording),

@@ -23,7 +23,7 @@ from exporter.incidents.api_types import STATUS_FILTERS
 from exporter.incidents.model import MANUAL, NOTE_LENGTH
 from exporter.incidents.rendering import PageRenderer, base
 from exporter.incidents.service import AlreadyResolved
-from exporter.incidents.view import Filter
+from exporter.incidents.view import Filter, View
 from exporter.web.operations import BadParameter, NotFound
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from exporter.incidents.service import Incidents
-    from exporter.incidents.view import View
+    from exporter.journal.port import Read, Rows
 
     Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -57,7 +57,7 @@ class IncidentPages:
     def __init__(
         self,
         incidents: Incidents,
-        view: View,
+        read: Read,
         clock: Callable[[], float],
         *,
         author: Callable[[web.Request], str],
@@ -65,7 +65,7 @@ class IncidentPages:
         zone: Callable[[], tzinfo],
     ) -> None:
         self._incidents = incidents
-        self._view = view
+        self._read = read
         self._clock = clock
         self._author = author
         self._renderer = renderer
@@ -95,8 +95,8 @@ class IncidentPages:
         wanted = self._filter(given)
         before, now = cursor(request.query.get("cursor")), self._clock()
 
-        def read() -> dict[str, Any]:
-            view = self._view
+        def read(tables: Rows) -> dict[str, Any]:
+            view = View(tables)
             return {
                 "found": view.page(wanted, now, before=before, limit=ON_A_PAGE + 1),
                 "open_count": view.open_count(),
@@ -104,7 +104,7 @@ class IncidentPages:
                 "businesses": view.choices("business_id"),
             }
 
-        values = await asyncio.to_thread(read)
+        values = await self._read(read)
         found = values.pop("found")
         older = {**given, "cursor": str(found[ON_A_PAGE - 1].number)} if len(found) > ON_A_PAGE else None
         exported = {**given, "since": f"{wanted.since:.0f}"} if wanted.since is not None else given
@@ -176,7 +176,8 @@ class IncidentPages:
         chosen: str = "",
     ) -> web.StreamResponse:
         """Answer an incident; a form that was refused keeps what was typed."""
-        found = await asyncio.to_thread(self._view.one, number_of(request), self._clock())
+        number, now = number_of(request), self._clock()
+        found = await self._read(lambda tables: View(tables).one(number, now))
         if found is None:
             raise NotFound("no such incident")
         words = self._renderer.words(request)

@@ -1,6 +1,6 @@
 """Incidents in the running exporter: changes of devices and due times in, durable incidents out.
 
-Exactly once: an incident is unique by its device and outage in the journal's file; after a SIGKILL what is missing is
+Exactly once: an incident is unique by its device and outage in the journal; after a SIGKILL what is missing is
 derived from the fleet and from the journal records that came after the last progress mark. People's notes are durable
 before they are acknowledged.
 """
@@ -18,10 +18,10 @@ from exporter.incidents import store
 from exporter.incidents.model import ALERTED, ESCALATED, NOTE, RESOLVED, STATUS, Entry, Held, Open
 from exporter.incidents.open_incidents import OpenIncidents
 from exporter.incidents.reconcile import abandon, reconcile
+from exporter.incidents.schema import PIECE
 from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
     from exporter.domain.fleet import Change, Device
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from exporter.domain.records import History
     from exporter.domain.timeline import Timeline
     from exporter.incidents.model import Add, Step
+    from exporter.journal.port import Transaction
     from exporter.recording.recorder import Recorder
 
 _Result = TypeVar("_Result")
@@ -106,7 +107,7 @@ class Incidents:
         """Add a note durably; None if there is no such incident. The same key again adds nothing."""
         entry = Entry(self._recorder.clock(), NOTE, text, author)
         name = f"{NOTE} {key or secrets.token_hex(8)}"
-        return await self._transact(lambda connection: store.note(connection, number, name, entry))
+        return await self._transact(lambda transaction: store.note(transaction, number, name, entry))
 
     async def set_status(
         self, number: int, status: str, *, text: str = "", author: str = "", key: str | None = None
@@ -121,7 +122,7 @@ class Incidents:
             entries.append(Entry(now, NOTE, text, author))
         name = f"{STATUS} {key or secrets.token_hex(8)}"
         former = await self._transact(
-            lambda connection: store.set_status(connection, number, status, name, entries),
+            lambda transaction: store.set_status(transaction, number, status, name, entries),
         )
         if former == RESOLVED:
             raise AlreadyResolved("the incident is resolved; its status does not change any more, notes can be added")
@@ -132,9 +133,9 @@ class Incidents:
     async def start(self) -> None:
         """Load what is open and find what is missing. JournalUnavailable if the store cannot be read."""
         begun = self._since
-        since, seq, held = await self._transact(lambda connection: store.begin(connection, begun))
+        since, seq, held = await self._transact(lambda transaction: store.begin(transaction, begun))
         self._since, self._seq = since, seq
-        self.open.unclear.update(await self._transact(lambda connection: store.devices_after(connection, seq)))
+        self.open.unclear.update(await self._transact(lambda transaction: store.devices_after(transaction, seq)))
         self.open.load(held)
         self._started = True
 
@@ -174,13 +175,13 @@ class Incidents:
             for device_id in list(self.open.unclear):
                 await self._clarify(device_id)
             if seq > self._seq and not self.open.unclear and (final or self._recorder.clock() >= self._progress_due):
-                await self._transact(lambda connection: store.save_progress(connection, seq))
+                await self._transact(lambda transaction: store.save_progress(transaction, seq))
                 self._seq, self._progress_due = seq, self._recorder.clock() + PROGRESS_INTERVAL
 
     async def prune(self, before: float) -> None:
         """Delete incidents that were resolved before a time, Unix seconds."""
         early = self._recorder.clock() - store.EARLY_FOR
-        await self._transact(lambda connection: store.prune(connection, before, early))
+        await self._transact(lambda transaction: store.prune(transaction, before, early))
 
     async def _write(self) -> None:
         events, self._events = self._events, []
@@ -188,7 +189,7 @@ class Incidents:
         steps = self.open.steps[:BATCH]
         if not steps:
             return
-        await self._transact(lambda connection: store.apply(connection, steps))
+        await self._transact(lambda transaction: store.apply(transaction, steps))
         del self.open.steps[: len(steps)]
         for step in steps:
             if isinstance(step, Open):
@@ -212,11 +213,11 @@ class Incidents:
         device = self._recorder.fleet.devices.get(device_id)
         seen = device.timeline if device is not None else None
         history = await self._recorder.history(device_id)
-        held, fresh = await self._transact(lambda connection: _read(connection, device_id, self._since))
+        held, fresh = await self._transact(lambda transaction: _read(transaction, device_id, self._since))
         if self._timeline(device_id) is not seen:
             return  # changed while we read; it stays unclear, and the next round looks again
         steps = self._steps_to_truth(device_id, device, held, fresh, history)
-        held = await self._transact(lambda connection: _apply_and_read(connection, device_id, steps))
+        held = await self._transact(lambda transaction: _apply_and_read(transaction, device_id, steps))
         if self._timeline(device_id) is seen:
             self.open.settle(device_id, next((one for one in held if one.resolved_at is None), None))
 
@@ -243,14 +244,14 @@ class Incidents:
         device = self._recorder.fleet.devices.get(device_id)
         return device.timeline if device is not None else None
 
-    async def _transact(self, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        return await self._recorder.transact(store.OPERATION, job)
+    async def _transact(self, job: Callable[[Transaction], _Result]) -> _Result:
+        return await self._recorder.transact(PIECE.name, job)
 
 
-def _read(connection: sqlite3.Connection, device_id: str, since: float) -> tuple[list[Held], set[int]]:
-    return store.held(connection, device_id), store.fresh_times(connection, device_id, since)
+def _read(transaction: Transaction, device_id: str, since: float) -> tuple[list[Held], set[int]]:
+    return store.held(transaction, device_id), store.fresh_times(transaction, device_id, since)
 
 
-def _apply_and_read(connection: sqlite3.Connection, device_id: str, steps: list[Step]) -> list[Held]:
-    store.apply(connection, steps)
-    return store.held(connection, device_id)
+def _apply_and_read(transaction: Transaction, device_id: str, steps: list[Step]) -> list[Held]:
+    store.apply(transaction, steps)
+    return store.held(transaction, device_id)

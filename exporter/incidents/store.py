@@ -1,4 +1,4 @@
-"""The incidents in the journal's file: what runs in the writer's thread, inside a transaction.
+"""The incidents in the journal: jobs for `Recorder.transact`, each inside a transaction.
 
 `apply` may be given the same steps twice, as after a commit of which it is unknown whether it happened.
 """
@@ -34,221 +34,221 @@ from exporter.incidents.model import (
 )
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
 
     from exporter.incidents.model import Step
+    from exporter.journal.port import Transaction
 
-OPERATION: Final = "incidents"
-_SEQ: Final = "incidents_seq"
-_SINCE: Final = "incidents_since"
 EARLY_FOR: Final = 86400.0
 """How long a line waits for the incident that it belongs to, and how long after its end it takes one, seconds."""
 _OF_OUTAGE: Final = "SELECT number FROM incident WHERE device_id = ? AND outage = ?"
 _HELD: Final = "outage, started_at, opened_at, resolved_at, resolution"
+_ADD_ENTRY: Final = (
+    "INSERT INTO incident_entry (incident, key, at, kind, text, author) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (incident, key)"
+)
+_NEW_ENTRY: Final = "at = excluded.at, kind = excluded.kind, text = excluded.text, author = excluded.author"
 
 
-def begin(connection: sqlite3.Connection, since: float) -> tuple[float, int, list[tuple[str, Held]]]:
+def begin(transaction: Transaction, since: float) -> tuple[float, int, list[tuple[str, Held]]]:
     """Return since when incidents are kept, the last journal record they know, and the open ones by device id.
 
     At the very first start that is the argument: what came before it gets no incidents unless it is still down.
     """
     query = "SELECT seq FROM event WHERE received_ms < ? ORDER BY seq DESC LIMIT 1"
-    known = connection.execute(query, (since * 1000,)).fetchone() or (0,)
-    connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?), (?, ?)", (_SINCE, since, _SEQ, known[0]))
-    since = connection.execute("SELECT value FROM meta WHERE key = ?", (_SINCE,)).fetchone()[0]
-    seq = connection.execute("SELECT value FROM meta WHERE key = ?", (_SEQ,)).fetchone()[0]
-    rows = connection.execute(f"SELECT device_id, {_HELD} FROM incident WHERE resolved_at IS NULL")  # noqa: S608 - constants
+    known = transaction.rows(query, (since * 1000,)) or [(0,)]
+    statement = "INSERT INTO incident_progress (id, since, seq) VALUES (1, ?, ?) ON CONFLICT DO NOTHING"
+    transaction.run(statement, (since, known[0][0]))
+    since, seq = transaction.rows("SELECT since, seq FROM incident_progress")[0]
+    rows = transaction.rows(f"SELECT device_id, {_HELD} FROM incident WHERE resolved_at IS NULL")  # noqa: S608 - constants
     return since, seq, [(row[0], Held(*row[1:])) for row in rows]
 
 
-def devices_after(connection: sqlite3.Connection, seq: int) -> list[str]:
+def devices_after(transaction: Transaction, seq: int) -> list[str]:
     """Return the devices that have a journal record after `seq`."""
     query = "SELECT DISTINCT d.device_id FROM event e JOIN device d ON d.id = e.device WHERE e.seq > ?"
-    return [row[0] for row in connection.execute(query, (seq,))]
+    return [row[0] for row in transaction.rows(query, (seq,))]
 
 
-def save_progress(connection: sqlite3.Connection, seq: int) -> None:
+def save_progress(transaction: Transaction, seq: int) -> None:
     """Remember that the incidents know every journal record up to `seq`."""
-    connection.execute("UPDATE meta SET value = max(value, ?) WHERE key = ?", (seq, _SEQ))
+    transaction.run("UPDATE incident_progress SET seq = ? WHERE seq < ?", (seq, seq))
 
 
-def held(connection: sqlite3.Connection, device_id: str) -> list[Held]:
+def held(transaction: Transaction, device_id: str) -> list[Held]:
     """Return all incidents of a device in the order of their outages."""
     query = f"SELECT {_HELD} FROM incident WHERE device_id = ? ORDER BY outage"  # noqa: S608 - constants
-    return [Held(*row) for row in connection.execute(query, (device_id,))]
+    return [Held(*row) for row in transaction.rows(query, (device_id,))]
 
 
-def fresh_times(connection: sqlite3.Connection, device_id: str, since: float) -> set[int]:
+def fresh_times(transaction: Transaction, device_id: str, since: float) -> set[int]:
     """Return the times of a device's events that came to us at `since` (Unix seconds) or later."""
     query = (
         "SELECT e.timestamp FROM event e JOIN device d ON d.id = e.device WHERE d.device_id = ? AND e.received_ms >= ?"
     )
-    return {row[0] for row in connection.execute(query, (device_id, since * 1000))}
+    return {row[0] for row in transaction.rows(query, (device_id, since * 1000))}
 
 
-def apply(connection: sqlite3.Connection, steps: Iterable[Step]) -> None:
+def apply(transaction: Transaction, steps: Iterable[Step]) -> None:
     """Write steps in their order."""
     for step in steps:
         match step:
             case Open():
-                _open(connection, step)
+                _open(transaction, step)
             case Close():
-                _close(connection, step)
+                _close(transaction, step)
             case Move():
-                _move(connection, step)
+                _move(transaction, step)
             case Merge():
-                _merge(connection, step)
+                _merge(transaction, step)
             case Reopen():
-                _reopen(connection, step)
+                _reopen(transaction, step)
             case Add():
-                _add(connection, step)
+                _add(transaction, step)
 
 
-def note(connection: sqlite3.Connection, number: int, key: str, entry: Entry) -> Entry | None:
+def note(transaction: Transaction, number: int, key: str, entry: Entry) -> Entry | None:
     """Add a person's line; None if there is no such incident. The same key again gives the line that is there."""
-    if connection.execute("SELECT 1 FROM incident WHERE number = ?", (number,)).fetchone() is None:
+    if not transaction.rows("SELECT 1 FROM incident WHERE number = ?", (number,)):
         return None
-    _entry(connection, number, key, entry)
+    _entry(transaction, number, key, entry)
     query = "SELECT at, kind, text, author FROM incident_entry WHERE incident = ? AND key = ?"
-    return Entry(*connection.execute(query, (number, key)).fetchone())
+    return Entry(*transaction.rows(query, (number, key))[0])
 
 
-def set_status(connection: sqlite3.Connection, number: int, status: str, key: str, entries: list[Entry]) -> str | None:
+def set_status(transaction: Transaction, number: int, status: str, key: str, entries: list[Entry]) -> str | None:
     """Set the status of an open incident, with its lines; return the one before, None if there is no such incident."""
-    row = connection.execute("SELECT status FROM incident WHERE number = ?", (number,)).fetchone()
-    if row is None:
+    rows = transaction.rows("SELECT status FROM incident WHERE number = ?", (number,))
+    if not rows:
         return None
-    if row[0] != RESOLVED:
-        connection.execute("UPDATE incident SET status = ? WHERE number = ?", (status, number))
+    former: str = rows[0][0]
+    if former != RESOLVED:
+        transaction.run("UPDATE incident SET status = ? WHERE number = ?", (status, number))
         for entry in entries:
-            if entry.kind != STATUS or row[0] != status:
-                _entry(connection, number, f"{key}-{entry.kind}", entry)
-    return str(row[0])
+            if entry.kind != STATUS or former != status:
+                _entry(transaction, number, f"{key}-{entry.kind}", entry)
+    return former
 
 
-def prune(connection: sqlite3.Connection, before: float, early_before: float) -> None:
+def prune(transaction: Transaction, before: float, early_before: float) -> None:
     """Delete what was resolved before a time, and lines whose incident never came."""
     numbers = "SELECT number FROM incident WHERE resolved_at < ?"
-    connection.execute(f"DELETE FROM incident_entry WHERE incident IN ({numbers})", (before,))  # noqa: S608 - a constant
-    connection.execute("DELETE FROM incident WHERE resolved_at < ?", (before,))
-    connection.execute("DELETE FROM incident_early WHERE at < ?", (early_before,))
+    transaction.run(f"DELETE FROM incident_entry WHERE incident IN ({numbers})", (before,))  # noqa: S608 - a constant
+    transaction.run("DELETE FROM incident WHERE resolved_at < ?", (before,))
+    transaction.run("DELETE FROM incident_early WHERE at < ?", (early_before,))
 
 
-def _open(connection: sqlite3.Connection, step: Open) -> None:
+def _open(transaction: Transaction, step: Open) -> None:
     who = step.identity
-    made = connection.execute(
+    made = transaction.rows(
         "INSERT INTO incident (device_id, outage, started_at, opened_at, status, severity, affected, waiting, "
         "device_name, engine, channel_id, channel_name, business_id, business_name) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number",
         (
             *(who.device_id, step.outage, step.outage, step.at, INVESTIGATING, step.severity),
             *(step.affected, step.waiting, who.device_name, who.engine, who.channel_id, who.channel_name),
             *(who.business_id, who.business_name),
         ),
     )
-    if not made.rowcount:
+    if not made:
         return
-    number = made.lastrowid
-    _entry(connection, number, DOWN, Entry(step.outage, DOWN, "", ""))
-    connection.execute(
-        "INSERT OR IGNORE INTO incident_entry SELECT ?, key, at, kind, text, '' FROM incident_early "
-        "WHERE device_id = ? AND at >= ?",
-        (number, who.device_id, step.outage),
+    number: int = made[0][0]
+    _entry(transaction, number, DOWN, Entry(step.outage, DOWN, "", ""))
+    transaction.run(
+        "INSERT INTO incident_entry (incident, key, at, kind, text, author) "
+        "SELECT i.number, e.key, e.at, e.kind, e.text, '' FROM incident i "
+        "JOIN incident_early e ON e.device_id = i.device_id WHERE i.number = ? AND e.at >= ? ON CONFLICT DO NOTHING",
+        (number, step.outage),
     )
-    connection.execute("DELETE FROM incident_early WHERE device_id = ?", (who.device_id,))
+    transaction.run("DELETE FROM incident_early WHERE device_id = ?", (who.device_id,))
 
 
-def _close(connection: sqlite3.Connection, step: Close) -> None:
-    number = _number(connection, step.device_id, step.outage)
+def _close(transaction: Transaction, step: Close) -> None:
+    number = _number(transaction, step.device_id, step.outage)
     if number is None:
         return
-    connection.execute(
+    transaction.run(
         "UPDATE incident SET status = ?, resolved_at = ?, resolution = ? WHERE number = ?",
         (RESOLVED, step.end, step.resolution, number),
     )
     if step.resolution == FORGOTTEN:
-        _entry(connection, number, REMOVED, Entry(step.end, REMOVED, "", ""))
+        _entry(transaction, number, REMOVED, Entry(step.end, REMOVED, "", ""))
         return
-    _entry(connection, number, UP, Entry(step.end, UP, "", ""), replace=True)
+    _entry(transaction, number, UP, Entry(step.end, UP, "", ""), replace=True)
     if step.former_end is not None:
         text = f"{step.former_end:.0f} {step.end:.0f}"
-        _entry(connection, number, f"{END_CORRECTED} {text}", Entry(step.at, END_CORRECTED, text, ""))
+        _entry(transaction, number, f"{END_CORRECTED} {text}", Entry(step.at, END_CORRECTED, text, ""))
     if step.resolution == CORRECTED:
-        _entry(connection, number, TOO_SHORT, Entry(step.at, TOO_SHORT, "", ""))
+        _entry(transaction, number, TOO_SHORT, Entry(step.at, TOO_SHORT, "", ""))
     else:
-        _withdraw(connection, number, TOO_SHORT, MERGED)
+        _withdraw(transaction, number, TOO_SHORT, MERGED)
 
 
-def _move(connection: sqlite3.Connection, step: Move) -> None:
-    number = _number(connection, step.device_id, step.outage)
+def _move(transaction: Transaction, step: Move) -> None:
+    number = _number(transaction, step.device_id, step.outage)
     if number is None:
         return
-    connection.execute("UPDATE incident SET started_at = ? WHERE number = ?", (step.start, number))
+    transaction.run("UPDATE incident SET started_at = ? WHERE number = ?", (step.start, number))
     text = f"{step.former_start} {step.start}"
-    _entry(connection, number, DOWN, Entry(step.start, DOWN, "", ""), replace=True)
-    _entry(connection, number, f"{START_CORRECTED} {text}", Entry(step.at, START_CORRECTED, text, ""))
+    _entry(transaction, number, DOWN, Entry(step.start, DOWN, "", ""), replace=True)
+    _entry(transaction, number, f"{START_CORRECTED} {text}", Entry(step.at, START_CORRECTED, text, ""))
 
 
-def _merge(connection: sqlite3.Connection, step: Merge) -> None:
-    number = _number(connection, step.device_id, step.outage)
+def _merge(transaction: Transaction, step: Merge) -> None:
+    number = _number(transaction, step.device_id, step.outage)
     if number is None:
         return
-    connection.execute(
+    transaction.run(
         "UPDATE incident SET status = ?, resolved_at = ?, resolution = ? WHERE number = ?",
         (RESOLVED, step.end, CORRECTED, number),
     )
-    _withdraw(connection, number, UP)
-    _entry(connection, number, MERGED, Entry(step.at, MERGED, "", ""))
+    _withdraw(transaction, number, UP)
+    _entry(transaction, number, MERGED, Entry(step.at, MERGED, "", ""))
 
 
-def _reopen(connection: sqlite3.Connection, step: Reopen) -> None:
-    number = _number(connection, step.device_id, step.outage)
+def _reopen(transaction: Transaction, step: Reopen) -> None:
+    number = _number(transaction, step.device_id, step.outage)
     if number is None:
         return
-    connection.execute(
+    transaction.run(
         "UPDATE incident SET status = ?, resolved_at = NULL, resolution = '' WHERE number = ?", (INVESTIGATING, number)
     )
-    _withdraw(connection, number, UP, TOO_SHORT, MERGED)
-    _entry(connection, number, f"{REOPENED} {step.at:.3f}", Entry(step.at, REOPENED, "", ""))
+    _withdraw(transaction, number, UP, TOO_SHORT, MERGED)
+    _entry(transaction, number, f"{REOPENED} {step.at:.3f}", Entry(step.at, REOPENED, "", ""))
 
 
-def _add(connection: sqlite3.Connection, step: Add) -> None:
+def _add(transaction: Transaction, step: Add) -> None:
     entry = Entry(step.at, step.kind, step.text, "")
     if step.early:
-        connection.execute(
-            "INSERT OR IGNORE INTO incident_early VALUES (?, ?, ?, ?, ?)",
+        transaction.run(
+            "INSERT INTO incident_early (device_id, key, at, kind, text) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (step.device_id, step.key, step.at, step.kind, step.text),
         )
         return
     if step.outage is not None:
-        number = _number(connection, step.device_id, step.outage)
+        number = _number(transaction, step.device_id, step.outage)
     else:
         query = (
             "SELECT number FROM incident WHERE device_id = ? AND started_at <= ? "
             "AND (resolved_at IS NULL OR resolved_at >= ?) ORDER BY outage DESC LIMIT 1"
         )
-        row = connection.execute(query, (step.device_id, step.at, step.at - EARLY_FOR)).fetchone()
-        number = row[0] if row else None
+        rows = transaction.rows(query, (step.device_id, step.at, step.at - EARLY_FOR))
+        number = rows[0][0] if rows else None
     if number is not None:
-        _entry(connection, number, step.key, entry)
+        _entry(transaction, number, step.key, entry)
 
 
-def _number(connection: sqlite3.Connection, device_id: str, outage: int) -> int | None:
-    row = connection.execute(_OF_OUTAGE, (device_id, outage)).fetchone()
-    return row[0] if row else None
+def _number(transaction: Transaction, device_id: str, outage: int) -> int | None:
+    rows = transaction.rows(_OF_OUTAGE, (device_id, outage))
+    return rows[0][0] if rows else None
 
 
-def _withdraw(connection: sqlite3.Connection, number: int, *keys: str) -> None:
+def _withdraw(transaction: Transaction, number: int, *keys: str) -> None:
     """Take back lines that turned out to be wrong."""
     for key in keys:
-        connection.execute("DELETE FROM incident_entry WHERE incident = ? AND key = ?", (number, key))
+        transaction.run("DELETE FROM incident_entry WHERE incident = ? AND key = ?", (number, key))
 
 
-def _entry(
-    connection: sqlite3.Connection, number: int | None, key: str, entry: Entry, *, replace: bool = False
-) -> None:
-    connection.execute(
-        f"INSERT OR {'REPLACE' if replace else 'IGNORE'} INTO incident_entry VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (number, key, *msgspec.structs.astuple(entry)),
-    )
+def _entry(transaction: Transaction, number: int, key: str, entry: Entry, *, replace: bool = False) -> None:
+    action = "UPDATE SET " + _NEW_ENTRY if replace else "NOTHING"
+    transaction.run(f"{_ADD_ENTRY} DO {action}", (number, key, *msgspec.structs.astuple(entry)))

@@ -1,20 +1,15 @@
-"""Reads incidents, beside the writer: lists, timelines and counts. Every call opens the file anew, read only."""
+"""Reads incidents: lists, timelines and counts. For jobs of `Recorder.read`."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from exporter.errors import JournalUnavailable
 from exporter.incidents.model import KINDS, TYPE, Entry, Incident
-from exporter.journal.sqlite.database import connect, storage_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from exporter.journal.port import Rows
 
 _RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 _COLUMNS: Final = (
@@ -35,10 +30,10 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 class View:
-    """The incidents of one journal. Methods block, and raise JournalUnavailable where the file cannot be read."""
+    """The incidents of one journal. Methods block, and raise JournalUnavailable where it cannot be read."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, tables: Rows) -> None:
+        self._rows = tables.rows
 
     def page(self, wanted: Filter, now: float, *, before: int | None = None, limit: int = 100) -> list[Incident]:
         """Return incidents, newest numbers first, those below the number `before`."""
@@ -57,6 +52,8 @@ class View:
     def timelines(self, numbers: list[int]) -> dict[int, list[Entry]]:
         """Return the timelines of several incidents."""
         found: dict[int, list[Entry]] = {number: [] for number in numbers}
+        if not numbers:
+            return found
         places = ", ".join("?" * len(numbers))
         query = f"SELECT incident, at, kind, text, author FROM incident_entry WHERE incident IN ({places})"  # noqa: S608
         for number, *entry in self._rows(query, numbers):
@@ -68,25 +65,14 @@ class View:
     def choices(self, column: str) -> list[tuple[str, str]]:
         """Return (id, newest name) of the engines or businesses that have incidents, at most 500."""
         name = {"engine": "engine", "business_id": "business_name"}[column]
-        query = f"SELECT {column}, {name}, max(number) FROM incident GROUP BY {column} ORDER BY 1 LIMIT 500"  # noqa: S608
-        return [(row[0], row[1]) for row in self._rows(query, ())]
+        newest = f"SELECT max(number) FROM incident GROUP BY {column}"  # noqa: S608 - constants
+        query = f"SELECT {column}, {name} FROM incident WHERE number IN ({newest}) ORDER BY 1 LIMIT 500"  # noqa: S608
+        return [(row[0], row[1]) for row in self._rows(query)]
 
     def open_count(self) -> int:
         """Return how many incidents are not resolved."""
-        count: int = self._rows("SELECT count(*) FROM incident WHERE resolved_at IS NULL", ())[0][0]
+        count: int = self._rows("SELECT count(*) FROM incident WHERE resolved_at IS NULL")[0][0]
         return count
-
-    def _rows(self, query: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
-        try:
-            with closing(connect(self._path, read_only=True)) as connection:
-                return connection.execute(query, tuple(values)).fetchall()
-        except sqlite3.Error as error:
-            raise JournalUnavailable(f"{self._path}: {error}") from error
-
-
-def view(storage_url: str) -> View:
-    """Return the view of a storage URL."""
-    return View(Path(storage_path(storage_url)))
 
 
 def _where(wanted: Filter) -> tuple[list[str], list[Any]]:

@@ -62,8 +62,8 @@ class Maintenance:
     async def start(self) -> None:
         """Load the windows and make up for the time of the stop. JournalUnavailable, Overloaded."""
         now = self._recorder.clock()
-        stored = await self._recorder.transact(store.OPERATION, store.load)
-        heard = await self._recorder.transact(store.OPERATION, store.heard_until)
+        stored = await self._recorder.transact(store.PIECE.name, store.load)
+        heard = await self._recorder.heard_until()
         self._stored = {one.number: one for one in stored}
         self._settled = int(max(now if heard is None else min(heard, now), now - LOOK_BACK))
         self._build()
@@ -97,7 +97,9 @@ class Maintenance:
     async def add(self, window: Window) -> int:
         """Keep a window durably and take it into use; return its number. JournalUnavailable."""
         now = self._recorder.clock()
-        number = await self._recorder.transact(store.OPERATION, lambda connection: store.add(connection, window, now))
+        number = await self._recorder.transact(
+            store.PIECE.name, lambda transaction: store.add(transaction, window, now)
+        )
         self._stored[number] = store.Stored(number, window)
         await self._renew()
         return number
@@ -108,7 +110,7 @@ class Maintenance:
         one = self._stored.get(number)
         if one is None or one.ended_at is not None or one.window.span(now) is None:
             return False
-        await self._recorder.transact(store.OPERATION, lambda connection: store.end(connection, number, now))
+        await self._recorder.transact(store.PIECE.name, lambda transaction: store.end(transaction, number, now))
         self._stored[number] = msgspec.structs.replace(one, ended_at=now)
         await self._renew()
         return True

@@ -1,4 +1,4 @@
-"""The windows that operators gave, in the journal's file. Jobs for `Engine.transact`."""
+"""The windows that operators gave, in the journal. Jobs for `Recorder.transact`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from exporter.journal.port import Piece
 from exporter.maintenance.windows import Window
 
 if TYPE_CHECKING:
-    import sqlite3
+    from exporter.journal.port import Transaction
 
-OPERATION: Final = "maintenance"
+PIECE: Final = Piece(
+    "maintenance",
+    (
+        """
+        CREATE TABLE maintenance (
+            number {serial}, created_at {real} NOT NULL, ended_at {real}, spec TEXT NOT NULL);
+        """,
+    ),
+)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -22,25 +31,20 @@ class Stored(msgspec.Struct, frozen=True):
     ended_at: float | None = None
 
 
-def load(connection: sqlite3.Connection) -> list[Stored]:
+def load(transaction: Transaction) -> list[Stored]:
     """Return all windows, also those that are over."""
-    rows = connection.execute("SELECT number, spec, ended_at FROM maintenance ORDER BY number")
+    rows = transaction.rows("SELECT number, spec, ended_at FROM maintenance ORDER BY number")
     return [Stored(number, msgspec.json.decode(spec, type=Window), ended_at) for number, spec, ended_at in rows]
 
 
-def add(connection: sqlite3.Connection, window: Window, now: float) -> int:
+def add(transaction: Transaction, window: Window, now: float) -> int:
     """Keep a window; return its number."""
     spec = msgspec.json.encode(window).decode()
-    cursor = connection.execute("INSERT INTO maintenance (created_at, spec) VALUES (?, ?)", (now, spec))
-    return cursor.lastrowid or 0
+    statement = "INSERT INTO maintenance (created_at, spec) VALUES (?, ?) RETURNING number"
+    number: int = transaction.rows(statement, (now, spec))[0][0]
+    return number
 
 
-def end(connection: sqlite3.Connection, number: int, now: float) -> None:
+def end(transaction: Transaction, number: int, now: float) -> None:
     """Note that a window was ended by hand."""
-    connection.execute("UPDATE maintenance SET ended_at = ? WHERE number = ? AND ended_at IS NULL", (now, number))
-
-
-def heard_until(connection: sqlite3.Connection) -> float | None:
-    """Return when this journal was last in use, Unix seconds."""
-    row = connection.execute("SELECT value FROM meta WHERE key = 'heartbeat_ms'").fetchone()
-    return row[0] / 1000 if row else None
+    transaction.run("UPDATE maintenance SET ended_at = ? WHERE number = ? AND ended_at IS NULL", (now, number))

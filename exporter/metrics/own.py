@@ -23,11 +23,8 @@ JOURNAL_OPERATIONS = (
     "heartbeat",
     "quarantine",
     "prune",
-    "impact",
-    "notify",
-    "incidents",
-    "failover",
 )
+"""Of the journal itself; the features' are added where they are put together."""
 
 
 class SelfMetrics:

@@ -29,7 +29,6 @@ from exporter.lib.pace import Pace
 from exporter.recording.commits import Committer, Waiting
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
@@ -38,7 +37,8 @@ if TYPE_CHECKING:
     from exporter.domain.records import Blind, History, Journal
     from exporter.domain.timeline import Outage
     from exporter.gateways.csku.parse import DeviceEvent
-    from exporter.journal.sqlite.reader import Reader
+    from exporter.journal.port import Reader, Transaction
+    from exporter.journal.sqlite.reader import Reader as SqliteReader
     from exporter.metrics.own import SelfMetrics
     from exporter.recording.commits import Answer
 
@@ -69,7 +69,7 @@ class Recorder:
         self,
         journal: Journal,
         database: Path,
-        reader: Callable[[], Reader],
+        reader: Callable[[], SqliteReader],
         *,
         clock: Callable[[], float],
         metrics: SelfMetrics,
@@ -129,9 +129,9 @@ class Recorder:
 
     @property
     def writer(self) -> Writer:
-        """The journal's thread. RuntimeError before `start`."""
+        """The journal's thread. JournalUnavailable before `start`."""
         if self._writer is None:
-            raise RuntimeError("the engine is not started")
+            raise JournalUnavailable("the journal is not loaded")
         return self._writer
 
     @property
@@ -289,9 +289,13 @@ class Recorder:
             self._metrics.blind.inc(blind.end - blind.start)
             log.warning("could not hear events", extra=fields(start=blind.start, end=blind.end))
 
-    async def transact(self, operation: str, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Run `job` in one transaction of the journal's file; JournalUnavailable is counted under `operation`."""
+    async def transact(self, operation: str, job: Callable[[Transaction], _Result]) -> _Result:
+        """Run `job` in one transaction of the journal; JournalUnavailable is counted under `operation`."""
         return await self._run(operation, lambda journal: journal.transact(job))
+
+    async def heard_until(self) -> float | None:
+        """Return the time of the journal's last heartbeat, Unix seconds; None if there was none."""
+        return await self._run("read", lambda journal: journal.heard_until())
 
     async def save_checkpoint(self) -> None:
         """Write what changed since the last checkpoint."""
@@ -355,12 +359,17 @@ class Recorder:
         return await self._run("read", lambda journal: journal.blind_intervals())
 
     async def read(self, job: Callable[[Reader], _Result]) -> _Result:
-        """Run `job` in a thread, on a view of the journal in which all is that was acknowledged before."""
+        """Run `job` in a thread, on a view of the journal in which all is that was acknowledged before.
+
+        JournalUnavailable where it cannot be read, or is not loaded yet.
+        """
 
         def look() -> _Result:
             with self._reader() as reader:
                 return job(reader)
 
+        if not self.ready:
+            raise JournalUnavailable("the journal is not loaded")
         await self._caught_up()
         return await asyncio.to_thread(look)
 

@@ -13,10 +13,11 @@ from exporter.domain.policy import Policies, Policy
 from exporter.domain.records import DeviceHistory, History, Record
 from exporter.domain.timeline import Kind, outages
 from exporter.errors import JournalUnavailable
-from exporter.incidents import store
+from exporter.incidents.schema import PIECE
 from exporter.incidents.service import Incidents
 from exporter.incidents.view import Filter, View
 from exporter.journal.sqlite.schema import migrate
+from exporter.journal.sqlite.transaction import SqliteTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.fleet import Change
     from exporter.incidents.model import Entry, Incident
+    from exporter.journal.port import Transaction
 
 BEGIN = 1738056000
 THRESHOLD = 300.0
@@ -51,7 +53,7 @@ class Disk:
     def __init__(self, path: Path | str = ":memory:") -> None:
         self.path = path
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        migrate(self.connection)
+        migrate(self.connection, [PIECE])
         self.records: list[Record] = []
 
 
@@ -75,19 +77,22 @@ class FakeRecorder:
     def subscribe(self, callback: Callable[[Change], None]) -> None:
         self._applier.listeners.append(callback)
 
-    async def transact(self, operation: str, job: Callable[[sqlite3.Connection], Any]) -> Any:
-        assert operation == store.OPERATION
+    async def transact(self, operation: str, job: Callable[[Transaction], Any]) -> Any:
+        assert operation == PIECE.name
         if self.broken:
             raise JournalUnavailable("disk full")
         connection = self.disk.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            result = job(connection)
+            result = job(SqliteTransaction(connection))
         except BaseException:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
         return result
+
+    async def read(self, job: Callable[[Transaction], Any]) -> Any:
+        return job(SqliteTransaction(self.disk.connection))
 
     async def history(self, device_id: str) -> History | None:
         events = self._events.get(device_id)
@@ -167,12 +172,15 @@ class Desk:
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
+    def _view(self) -> View:
+        return View(SqliteTransaction(self.disk.connection))
+
     def all(self, **wanted: Any) -> list[Incident]:
         """Return the incidents, oldest first."""
-        return MemoryView(self.disk).page(Filter(**wanted), self.recorder.now, limit=10_000)[::-1]
+        return self._view().page(Filter(**wanted), self.recorder.now, limit=10_000)[::-1]
 
     def timeline(self, number: int = 1) -> list[Entry]:
-        return MemoryView(self.disk).timelines([number])[number]
+        return self._view().timelines([number])[number]
 
     def kinds(self, number: int = 1) -> list[str]:
         return [entry.kind for entry in self.timeline(number)]
@@ -180,13 +188,3 @@ class Desk:
     def facts(self) -> list[tuple[int, float | None, str]]:
         """Return (start, end, resolution) of every incident."""
         return [(one.started_at, one.resolved_at, one.resolution) for one in self.all()]
-
-
-class MemoryView(View):
-    """Reads on the connection that writes: a file in memory cannot be opened again."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-
-    def _rows(self, query: str, values: Any) -> list[tuple[Any, ...]]:
-        return self._disk.connection.execute(query, tuple(values)).fetchall()

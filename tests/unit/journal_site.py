@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from exporter.app.pieces import PIECES
 from exporter.domain.identity import Identity
 from exporter.domain.records import Append, Record
 from exporter.gateways.csku.parse import DeviceEvent
@@ -56,7 +57,7 @@ class Site:
 
     async def start(self) -> Recorder:
         self.metrics = SelfMetrics(CollectorRegistry())
-        self.journal = SqliteJournal(self.path)
+        self.journal = SqliteJournal(self.path, PIECES)
         self.recorder = Recorder(
             self.journal, self.path, lambda: Reader(self.path), clock=self.clock, metrics=self.metrics
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from exporter.config.schema import Impact
+from exporter.domain.fleet import Fleet
 from exporter.errors import JournalUnavailable
 from exporter.gateways.csku.parse import MessageEvent
-from exporter.impact.service import ImpactService
+from exporter.impact.service import BATCH, PRUNE_EVERY, ImpactService
 from tests.unit.journal_site import NOW, Site, event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -91,6 +93,101 @@ async def test_what_cannot_be_written_now_is_written_the_next_time(site: Site, m
     service = await started(site)
     assert service.facts_of(site.recorder.fleet.devices["d1"]) is not None
     await site.recorder.stop()
+
+
+# -- conversations ----------------------------------------------------------------------------------------------------
+
+
+class FakeRecorder:
+    """Remembers what the tables were told; fails while `broken`."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+        self.fleet = Fleet()
+        self.statements: list[tuple[str, list[Any]]] = []
+        self.broken = False
+
+    def clock(self) -> float:
+        return self.now
+
+    def subscribe(self, _: object) -> None: ...
+
+    async def transact(self, operation: str, job: Callable[[Any], Any]) -> Any:
+        assert operation == "impact"
+        if self.broken:
+            raise JournalUnavailable("disk full")
+        return job(self)
+
+    def many(self, table: str, _columns: object, rows: list[Any], *, key: object) -> None:
+        assert key
+        self.statements.append((table, list(rows)))
+
+    def run(self, sql: str, values: tuple[Any, ...]) -> int:
+        self.statements.append((sql, list(values)))
+        return 0
+
+    def rows(self, _sql: str, _values: object = ()) -> list[tuple[Any, ...]]:
+        return [(0,)]
+
+    def batches(self) -> list[list[Any]]:
+        return [rows for table, rows in self.statements if table == "conversation"]
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.recorder = FakeRecorder()
+        settings = Impact(window=100.0, max_conversations=5000)
+        self.service = ImpactService(self.recorder, settings, int)  # type: ignore[arg-type]
+
+    def say(self, *conversations: int) -> None:
+        now = self.recorder.now
+        for conversation in conversations:
+            self.service.message(message(str(conversation), int(now)), now)
+
+
+async def test_only_what_changed_is_saved_in_batches() -> None:
+    bench = Bench()
+    bench.say(*range(2 * BATCH + 1))
+    await bench.service.save()
+    bench.recorder.now += 1
+    bench.say(7)
+    bench.say(7)
+    await bench.service.save()
+    assert [len(batch) for batch in bench.recorder.batches()] == [BATCH, BATCH, 1, 1]
+    assert bench.recorder.batches()[-1][0][6] == NOW + 1
+
+
+async def test_a_message_that_changes_nothing_is_not_saved_again() -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.say(1)
+        await bench.service.save()
+    assert len(bench.recorder.batches()) == 1
+
+
+async def test_what_could_not_be_saved_is_saved_later_with_its_newest_state() -> None:
+    bench = Bench()
+    bench.say(1, 2)
+    bench.recorder.broken = True
+    with pytest.raises(JournalUnavailable):
+        await bench.service.save()
+    bench.recorder.now += 5
+    bench.say(1)
+    bench.recorder.broken = False
+    await bench.service.save()
+    (batch,) = bench.recorder.batches()
+    assert sorted((row[3], row[6]) for row in batch) == [(1, NOW + 5), (2, NOW)]
+
+
+async def test_the_table_is_pruned_from_time_to_time() -> None:
+    bench = Bench()
+    bench.recorder.now += PRUNE_EVERY - 1
+    await bench.service.save()
+    assert bench.recorder.statements == []
+    bench.recorder.now += 1
+    await bench.service.save()
+    await bench.service.save()
+    assert [values for _, values in bench.recorder.statements] == [[int(NOW + PRUNE_EVERY - 150)]]
 
 
 def _unavailable(_: object) -> None:

@@ -1,17 +1,16 @@
 """Conversations on disk: hashed, in batches, bounded."""
 
-import asyncio
 import sqlite3
 import stat
 
 import pytest
 
-from exporter.errors import ConfigError, JournalUnavailable
+from exporter.errors import ConfigError
+from exporter.impact import store as store_functions
 from exporter.impact.conversations import Conversations, Row
 from exporter.impact.hashing import KEY_FILE, ConversationHasher, ensure_key
-from exporter.impact.snapshots import BATCH, PRUNE_EVERY, Snapshotter
-from exporter.impact.store import JournalStore, SqliteStore
 from exporter.journal.sqlite.schema import migrate
+from exporter.journal.sqlite.transaction import SqliteTransaction
 
 NOW = 1_738_056_000
 
@@ -23,14 +22,30 @@ def row(conversation=1, last=NOW, *, channel="c1", need_human=False):
 @pytest.fixture
 def connection(tmp_path):
     opened = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
-    migrate(opened)
+    migrate(opened, [store_functions.PIECE])
     yield opened
     opened.close()
 
 
+class Tables:
+    """The functions of the store on one connection."""
+
+    def __init__(self, connection):
+        self._transaction = SqliteTransaction(connection)
+
+    def load(self):
+        return store_functions.load(self._transaction)
+
+    def save(self, rows):
+        store_functions.save(self._transaction, rows)
+
+    def prune(self, before, keep):
+        store_functions.prune(self._transaction, before, keep)
+
+
 @pytest.fixture
 def store(connection):
-    return SqliteStore(connection)
+    return Tables(connection)
 
 
 # The table ----------------------------------------------------------------------------------------
@@ -64,21 +79,6 @@ def test_old_rows_and_those_beyond_the_limit_are_pruned(store):
     assert [one.conversation for one in store.load()] == list(range(3, 10))
     store.prune(NOW, keep=2)
     assert [one.conversation for one in store.load()] == [8, 9]
-
-
-async def test_the_loop_reaches_the_table_by_transactions(connection):
-    operations = []
-
-    async def transact(operation, job):
-        operations.append(operation)
-        return job(connection)
-
-    journal = JournalStore(transact)
-    await journal.save([row(1), row(2, NOW + 1), row(3, NOW + 2)])
-    await journal.prune(NOW + 1, keep=1)
-
-    assert await journal.load() == [row(3, NOW + 2)]
-    assert operations == ["impact"] * 3
 
 
 # Hashes ----------------------------------------------------------------------------------------
@@ -118,100 +118,6 @@ def test_no_conversation_id_reaches_the_disk(tmp_path, store, connection):
     files = list(tmp_path.iterdir())
     assert len(store.load()) == 50
     assert not any(b"ibu-sari" in path.read_bytes() for path in files)
-
-
-# Snapshots ----------------------------------------------------------------------------------------
-
-
-class FakeStore:
-    """Remembers what it was told; fails while `broken`."""
-
-    def __init__(self):
-        self.batches = []
-        self.prunes = []
-        self.broken = False
-
-    async def save(self, rows):
-        if self.broken:
-            raise JournalUnavailable("disk full")
-        self.batches.append(list(rows))
-
-    async def prune(self, before, keep):
-        self.prunes.append((before, keep))
-
-
-class Bench:
-    def __init__(self):
-        self.now = float(NOW)
-        self.conversations = Conversations(100, limit=5000, grace=30)
-        self.store = FakeStore()
-        self.snapshotter = Snapshotter(self.conversations, self.store, lambda: self.now, interval=0.01)
-
-    def say(self, *conversations):
-        for conversation in conversations:
-            self.conversations.record("c1", "wa", "b1", conversation, int(self.now), False, self.now)
-
-
-@pytest.fixture
-def bench():
-    return Bench()
-
-
-async def test_only_what_changed_is_saved_in_batches(bench):
-    bench.say(*range(2 * BATCH + 1))
-    assert await bench.snapshotter.flush()
-    bench.now += 1
-    bench.say(7)
-    bench.say(7)
-    assert await bench.snapshotter.flush()
-
-    assert [len(batch) for batch in bench.store.batches] == [BATCH, BATCH, 1, 1]
-    assert bench.store.batches[-1][0].last == NOW + 1
-
-
-async def test_a_message_that_changes_nothing_is_not_saved_again(bench):
-    bench.say(1)
-    await bench.snapshotter.flush()
-    bench.say(1)
-    await bench.snapshotter.flush()
-
-    assert len(bench.store.batches) == 1
-
-
-async def test_what_could_not_be_saved_is_saved_later_with_its_newest_state(bench):
-    bench.say(1, 2)
-    bench.store.broken = True
-    assert not await bench.snapshotter.flush()
-    bench.now += 5
-    bench.say(1)
-    bench.store.broken = False
-    assert await bench.snapshotter.flush()
-
-    (batch,) = bench.store.batches
-    assert sorted((one.conversation, one.last) for one in batch) == [(1, NOW + 5), (2, NOW)]
-
-
-async def test_the_table_is_pruned_from_time_to_time(bench):
-    bench.now += PRUNE_EVERY - 1
-    await bench.snapshotter.flush()
-    assert bench.store.prunes == []
-    bench.now += 1
-    await bench.snapshotter.flush()
-    await bench.snapshotter.flush()
-
-    assert bench.store.prunes == [(int(NOW + PRUNE_EVERY - 130), 5000)]
-
-
-async def test_it_saves_by_itself_until_it_is_cancelled(bench):
-    bench.say(1)
-    task = asyncio.create_task(bench.snapshotter.run())
-    async with asyncio.timeout(10):
-        while not bench.store.batches:  # noqa: ASYNC110 - the task has no event to wait for
-            await asyncio.sleep(0.01)
-    task.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 def test_a_restart_remembers_what_was_saved(store):

@@ -13,7 +13,6 @@ from exporter.incidents.api import IncidentApi
 from exporter.incidents.model import NOTE_LENGTH
 from exporter.incidents.pages import ON_A_PAGE, IncidentPages
 from exporter.incidents.rendering import PageRenderer
-from exporter.incidents.view import View
 from exporter.incidents.wording import Wording
 from tests.unit.incident_site import BEGIN, Desk, Disk, identity
 from tests.unit.web_site import running
@@ -69,7 +68,7 @@ async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
     desk = await Desk(Disk(folder / "exporter.db"), BEGIN - 1000).start()
     await desk.hear(BEGIN, up=False, device=identity("device_1", device_name="Front desk"))
     await desk.go(BEGIN + 300)
-    view = View(folder / "exporter.db")
+    read = desk.recorder.read
 
     def wording(language: Any) -> Wording:
         return Wording(language or "id", ZoneInfo("Asia/Jakarta"))
@@ -77,10 +76,10 @@ async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
     def who(_: web.Request) -> str:
         return author
 
-    api = IncidentApi(desk.incidents, view, desk.recorder.clock, author=who, wording=wording)
+    api = IncidentApi(desk.incidents, read, desk.recorder.clock, author=who, wording=wording)
     pages = IncidentPages(
         desk.incidents,
-        view,
+        read,
         desk.recorder.clock,
         author=who,
         renderer=PageRenderer(wording),

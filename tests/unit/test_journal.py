@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from exporter.app.pieces import PIECES
 from exporter.domain.records import Blind
 from exporter.domain.timeline import Kind, Outage, fold
 from exporter.errors import ConfigError, JournalUnavailable
+from exporter.journal.port import Piece
 from exporter.journal.sqlite import schema
 from exporter.journal.sqlite.database import QUARANTINE_LIMIT, SqliteJournal, storage_path
 from exporter.journal.sqlite.reader import Reader, open_reader
+from tests.tools import ROOT
 from tests.unit.journal_site import NOW, append, identity
 
 if TYPE_CHECKING:
@@ -144,19 +147,68 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(path: Path) -> 
         SqliteJournal(path)
 
 
-@pytest.mark.parametrize("version", range(len(schema.MIGRATIONS)))
+FORMER_SCHEMAS = [(ROOT / f"tests/unit/schemas/{number}.sql").read_text() for number in range(1, 6)]
+"""The migrations of programs that kept the features' tables among the journal's own, as they were."""
+
+
+@pytest.mark.parametrize("version", range(len(FORMER_SCHEMAS) + 1))
 def test_every_earlier_schema_is_migrated_and_keeps_its_events(path: Path, version: int) -> None:
+    make_former(path, version)
+    journal = SqliteJournal(path, PIECES)
+    assert len(list(journal.records_after(0))) == (1 if version else 0)
+    journal.append([append(NOW + 9, UP)])
+    journal.close()
+
+
+@pytest.mark.parametrize("version", range(len(FORMER_SCHEMAS) + 1))
+def test_every_earlier_schema_ends_in_the_tables_that_a_new_journal_has(path: Path, version: int) -> None:
+    make_former(path, version)
+    new = path.with_name("new.db")
+    for each in (path, new):
+        SqliteJournal(each, PIECES).close()
+    assert tables(path) == tables(new)
+    with closing(sqlite3.connect(path)) as connection:
+        versions = dict(connection.execute("SELECT name, version FROM piece"))
+    assert versions == {piece.name: len(piece.migrations) for piece in PIECES}
+
+
+def test_a_former_journal_keeps_what_its_features_knew(path: Path) -> None:
+    make_former(path, len(FORMER_SCHEMAS))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for number, migration in enumerate(schema.MIGRATIONS[:version], 1):
+        connection.execute("INSERT INTO meta VALUES ('incidents_since', 1790000000.5), ('incidents_seq', 47)")
+        connection.execute("INSERT INTO maintenance (created_at, spec) VALUES (1.0, '{}')")
+    journal = SqliteJournal(path, PIECES)
+    assert journal.transact(lambda rows: rows.rows("SELECT since, seq FROM incident_progress")) == [(1790000000.5, 47)]
+    assert journal.transact(lambda rows: rows.rows("SELECT number, spec FROM maintenance")) == [(1, "{}")]
+    assert journal.transact(lambda rows: rows.rows("SELECT key FROM meta WHERE key LIKE 'incidents%'")) == []
+    journal.close()
+
+
+def test_a_piece_of_a_newer_version_is_refused_and_one_that_nobody_names_is_left_alone(path: Path) -> None:
+    migrations = ("CREATE TABLE toy (number {serial});", "CREATE TABLE box (lid {bytes});")
+    SqliteJournal(path, [Piece("toys", migrations)]).close()
+    SqliteJournal(path, PIECES).close()
+    with pytest.raises(ConfigError, match="toys schema version 2, this program knows up to 1"):
+        SqliteJournal(path, [Piece("toys", migrations[:1])])
+    assert {"toy", "box"} <= {name for name, _ in tables(path)}
+
+
+def make_former(path: Path, version: int) -> None:
+    """Make the journal of a former schema version, with one event in it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for number, migration in enumerate(FORMER_SCHEMAS[:version], 1):
             connection.executescript(f"BEGIN; {migration} PRAGMA user_version = {number}; COMMIT;")
         if version:
             connection.execute("INSERT INTO identity VALUES (1, 'd1', 'n', 'wa', 'c', 'cn', 'b', 'bn', 'u', 'un')")
             connection.execute("INSERT INTO device (id, device_id, identity) VALUES (1, 'd1', 1)")
             connection.execute("INSERT INTO event VALUES (1, 1, 1790000000, 0, 1, 1790000000000, 0)")
-    journal = SqliteJournal(path)
-    assert len(list(journal.records_after(0))) == (1 if version else 0)
-    journal.append([append(NOW + 9, UP)])
-    journal.close()
+
+
+def tables(path: Path) -> list[tuple[str, str]]:
+    """Return (name, definition) of all tables and indexes."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
+        return [(name, " ".join(sql.split())) for name, sql in rows]
 
 
 def test_a_locked_database_is_unavailable_and_works_again_when_it_is_free(journal: SqliteJournal, path: Path) -> None:

@@ -19,11 +19,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from exporter.config.schema import Alerts, Notify, Target
 from exporter.errors import JournalUnavailable
 from exporter.journal.sqlite.schema import migrate
-from exporter.notify.deliveries import MemoryDeliveries
+from exporter.journal.sqlite.transaction import SqliteTransaction
+from exporter.notify.deliveries import PIECE, JournalDeliveries, MemoryDeliveries
 from exporter.notify.http import operations, routes
 from exporter.notify.relay import Relay
 from exporter.notify.sending import Result, ThreadedSender, load_apprise
-from exporter.notify.store import JournalDeliveries
 from exporter.web.openapi import document
 
 TOKEN = "relay-token-47"
@@ -583,10 +583,10 @@ async def test_the_memory_of_sends_is_bounded_and_forgets_the_oldest():
 @pytest.fixture
 def transact(tmp_path):
     connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    migrate(connection)
+    migrate(connection, [PIECE])
 
     async def run(_, job):
-        return job(connection)
+        return job(SqliteTransaction(connection))
 
     yield run
     connection.close()
@@ -605,14 +605,14 @@ async def test_a_restart_remembers_what_was_sent(bench, gateway, transact):
 
 
 async def test_the_durable_table_is_bounded_and_holds_digests_only(bench, gateway, transact, monkeypatch):
-    monkeypatch.setattr("exporter.notify.store.MOST_DELIVERIES", 3)
+    monkeypatch.setattr("exporter.notify.deliveries.MOST_DELIVERIES", 3)
     bench.deliveries = JournalDeliveries(transact)
     async with bench.running():
         for second in range(6):
             bench.now = NOW + second
             await bench.post(webhook(start=f"2025-01-28T09:20:0{second}Z"))
 
-    rows = await transact("", lambda connection: connection.execute("SELECT * FROM notify_delivery").fetchall())
+    rows = await transact("", lambda transaction: transaction.rows("SELECT * FROM notify_delivery"))
     assert sorted(sent_at - NOW for _, sent_at in rows) == [2, 3, 4, 5]
     assert {len(key) for key, _ in rows} == {16}
     later = JournalDeliveries(transact)

@@ -27,6 +27,7 @@ from exporter.domain.records import (
 from exporter.domain.timeline import Kind, Timeline, fold
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.journal.sqlite.schema import migrate
+from exporter.journal.sqlite.transaction import SqliteTransaction
 from exporter.lib.files import identify
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.domain.records import Append
+    from exporter.journal.port import Piece, Transaction
 
 QUARANTINE_LIMIT = 1000
 ENCODE_ROWS = 500
@@ -68,10 +70,11 @@ def storage_path(url: str) -> str:
 
 
 class SqliteJournal:
-    """`Journal` (see there) on one file. A lock file beside it keeps a second writer away."""
+    """`Journal` (see there) on one file, with these pieces of the schema. A lock file beside it keeps others away."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pieces: Sequence[Piece] = ()) -> None:
         self._path = path
+        self._pieces = pieces
         self._lock = _lock(path)
         self._connection: sqlite3.Connection | None = None
         self._devices: dict[str, _Known] = {}
@@ -235,10 +238,16 @@ class SqliteJournal:
         with self._guard() as connection:
             return _meta(connection, "pruned_before") or 0
 
-    def transact(self, job: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    def heard_until(self) -> float | None:
+        """Return when this journal was last in use (see `Journal`)."""
+        with self._guard() as connection:
+            last = _meta(connection, "heartbeat_ms")
+        return None if last is None else last / 1000
+
+    def transact(self, job: Callable[[Transaction], _Result]) -> _Result:
         """Run `job` in one transaction, durable when this returns: for what features keep beside the events."""
         with self._transaction() as connection:
-            return job(connection)
+            return job(SqliteTransaction(connection))
 
     def close(self) -> None:
         """Close the file and release its lock."""
@@ -253,7 +262,7 @@ class SqliteJournal:
         self._check_file()
         connection = connect(self._path)
         try:
-            migrate(connection)
+            migrate(connection, self._pieces)
             self._next_seq = _next_seq(connection)
             self._devices = {
                 row[2]: (row[0], _identity(row[2:]), row[1])

@@ -8,7 +8,7 @@ import time
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -21,7 +21,7 @@ from exporter.journal.sqlite.log import last_number
 from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from exporter.domain.timeline import Event
 
@@ -72,6 +72,13 @@ class Reader:
         """Return the number of the last record that the journal's file has, 0 if there was none."""
         row = self._connection.execute("SELECT value FROM meta WHERE key = 'appended_seq'").fetchone()
         return row[0] if row else 0
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query (see `Rows`). JournalUnavailable."""
+        try:
+            return self._connection.execute(sql, tuple(values)).fetchall()
+        except sqlite3.Error as error:
+            raise JournalUnavailable(f"the journal cannot be read: {error}") from error
 
     def device_count(self) -> int:
         """Return how many devices `histories` yields."""

@@ -1,4 +1,7 @@
-"""The SQLite schema: a list of forward migrations. `PRAGMA user_version` counts those that were applied."""
+"""The SQLite schema: forward migrations of the journal's own tables, then those of each feature's piece.
+
+`PRAGMA user_version` counts the journal's that were applied, the table `piece` those of each piece.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from exporter.errors import ConfigError
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
+
+    from exporter.journal.port import Piece
 
 MIGRATIONS: Final = (
     # 1: events, checkpoints, blindness, quarantine
@@ -32,58 +38,59 @@ MIGRATIONS: Final = (
         id INTEGER PRIMARY KEY AUTOINCREMENT, received_ms INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
         digest TEXT NOT NULL UNIQUE, payload BLOB, times INTEGER NOT NULL);
     """,
-    # 2: conversations, what outages affected, what the relay sent
+    # 2, 3, 4, 5: the tables of features, which are pieces of the schema now (see 6)
+    "",
+    "",
+    "",
+    "",
+    # 6: which pieces there are, and in which version; those that 2 to 5 made are noted. How far the incidents know the
+    # journal moves out of `meta` into a table of theirs, which their own migration makes where this one found none
     """
-    CREATE TABLE conversation (
-        channel_id TEXT NOT NULL, conversation INTEGER NOT NULL, engine TEXT NOT NULL, business_id TEXT NOT NULL,
-        previous INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, need_human INTEGER NOT NULL,
-        PRIMARY KEY (channel_id, conversation)) WITHOUT ROWID;
-    CREATE TABLE outage_impact (
-        device_id TEXT NOT NULL, start INTEGER NOT NULL, affected INTEGER NOT NULL, waiting INTEGER NOT NULL,
-        PRIMARY KEY (device_id, start)) WITHOUT ROWID;
-    CREATE TABLE notify_delivery (key BLOB PRIMARY KEY, sent_at REAL NOT NULL) WITHOUT ROWID;
-    CREATE INDEX notify_delivery_sent_at ON notify_delivery (sent_at);
-    """,
-    # 3: incidents; `entry.key` is unique in an incident, so that writing a step twice changes nothing
-    """
-    CREATE TABLE incident (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, device_id TEXT NOT NULL, outage INTEGER NOT NULL,
-        started_at INTEGER NOT NULL, opened_at REAL NOT NULL, resolved_at REAL, resolution TEXT NOT NULL DEFAULT '',
-        status TEXT NOT NULL, severity TEXT NOT NULL, affected INTEGER, waiting INTEGER, device_name TEXT NOT NULL,
-        engine TEXT NOT NULL, channel_id TEXT NOT NULL, channel_name TEXT NOT NULL, business_id TEXT NOT NULL,
-        business_name TEXT NOT NULL, UNIQUE (device_id, outage));
-    CREATE INDEX incident_open ON incident (device_id) WHERE resolved_at IS NULL;
-    CREATE TABLE incident_entry (
-        incident INTEGER NOT NULL, key TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
-        author TEXT NOT NULL, PRIMARY KEY (incident, key)) WITHOUT ROWID;
-    CREATE TABLE incident_early (
-        device_id TEXT NOT NULL, key TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
-        PRIMARY KEY (device_id, key)) WITHOUT ROWID;
-    """,
-    # 4: failover's states and the settled sums of its groups
-    """
-    CREATE TABLE failover_state (
-        channel_id TEXT NOT NULL, backup_channel_id TEXT NOT NULL, state TEXT NOT NULL,
-        PRIMARY KEY (channel_id, backup_channel_id)) WITHOUT ROWID;
-    CREATE TABLE failover_group (
-        channel_id TEXT NOT NULL, backup_channel_id TEXT NOT NULL, state TEXT NOT NULL,
-        PRIMARY KEY (channel_id, backup_channel_id)) WITHOUT ROWID;
-    """,
-    # 5: maintenance windows that operators gave
-    """
-    CREATE TABLE maintenance (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, created_at REAL NOT NULL, ended_at REAL, spec TEXT NOT NULL);
+    CREATE TABLE piece (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO piece SELECT column1, 1
+    FROM (VALUES ('impact', 'outage_impact'), ('notify', 'notify_delivery'), ('incidents', 'incident'),
+                 ('failover', 'failover_state'), ('maintenance', 'maintenance'))
+    WHERE column2 IN (SELECT name FROM sqlite_master WHERE type = 'table');
+    CREATE TABLE incident_progress (id INTEGER PRIMARY KEY CHECK (id = 1), since REAL NOT NULL, seq INTEGER NOT NULL);
+    INSERT INTO incident_progress SELECT 1, since.value, seq.value FROM meta since, meta seq
+    WHERE since.key = 'incidents_since' AND seq.key = 'incidents_seq';
+    DELETE FROM meta WHERE key IN ('incidents_since', 'incidents_seq');
     """,
 )
+_TYPES: Final = {
+    "serial": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "bigint": "INTEGER",
+    "real": "REAL",
+    "bytes": "BLOB",
+    "without_rowid": "WITHOUT ROWID",
+}
+"""What stands for the placeholders of a `Piece`."""
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, each migration in one transaction. ConfigError if the file is of a newer version."""
+def migrate(connection: sqlite3.Connection, pieces: Iterable[Piece] = ()) -> None:
+    """Bring the schema and those pieces of it up to date, each migration in one transaction.
+
+    A piece that the database has and nobody names is left as it is. ConfigError if the file is of a newer version.
+    """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise ConfigError(
-            f"storage.url: the database has schema version {version}, this program knows up to {len(MIGRATIONS)}; "
-            "use the version that wrote it, or a newer one"
-        )
+    _check("schema", version, len(MIGRATIONS))
     for number, migration in enumerate(MIGRATIONS[version:], version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {migration} PRAGMA user_version = {number}; COMMIT;")
+    known: dict[str, int] = dict(connection.execute("SELECT name, version FROM piece"))
+    for piece in pieces:
+        _migrate_piece(connection, piece, known.get(piece.name, 0))
+
+
+def _migrate_piece(connection: sqlite3.Connection, piece: Piece, version: int) -> None:
+    _check(f"{piece.name} schema", version, len(piece.migrations))
+    for number, migration in enumerate(piece.migrations[version:], version + 1):
+        noted = f"INSERT OR REPLACE INTO piece VALUES ('{piece.name}', {number})"  # noqa: S608 - constants
+        connection.executescript(f"BEGIN IMMEDIATE; {migration.format_map(_TYPES)} {noted}; COMMIT;")
+
+
+def _check(what: str, version: int, known: int) -> None:
+    if version > known:
+        raise ConfigError(
+            f"storage.url: the database has {what} version {version}, this program knows up to {known}; "
+            "use the version that wrote it, or a newer one"
+        )

@@ -1,0 +1,33 @@
+"""The incidents' piece of the schema. A line's key is unique in an incident: a step written twice is one line."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exporter.journal.port import Piece
+
+PIECE: Final = Piece(
+    "incidents",
+    (
+        """
+        CREATE TABLE incident (
+            number {serial}, device_id TEXT NOT NULL, outage {bigint} NOT NULL, started_at {bigint} NOT NULL,
+            opened_at {real} NOT NULL, resolved_at {real}, resolution TEXT NOT NULL DEFAULT '', status TEXT NOT NULL,
+            severity TEXT NOT NULL, affected {bigint}, waiting {bigint}, device_name TEXT NOT NULL,
+            engine TEXT NOT NULL, channel_id TEXT NOT NULL, channel_name TEXT NOT NULL, business_id TEXT NOT NULL,
+            business_name TEXT NOT NULL, UNIQUE (device_id, outage));
+        CREATE INDEX incident_open ON incident (device_id) WHERE resolved_at IS NULL;
+        CREATE TABLE incident_entry (
+            incident {bigint} NOT NULL, key TEXT NOT NULL, at {real} NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
+            author TEXT NOT NULL, PRIMARY KEY (incident, key)) {without_rowid};
+        CREATE TABLE incident_early (
+            device_id TEXT NOT NULL, key TEXT NOT NULL, at {real} NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
+            PRIMARY KEY (device_id, key)) {without_rowid};
+        """,
+        # journals of before have this table by a migration of their own, which knew where the two values were
+        """
+        CREATE TABLE IF NOT EXISTS incident_progress (
+            id {bigint} PRIMARY KEY CHECK (id = 1), since {real} NOT NULL, seq {bigint} NOT NULL);
+        """,
+    ),
+)

@@ -1,0 +1,284 @@
+"""Every function with which a feature reads or writes its tables, run on a real file by way of a `Transaction`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.app.pieces import PIECES
+from exporter.domain.timeline import Kind
+from exporter.failover.accounts import Sums
+from exporter.failover.machine import State
+from exporter.failover.store import CHANNELS, Store
+from exporter.impact import store as impact
+from exporter.impact.conversations import Row
+from exporter.incidents import store as incidents
+from exporter.incidents.model import (
+    CONNECTED,
+    DOWN,
+    INVESTIGATING,
+    MERGED,
+    NOTE,
+    REOPENED,
+    RESOLVED,
+    STATUS,
+    TOO_SHORT,
+    UP,
+    Add,
+    Close,
+    Entry,
+    Held,
+    Merge,
+    Move,
+    Open,
+    Reopen,
+)
+from exporter.incidents.view import Filter, View
+from exporter.journal.sqlite.database import SqliteJournal
+from exporter.journal.sqlite.reader import Reader
+from exporter.journal.sqlite.transaction import SLICE
+from exporter.maintenance import store as maintenance
+from exporter.maintenance.windows import Match, Window
+from exporter.notify import deliveries
+from tests.tools import ROOT
+from tests.unit.journal_site import NOW, append, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from exporter.journal.port import Transaction
+
+FEATURES = ("alerting", "failover", "impact", "incidents", "maintenance", "notify")
+STORES = (deliveries, impact, incidents, maintenance)
+"""Modules of functions whose first argument is a transaction; failover's store is a class."""
+
+
+class Tables:
+    """A journal; each call of a store's function is one transaction of it, and is remembered."""
+
+    def __init__(self, path: Path) -> None:
+        self.journal = SqliteJournal(path, PIECES)
+        self.reader = Reader(path)
+
+    def __call__(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        CALLED.add(function)
+        return self.journal.transact(lambda transaction: function(transaction, *values, **named))
+
+    async def transact(self, operation: str, job: Callable[[Transaction], Any]) -> Any:
+        assert operation in {piece.name for piece in PIECES}
+        return self.journal.transact(job)
+
+
+CALLED: set[Callable[..., Any]] = set()
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Iterator[Tables]:
+    found = Tables(tmp_path / "exporter.db")
+    yield found
+    found.reader.close()
+    found.journal.close()
+
+
+# -- many rows --------------------------------------------------------------------------------------------------------
+
+
+def many(transaction: Transaction, rows: list[tuple[Any, ...]], **options: bool) -> list[tuple[Any, ...]]:
+    transaction.many("thing", ("a", "b", "c"), rows, key=("a", "b"), **options)
+    return transaction.rows("SELECT a, b, c FROM thing ORDER BY a, b")
+
+
+@pytest.fixture
+def things(tables: Tables) -> Callable[..., Any]:
+    tables.journal.transact(lambda rows: rows.run("CREATE TABLE thing (a INTEGER, b TEXT, c REAL, PRIMARY KEY (a, b))"))
+    return lambda *values, **named: tables.journal.transact(lambda transaction: many(transaction, *values, **named))
+
+
+def test_many_rows_of_any_number_are_there_with_their_types(things: Callable[..., Any]) -> None:
+    rows = [(number, "x'\"; \u00e9\u200d", None if number % 2 else number / 4) for number in range(2 * SLICE + 1)]
+    assert things(rows) == rows
+    assert things([]) == rows
+
+
+def test_a_row_that_is_there_is_replaced_or_left_as_asked(things: Callable[..., Any]) -> None:
+    things([(1, "x", 1.0), (2, "x", 2.0)])
+    assert things([(1, "x", 5.0), (2, "y", 6.0)]) == [(1, "x", 5.0), (2, "x", 2.0), (2, "y", 6.0)]
+    assert things([(1, "x", 9.0), (3, "x", 3.0)], replace=False)[0::3] == [(1, "x", 5.0), (3, "x", 3.0)]
+
+
+# -- incidents --------------------------------------------------------------------------------------------------------
+
+
+def opened(at: int = NOW, device_id: str = "d1") -> Open:
+    return Open(identity(device_id), at, at + 60.0, "critical", 3, None)
+
+
+def view(tables: Tables) -> View:
+    return View(tables.reader)
+
+
+def kinds(tables: Tables, number: int = 1) -> list[str]:
+    return [entry.kind for entry in view(tables).timelines([number])[number]]
+
+
+def test_incidents_begin_once_and_know_how_far_they_came(tables: Tables) -> None:
+    tables.journal.append([append(NOW, Kind.DISCONNECTED), append(NOW + 1, Kind.DISCONNECTED, "d2")])
+    assert tables(incidents.begin, NOW + 0.5) == (NOW + 0.5, 1, [])
+    assert tables(incidents.begin, NOW + 99.0) == (NOW + 0.5, 1, [])
+    assert tables(incidents.devices_after, 1) == ["d2"]
+    tables(incidents.save_progress, 9)
+    tables(incidents.save_progress, 5)
+    tables(incidents.apply, [opened()])
+    assert tables(incidents.begin, 0.0) == (NOW + 0.5, 9, [("d1", Held(NOW, NOW, NOW + 60.0))])
+    assert tables(incidents.fresh_times, "d2", NOW + 0.5) == {NOW + 1}
+    assert tables(incidents.fresh_times, "d1", NOW + 0.5) == set()
+
+
+def test_steps_written_twice_are_one_incident_with_each_line_once(tables: Tables) -> None:
+    steps = [
+        Add("d1", None, "alerted", NOW + 1.0, "alerted", "", early=True),
+        Add("d1", None, "alerted", NOW + 1.0, "alerted", "again", early=True),
+        opened(),
+        opened(),
+        Add("d1", NOW, "a", NOW + 2.0, NOTE, "text", early=False),
+        Add("d1", NOW, "a", NOW + 2.0, NOTE, "other", early=False),
+        Add("d1", None, "b", NOW + 3.0, NOTE, "later", early=False),
+        Add("d9", None, "b", NOW + 3.0, NOTE, "of nobody", early=False),
+    ]
+    tables(incidents.apply, steps)
+    tables(incidents.apply, steps)
+    assert [one.number for one in view(tables).page(Filter(), NOW)] == [1]
+    entries = view(tables).timelines([1])[1]
+    assert [(entry.kind, entry.text) for entry in entries] == [
+        (DOWN, ""),
+        ("alerted", ""),
+        (NOTE, "text"),
+        (NOTE, "later"),
+    ]
+
+
+def test_an_incident_closes_moves_merges_and_opens_again(tables: Tables) -> None:
+    tables(incidents.apply, [opened(), Move("d1", NOW, NOW - 5, NOW, NOW + 61.0)])
+    tables(incidents.apply, [Close("d1", NOW, NOW + 90.0, CONNECTED, NOW + 90.0)])
+    (held,) = tables(incidents.held, "d1")
+    assert held == Held(NOW, NOW - 5, NOW + 60.0, NOW + 90.0, CONNECTED)
+    assert UP in kinds(tables)
+    tables(incidents.apply, [Reopen("d1", NOW, NOW + 95.0)])
+    assert UP not in kinds(tables)
+    assert REOPENED in kinds(tables)
+    tables(incidents.apply, [Merge("d1", NOW, NOW + 99.0, NOW + 99.0)])
+    assert MERGED in kinds(tables)
+    tables(incidents.apply, [Close("d1", NOW, NOW + 100.0, "corrected", NOW + 100.0, NOW + 99.0)])
+    assert TOO_SHORT in kinds(tables)
+    tables(incidents.apply, [Close("d7", NOW, 0.0, CONNECTED, 0.0), Reopen("d7", NOW, 0.0), Move("d7", 1, 2, 3, 0.0)])
+
+
+def test_notes_and_the_status_are_kept_under_their_keys(tables: Tables) -> None:
+    tables(incidents.apply, [opened()])
+    assert tables(incidents.note, 47, "k", Entry(1.0, NOTE, "text", "")) is None
+    first = tables(incidents.note, 1, "k", Entry(1.0, NOTE, "text", "ibu"))
+    assert tables(incidents.note, 1, "k", Entry(2.0, NOTE, "other", "")) == first == Entry(1.0, NOTE, "text", "ibu")
+    lines = [Entry(3.0, STATUS, "identified", "")]
+    assert tables(incidents.set_status, 47, "identified", "s", lines) is None
+    assert tables(incidents.set_status, 1, "identified", "s", lines) == INVESTIGATING
+    assert tables(incidents.set_status, 1, "identified", "t", lines) == "identified"
+    assert kinds(tables).count(STATUS) == 1
+    tables(incidents.apply, [Close("d1", NOW, NOW + 90.0, CONNECTED, NOW + 90.0)])
+    assert tables(incidents.set_status, 1, "monitoring", "u", lines) == RESOLVED
+
+
+def test_old_incidents_go_with_their_lines(tables: Tables) -> None:
+    tables(incidents.apply, [opened(), opened(device_id="d2"), Close("d1", NOW, NOW + 90.0, CONNECTED, 0.0)])
+    tables(incidents.apply, [Add("d3", None, "a", 5.0, NOTE, "", early=True)])
+    tables(incidents.prune, NOW + 91.0, 6.0)
+    assert [one.device_id for one in view(tables).page(Filter(), NOW)] == ["d2"]
+    assert view(tables).one(1, NOW) is None
+    count = "SELECT (SELECT count(*) FROM incident_entry), (SELECT count(*) FROM incident_early)"
+    assert tables.journal.transact(lambda rows: rows.rows(count)) == [(1, 0)]
+
+
+def test_incidents_are_read_by_filters_pages_and_choices(tables: Tables) -> None:
+    tables(incidents.apply, [opened(NOW + number, f"d{number}") for number in range(4)])
+    tables(incidents.apply, [Close("d0", NOW, NOW + 90.0, CONNECTED, 0.0)])
+    shown = view(tables)
+    assert [one.number for one in shown.page(Filter(), NOW, before=4, limit=2)] == [3, 2]
+    assert [one.device_id for one in shown.page(Filter(status=RESOLVED, engine="wa", business_id="b1"), NOW)] == ["d0"]
+    assert [one.device_id for one in shown.page(Filter(status="open", since=NOW + 2.0), NOW)] == ["d3", "d2"]
+    assert [one.number for one in shown.page(Filter(device_id="d2"), NOW)] == [3]
+    assert shown.open_count() == 3
+    assert shown.choices("engine") == [("wa", "wa")]
+    assert shown.choices("business_id") == [("b1", "Toko Makmur")]
+    assert shown.timelines([]) == {}
+
+
+# -- the others -------------------------------------------------------------------------------------------------------
+
+
+def test_conversations_and_what_outages_affected_are_replaced_and_pruned(tables: Tables) -> None:
+    rows = [Row("c1", "wa", "b1", 2**63 - number, -5, NOW, NOW + number, number % 2 == 0) for number in range(1, 5)]
+    tables(impact.save, rows)
+    tables(impact.save, [rows[0]._replace(need_human=True)])
+    assert tables(impact.load) == [rows[0]._replace(need_human=True), *rows[1:]]
+    tables(impact.prune, NOW + 2, 2)
+    assert tables(impact.load) == rows[2:]
+    tables(impact.save_affected, [("d1", NOW, 3, 1), ("d1", NOW + 9, 1, 0)])
+    tables(impact.save_affected, [("d1", NOW, 4, 1)])
+    assert sorted(tables(impact.load_affected)) == [("d1", NOW, 4, 1), ("d1", NOW + 9, 1, 0)]
+
+
+def test_windows_have_rising_numbers_and_end_once(tables: Tables) -> None:
+    window = Window(Match(device_id="d1"), "UTC", start_at=NOW, end_at=NOW + 9)
+    assert [tables(maintenance.add, window, NOW + 0.5) for _ in range(2)] == [1, 2]
+    tables(maintenance.end, 1, NOW + 3.5)
+    tables(maintenance.end, 1, NOW + 4.5)
+    assert tables(maintenance.load) == [maintenance.Stored(1, window, NOW + 3.5), maintenance.Stored(2, window)]
+
+
+def test_deliveries_are_bounded_and_forgotten(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "MOST_DELIVERIES", 2)
+    for number in (1, 2, 3, 1):
+        tables(deliveries.insert, bytes([number, 0]), NOW + number + 0.5)
+    tables(deliveries.insert, b"\x02\x00", NOW + 9.5)
+    assert tables(deliveries.load, NOW + 3.0) == [(b"\x03\x00", NOW + 3.5), (b"\x02\x00", NOW + 9.5)]
+    assert tables(deliveries.load, NOW + 4.0) == [(b"\x02\x00", NOW + 9.5)]
+
+
+async def test_failover_keeps_states_and_sums_and_finds_the_devices_of_channels(tables: Tables) -> None:
+    tables.journal.append([append(NOW, Kind.DISCONNECTED), append(NOW, Kind.DISCONNECTED, "d2")])
+    store, pair = Store(tables.transact), ("c1", "c2")
+    await store.save_state(pair, State(side="backup"))
+    await store.save_state(pair, State(side="main", changed_at=5.0))
+    assert await store.states() == {pair: State(side="main", changed_at=5.0)}
+    await store.save_sums({pair: Sums(until=1), ("c3", "c4"): Sums()})
+    await store.save_sums({pair: Sums(until=2)})
+    assert await store.sums() == {pair: Sums(until=2), ("c3", "c4"): Sums()}
+    channels = [f"c-{number}" for number in range(2 * CHANNELS)]
+    assert await store.devices_of([*channels, "c1"]) == [("c1", "d1"), ("c1", "d2")]
+    assert await store.devices_of([]) == []
+
+
+# -- the wall ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_function_of_a_store_was_run_above() -> None:
+    public = {
+        function
+        for module in STORES
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+        and not name.startswith("_")
+        and next(iter(inspect.signature(function).parameters)) == "transaction"
+    }
+    assert public - CALLED == set()
+    assert len(public) > 15
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_no_feature_knows_which_database_it_is(feature: str) -> None:
+    text = "\n".join(file.read_text() for file in (ROOT / "exporter" / feature).rglob("*.py"))
+    foreign = r"sqlite3|journal\.sqlite|psycopg|INSERT OR|lastrowid|json_each|json_extract|PRAGMA|AUTOINCREMENT"
+    assert re.findall(foreign, text) == []
