@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from exporter.domain.fleet import Device, Fleet
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Fleet
 
 
 class FleetCollector:

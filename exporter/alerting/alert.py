@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.conventions import (
-    ALERT_DEVICE_DOWN,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_DEVICE_FLAPPING,
     ALERT_ENGINE_OUTAGE,
@@ -25,7 +24,6 @@ SOURCE: Final = "exporter"
 RULES_SOURCE: Final = "prometheus"
 INHIBITORS: Final = frozenset({ALERT_ENGINE_OUTAGE, ALERT_DEVICE_FLAPPING})
 """They mute others at Alertmanager."""
-OF_OUTAGES: Final = (ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED)
 
 
 @dataclass(slots=True, eq=False)

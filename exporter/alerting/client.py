@@ -11,7 +11,8 @@ import aiohttp
 import msgspec
 
 from exporter import __version__
-from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, RULES_SOURCE, SOURCE
+from exporter.alerting.alert import INHIBITORS, RULES_SOURCE, SOURCE
+from exporter.domain.thresholds import OF_ALERTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Alertmanager
 
 _REFUSED: Final = frozenset({400, 413, 422})
-_OURS: Final = "|".join(sorted({*INHIBITORS, *OF_OUTAGES}))
+_OURS: Final = "|".join(sorted({*INHIBITORS, *OF_ALERTS}))
 _FILTER: Final = [("filter", f'alertname=~"{_OURS}"'), ("filter", f'source=~"{SOURCE}|{RULES_SOURCE}"')]
 
 

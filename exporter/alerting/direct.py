@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from exporter.alerting.client import Standing
     from exporter.config import Config
     from exporter.config.schema import Alertmanager
-    from exporter.domain.fleet import Change, Device
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change
     from exporter.metrics.own import SelfMetrics
     from exporter.recording.recorder import Recorder
 

@@ -5,39 +5,32 @@ DeviceDownEscalated, each with the labels of its first post, until it is up or f
 alerts. Alerts that mute others come out ahead of them.
 
 Planned windows: nothing begins to fire for a device inside of one; what outlasts it counts its threshold from its end
-(`Timeline.told_at`). What fired when the window began was no part of the plan, and goes on.
+(`exporter.domain.thresholds`). What fired when the window began was no part of the plan, and goes on.
 
 Not durable and without a clock: `now` is an argument (Unix seconds), the outboxes do the posting.
 """
 
 from __future__ import annotations
 
-import heapq
-from itertools import count
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, Alert, device_labels, engine_labels
+from exporter.alerting.alert import INHIBITORS, Alert, device_labels, engine_labels
 from exporter.alerting.bursts import MASS_CALM, EngineCounts, Flaps, Pace
-from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
+from exporter.alerting.ended import EndedAlerts
+from exporter.conventions import ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
+from exporter.domain.thresholds import OF_ALERTS, Thresholds
+from exporter.lib.agenda import Agenda
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from exporter.alerting.alert import Fingerprint, Key
-    from exporter.domain.fleet import Change, Device, Fleet
+    from exporter.alerting.alert import Key
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change, Fleet
     from exporter.domain.policy import Policies
-
-RESOLVED_FOR: Final = 300.0
-"""How long an alert that is over is repeated: an Alertmanager that was away in the meantime hears it too."""
-HEARD_FOR: Final = 86_400.0
-"""How long the end of what people may have been told is repeated: the longest repeat_interval of alertmanager.yml.
-Alertmanager drops an end that is muted or silenced just then, and would take the next outage for one that it told."""
-MOST_HEARD: Final = 2000
 
 
 class _Due(NamedTuple):
-    at: float
-    number: int  # keeps the heap's order total
     device_id: str
     since: int
     name: str
@@ -56,13 +49,12 @@ class FleetAlerts:
         impact: Callable[[Device], Mapping[str, int] | None] = lambda _device: None,
     ) -> None:
         self._fleet = fleet
-        self._policies = policies
+        self._thresholds = Thresholds(policies)
         self._planned_until = planned_until
         self._impact = impact
         self.firing: dict[Key, Alert] = {}
-        self.resolved: dict[Fingerprint, Alert] = {}
-        self._due: list[_Due] = []
-        self._number = count()
+        self.ended = EndedAlerts()
+        self._due: Agenda[_Due] = Agenda()
         self._counts = EngineCounts()
         self._flaps = Flaps()
         self._pace = Pace()
@@ -106,7 +98,7 @@ class FleetAlerts:
             self._calm[subject] = now
         elif name == ALERT_DEVICE_FLAPPING and device is not None and ours is None:
             self._fire(alert)  # `tidy` ends it when it is quiet
-        elif name in OF_OUTAGES and device is not None and alert.fingerprint not in self.resolved:
+        elif name in OF_ALERTS and device is not None and alert.fingerprint not in self.ended:
             self._adopt_outage(alert, ours, device, now)
 
     def change(self, change: Change, now: float) -> None:
@@ -132,18 +124,17 @@ class FleetAlerts:
         self._due.clear()
         for (name, device_id), alert in list(self.firing.items()):
             device = self._fleet.devices.get(device_id)
-            if name not in OF_OUTAGES or device is None:
+            if name not in OF_ALERTS or device is None:
                 continue
-            severity = self._policies().for_engine(device.identity.engine).severity
-            if self._is_early(device, name, now) or severity != alert.severity:
+            if self._is_early(device, name, now) or self._thresholds.severity(device) != alert.severity:
                 self._resolve((name, device_id), now, now)
         for device in self._fleet.down.values():
             self._schedule(device, now, now)  # a threshold that was lowered counts from now
 
     def advance(self, now: float) -> list[Alert]:
         """Do what is due at `now`; return what must be posted, in order."""
-        while self._due and self._due[0].at <= now:
-            self._fire_due(heapq.heappop(self._due), now)
+        while (due := self._due.pop_due(now)) is not None:
+            self._fire_due(due, now)
         self._out += self._pace.release(now, self._is_in_mass_outage)
         for engine, since in list(self._calm.items()):
             if since + MASS_CALM <= now:
@@ -159,17 +150,13 @@ class FleetAlerts:
     def next_due(self) -> float | None:
         """Return when `advance` has something to do next."""
         times = [since + MASS_CALM for since in self._calm.values()]
-        if self._due:
-            times.append(self._due[0].at)
-        released = self._pace.next_release()
-        if released is not None:
-            times.append(released)
+        times += (at for at in (self._due.next_at(), self._pace.next_release()) if at is not None)
         return min(times, default=None)
 
     def standing(self) -> list[Alert]:
         """Return what must be repeated: all that fires and is not held back, and what ended lately."""
         held = self._pace.held()
-        return [*(alert for alert in self.firing.values() if alert not in held), *self.resolved.values()]
+        return [*(alert for alert in self.firing.values() if alert not in held), *self.ended.all()]
 
     def tidy(self, now: float) -> None:
         """End what is quiet, count anew, drop what is long over. Call it once a re-send interval."""
@@ -189,27 +176,18 @@ class FleetAlerts:
     # -- devices ------------------------------------------------------------------------------------------------------
 
     def _due_at(self, device: Device, name: str, now: float) -> float | None:
-        policy = self._policies().for_engine(device.identity.engine)
-        after = policy.alert_after if name == ALERT_DEVICE_DOWN else policy.escalate_after
-        if after is None:
-            return None
-        at = device.timeline.told_at(after)
-        if at is None or device.timeline.in_window:
-            return at  # the end of its window is a change, and schedules it
-        until = self._planned_until(device, now)  # its window's begin may be on its way to the journal
-        return at if until is None else max(at, until + after)
+        return self._thresholds.due(device, name, planned_until=self._planned_until(device, now))
 
     def _is_early(self, device: Device, name: str, now: float) -> bool:
         at = self._due_at(device, name, now)
         return at is None or at > now
 
     def _schedule(self, device: Device, now: float, received_at: float | None) -> None:
-        for name in OF_OUTAGES:
+        device_id = device.identity.device_id
+        for name in OF_ALERTS:
             at = self._due_at(device, name, now)
-            if at is None or (name, device.identity.device_id) in self.firing:
-                continue
-            due = _Due(at, next(self._number), device.identity.device_id, device.timeline.since, name, received_at)
-            heapq.heappush(self._due, due)
+            if at is not None and (name, device_id) not in self.firing:
+                self._due.add(at, _Due(device_id, device.timeline.since, name, received_at))
 
     def _fire_due(self, due: _Due, now: float) -> None:
         device = self._untold(due)
@@ -217,10 +195,9 @@ class FleetAlerts:
         if device is None or at is None:
             return
         if at > now:  # a planned window began in the meantime
-            heapq.heappush(self._due, due._replace(at=at))
+            self._due.add(at, due)
             return
-        severity = self._policies().for_engine(device.identity.engine).severity
-        labels = device_labels(due.name, device.identity, severity)
+        labels = device_labels(due.name, device.identity, self._thresholds.severity(device))
         facts = self._impact(device)
         self._fire(Alert(labels, device.timeline.since, at, due.received_at, facts=facts), now)
 
@@ -232,12 +209,12 @@ class FleetAlerts:
         return device
 
     def _end_device(self, device_id: str, at: float, now: float) -> None:
-        for name in OF_OUTAGES:
+        for name in OF_ALERTS:
             self._resolve((name, device_id), at, now)
 
     def _end_early(self, device: Device, now: float) -> None:
         """End what fires too early now that a correction let the outage begin later."""
-        for name in OF_OUTAGES:
+        for name in OF_ALERTS:
             if self._is_early(device, name, now):
                 self._resolve((name, device.identity.device_id), device.timeline.since, now)
 
@@ -247,11 +224,10 @@ class FleetAlerts:
         self._flaps.forget(device_id)
 
     def _end_unseen(self, device: Device, now: float) -> None:
-        policy = self._policies().for_engine(device.identity.engine)
         since = min(device.timeline.since, now)
-        for name in OF_OUTAGES:
-            if name == ALERT_DEVICE_DOWN or policy.escalate_after is not None:
-                labels = device_labels(name, device.identity, policy.severity)
+        for name in OF_ALERTS:
+            if self._thresholds.has(device, name):
+                labels = device_labels(name, device.identity, self._thresholds.severity(device))
                 self._end(Alert(labels, since, since, None), since, now)
 
     def _adopt_outage(self, alert: Alert, ours: Alert | None, device: Device, now: float) -> None:
@@ -278,8 +254,7 @@ class FleetAlerts:
         device_id = device.identity.device_id
         if (ALERT_DEVICE_FLAPPING, device_id) in self.firing or self._flaps.quiet_at(device_id) <= now:
             return
-        severity = self._policies().for_engine(device.identity.engine).severity
-        labels = device_labels(ALERT_DEVICE_FLAPPING, device.identity, severity)
+        labels = device_labels(ALERT_DEVICE_FLAPPING, device.identity, self._thresholds.severity(device))
         self._fire(Alert(labels, min(at, now), at, received_at))
 
     def _judge_engine(self, engine: str, received_at: float, now: float) -> None:
@@ -302,7 +277,7 @@ class FleetAlerts:
     def _fire(self, alert: Alert, now: float | None = None) -> None:
         """Fire and post; with `now` at the pace of single outages."""
         self.firing[alert.key] = alert
-        self.resolved.pop(alert.fingerprint, None)
+        self.ended.discard(alert.fingerprint)
         engine = alert.engine
         if now is None or self._is_in_mass_outage(engine) or self._pace.admit(engine, alert, now):
             self._out.append(alert)
@@ -313,21 +288,14 @@ class FleetAlerts:
             self._end(alert, at, now)
 
     def _end(self, alert: Alert, at: float, now: float) -> None:
-        alert.ends_at = max(alert.starts_at, min(at, now))  # an end in the future would still fire at Alertmanager
-        alert.repeat_until = now + RESOLVED_FOR
-        self.resolved[alert.fingerprint] = alert
+        self.ended.end(alert, at, now)
         self._out.append(alert)
 
     def _drop_old(self, now: float) -> None:
         """Forget what was repeated long enough, and outages that were scheduled and are over."""
-        ends = self.resolved.items()
-        heard = [key for key, alert in ends if alert.heard and now - (alert.ends_at or now) < HEARD_FOR]
-        kept = {*heard[-MOST_HEARD:], *(key for key, alert in ends if alert.repeat_until > now)}
-        self.resolved = {key: alert for key, alert in ends if key in kept}
+        self.ended.drop_old(now)
         if len(self._due) > 1000 + 4 * len(self._fleet.down):
-            current = {(due.device_id, due.name): due for due in self._due if self._untold(due) is not None}
-            self._due = list(current.values())
-            heapq.heapify(self._due)
+            self._due.thin(lambda due: (due.device_id, due.name) if self._untold(due) is not None else None)
 
     def _note_heard(self, alerts: Iterable[Alert]) -> None:
         for alert in alerts:

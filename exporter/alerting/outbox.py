@@ -16,9 +16,10 @@ import random
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from exporter.alerting.alert import INHIBITORS, OF_OUTAGES, RULES_SOURCE, SOURCE, Alert
+from exporter.alerting.alert import INHIBITORS, RULES_SOURCE, SOURCE, Alert
 from exporter.alerting.client import Refused, Unavailable
 from exporter.alerting.payload import payload
+from exporter.domain.thresholds import OF_ALERTS
 from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class Outbox:
         return {frozenset(alert.labels.items()) for alert in standing}, told
 
     def _may_be_told(self, alert: Alert, now: float) -> bool:
-        if alert.name not in OF_OUTAGES:
+        if alert.name not in OF_ALERTS:
             return False
         if _device(alert) in self._left:
             return True

@@ -11,7 +11,8 @@ from exporter.domain.timeline import Kind, advance, fold, outages, plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.domain.fleet import Device, Fleet
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Fleet
     from exporter.domain.records import DeviceHistory, Record
     from exporter.domain.timeline import Event, Timeline
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.domain.fleet import Device, Fleet, Group
+from exporter.domain.accounts import Device, Group
 from exporter.domain.records import Checkpoint, SavedDevice, SavedGroup, SavedHistogram
 from exporter.domain.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.domain.fleet import Fleet
     from exporter.domain.identity import Identity
     from exporter.lib.pace import Pace
 

@@ -6,12 +6,7 @@ window's boundary and a change of the device within one second makes no differen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class Planned(msgspec.Struct, frozen=True, gc=False):
@@ -41,24 +36,6 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     def running_observed(self, now: float, first_seen: int) -> float:
         """Return the observed time inside the running window."""
         return 0 if self.since is None else max(0, now - max(self.since, first_seen))
-
-
-def told_at(start: int, after: float, windows: Iterable[tuple[int, int | None]]) -> float | None:
-    """Return when an outage that began at `start` has lasted `after` seconds in one stretch outside windows.
-
-    None inside a window that runs. `windows` are in order; what `Timeline.told_at` says of a running outage, this says
-    of any.
-    """
-    since = start
-    for window, end in windows:
-        if end is not None and end <= since:
-            continue
-        if window > since and window - since >= after:
-            break
-        if end is None:
-            return None
-        since = end
-    return since + after
 
 
 def begin(planned: Planned | None, at: int, down_since: int | None) -> Planned:

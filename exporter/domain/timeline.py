@@ -81,18 +81,6 @@ class Timeline(msgspec.Struct, frozen=True, gc=False):
         planned = self.planned
         return 0 if planned is None else planned.observed + planned.running_observed(now, self.first_seen)
 
-    def told_at(self, after: float) -> float | None:
-        """When the running outage has lasted `after` seconds in one stretch outside planned windows.
-
-        None inside a window that cut it short, and for a device that is up. The time may be past or ahead.
-        """
-        planned = self.planned
-        if self.up:
-            return None
-        if planned is None or planned.waited >= after:
-            return self.since + after
-        return None if planned.since is not None else max(self.since, planned.until) + after
-
 
 class Outage(msgspec.Struct, frozen=True, gc=False):
     """One outage, event times in seconds; `end` is None while it runs."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.domain.fleet import Change, Device, Fleet
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change, Fleet
 
 
 class Status(Enum):

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from exporter.config.schema import Failover
-    from exporter.domain.fleet import Change, Device
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change
     from exporter.failover.driver import Sender
     from exporter.failover.machine import Action
     from exporter.failover.store import Pair

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.config.schema import Impact as Settings
-    from exporter.domain.fleet import Change, Device
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change
     from exporter.gateways.csku.parse import MessageEvent
     from exporter.recording.recorder import Recorder
 

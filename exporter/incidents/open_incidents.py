@@ -7,18 +7,19 @@ hold enough, and `settle` takes in what was decided from the journal.
 
 from __future__ import annotations
 
-import heapq
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
+from exporter.conventions import AFFECTED_ANNOTATION, ALERT_DEVICE_DOWN, WAITING_ANNOTATION
+from exporter.domain.thresholds import Thresholds, running_due
 from exporter.incidents.model import FORGOTTEN, Add, Close, Held, Open
 from exporter.incidents.reconcile import resolution_of
+from exporter.lib.agenda import Agenda
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.domain.fleet import Change, Device, Fleet
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change, Fleet
     from exporter.domain.policy import Policies
     from exporter.domain.timeline import Timeline
     from exporter.incidents.model import Step
@@ -39,14 +40,13 @@ class OpenIncidents:
         impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
     ) -> None:
         self._fleet = fleet
-        self._policies = policies
+        self.thresholds = Thresholds(policies)
         self._impact = impact
         self.by_device: dict[str, Held] = {}
         self.unclear: set[str] = set()
         """Devices whose incidents must be compared with the journal."""
         self.steps: list[Step] = []
-        self._due: list[tuple[float, int, Device, int]] = []  # when, a number for a total order, which, since when down
-        self._number = count()
+        self._due: Agenda[tuple[Device, int]] = Agenda()  # since when down
 
     def load(self, held: Iterable[tuple[str, Held]]) -> None:
         """Take in the incidents that are open in the store; what does not fit the loaded fleet is unclear."""
@@ -81,21 +81,21 @@ class OpenIncidents:
 
     def advance(self, now: float) -> None:
         """Open what is due at `now`."""
-        while self._due and self._due[0][0] <= now:
-            _, number, known, since = heapq.heappop(self._due)
+        while (due := self._due.pop_due(now)) is not None:
+            known, since = due
             device_id = known.identity.device_id
             device = self._fleet.down.get(device_id)
             if device is None or device.timeline.since != since or self._is_settled(device_id):
                 continue
-            at = self.due(device, device.timeline)
+            at = self._due_at(device)
             if at is not None and at <= now:
                 self._open(device, since, now)
             elif at is not None:  # a planned window began in the meantime
-                heapq.heappush(self._due, (at, number, device, since))
+                self._due.add(at, due)
 
     def next_due(self) -> float | None:
         """Return when `advance` has something to do next."""
-        return self._due[0][0] if self._due else None
+        return self._due.next_at()
 
     def reconsider(self) -> None:
         """Compute every due time anew: the policies or the planned windows changed. What is open stays open."""
@@ -114,21 +114,6 @@ class OpenIncidents:
         if device is not None:
             self._schedule(device)
 
-    def alert_after(self, device: Device) -> float:
-        """Return the threshold of a device."""
-        return self._policies().for_engine(device.identity.engine).alert_after
-
-    def due(self, device: Device, timeline: Timeline) -> float | None:
-        """Return when the outage that runs in a timeline of the device opens an incident.
-
-        None: not in this planned window, whose end is a change and schedules it.
-        """
-        return timeline.told_at(self.alert_after(device))
-
-    def severity(self, device: Device) -> str:
-        """Return the severity of a new incident."""
-        return self._policies().for_engine(device.identity.engine).severity
-
     def facts(self, device: Device) -> tuple[int | None, int | None]:
         """Return how many conversations the running outage of a device affects, and how many of them wait."""
         found = self._impact(device) or {}
@@ -146,29 +131,32 @@ class OpenIncidents:
     def _expect(self, device: Device, now: float) -> None:
         """Open the incident of a device now or when it is due, if it is down."""
         self._schedule(device)
-        if self._due and self._due[0][0] <= now:
-            self.advance(now)
+        self.advance(now)
+
+    def _due_at(self, device: Device) -> float | None:
+        return self.thresholds.due(device, ALERT_DEVICE_DOWN)
 
     def _schedule(self, device: Device) -> None:
         if self._is_settled(device.identity.device_id):
             return
-        at = device.timeline.told_at(self.alert_after(device))
+        at = self._due_at(device)
         if at is not None:
-            heapq.heappush(self._due, (at, next(self._number), device, device.timeline.since))
+            self._due.add(at, (device, device.timeline.since))
             if len(self._due) > 4 * len(self._fleet.down) + SPARE:
                 self.reconsider()  # most are of outages that are over
 
     def _open(self, device: Device, start: int, now: float) -> None:
         affected, waiting = self.facts(device)
         self.by_device[device.identity.device_id] = Held(start, start, now)
-        self.steps.append(Open(device.identity, start, now, self.severity(device), affected, waiting))
+        self.steps.append(Open(device.identity, start, now, self.thresholds.severity(device), affected, waiting))
 
     def _ended(self, device: Device, before: Timeline, end: int, now: float) -> None:
         """Close the incident; where none was opened yet, the outage may have been long enough all the same."""
         known = device.identity.device_id in self.by_device
-        if not known and end - before.since < self.alert_after(device):
+        after = self.thresholds.alert_after(device)
+        if not known and end - before.since < after:
             return  # the usual short outage; windows only put off what is due
-        due = self.due(device, before)
+        due = running_due(before, after)
         if not known and due is not None and due <= end:
             self._open(device, before.since, now)
         self._close(device.identity.device_id, end, due, now)

@@ -12,7 +12,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.domain.planned import told_at
+from exporter.domain.thresholds import due
 from exporter.errors import ExporterError, JournalUnavailable
 from exporter.incidents import store
 from exporter.incidents.model import ALERTED, ESCALATED, NOTE, RESOLVED, STATUS, Entry, Held, Open
@@ -24,7 +24,8 @@ from exporter.lib.logs import fields
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.domain.fleet import Change, Device
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change
     from exporter.domain.policy import Policies
     from exporter.domain.records import History
     from exporter.domain.timeline import Timeline
@@ -150,8 +151,8 @@ class Incidents:
                 await asyncio.sleep(RETRY)
                 continue
             if self._idle():
-                due = self.open.next_due()
-                wait = PROGRESS_INTERVAL if due is None else min(PROGRESS_INTERVAL, due - self._recorder.clock())
+                at = self.open.next_due()
+                wait = PROGRESS_INTERVAL if at is None else min(PROGRESS_INTERVAL, at - self._recorder.clock())
                 await self._sleep(max(0.0, wait))
 
     async def _sleep(self, seconds: float) -> None:
@@ -228,15 +229,15 @@ class Incidents:
         outages, planned = ([], []) if history is None else (history.outages, history.planned)
         if device is None:
             return abandon(device_id, held, outages, now)
-        after = self.open.alert_after(device)
+        after = self.open.thresholds.alert_after(device)
         return reconcile(
             device.identity,
             held,
             outages,
-            due=lambda start: told_at(start, after, planned),
+            due=lambda start: due(start, after, planned),
             fresh=fresh,
             now=now,
-            severity=self.open.severity(device),
+            severity=self.open.thresholds.severity(device),
             facts=self.open.facts(device),
         )
 

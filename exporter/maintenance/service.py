@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from exporter.domain.thresholds import Thresholds, counts_from
 from exporter.errors import JournalUnavailable, Overloaded
 from exporter.lib.logs import fields
 from exporter.maintenance import store
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from exporter.config import Config
-    from exporter.domain.fleet import Change, Device
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change
     from exporter.recording.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -127,13 +129,11 @@ class Maintenance:
 
     def outlasted(self, _: float) -> Iterator[tuple[Device, float]]:
         """Yield the gauge device_maintenance_end_timestamp_seconds: thresholds of these outages count from there."""
-        policies = self._config().policies
+        thresholds = Thresholds(lambda: self._config().policies)
         for device in list(self._recorder.fleet.down.values()):
-            timeline, planned = device.timeline, device.timeline.planned
-            if planned is None or planned.since is not None or planned.until <= timeline.since:
-                continue
-            if planned.waited < policies.for_engine(device.identity.engine).alert_after:
-                yield device, float(planned.until)
+            since = counts_from(device.timeline, thresholds.alert_after(device))
+            if since is not None and since > device.timeline.since:
+                yield device, float(since)
 
     def listed(self) -> Iterator[tuple[str, Window]]:
         """Yield the key and the window of all that are in use, the file's first."""

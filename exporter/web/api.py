@@ -22,7 +22,7 @@ from exporter.web.operations import BadParameter, NotFound, Operation, Query, ch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from exporter.domain.fleet import Device
+    from exporter.domain.accounts import Device
     from exporter.domain.timeline import Outage
     from exporter.web.ports import RecorderPort
 

@@ -107,7 +107,7 @@ class Story:
         return self.alerts.firing[name, subject]
 
     def ended(self, name: str = "DeviceDown", subject: str = "d1") -> Alert:
-        [alert] = [alert for alert in self.alerts.resolved.values() if alert.key == (name, subject)]
+        [alert] = [alert for alert in self.alerts.ended.all() if alert.key == (name, subject)]
         return alert
 
     def restart(self, at: float, *, resolved_within: float = 3600.0) -> list[str]:

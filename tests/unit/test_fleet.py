@@ -3,7 +3,8 @@
 import pytest
 
 from exporter.conventions import OUTAGE_BUCKETS
-from exporter.domain.fleet import Fleet, OutageHistogram
+from exporter.domain.accounts import OutageHistogram
+from exporter.domain.fleet import Fleet
 from exporter.domain.identity import Identity
 from exporter.domain.timeline import Kind, fold
 

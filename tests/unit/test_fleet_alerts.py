@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.alerting import fleet_alerts
+from exporter.alerting import ended
 from exporter.alerting.alert import device_labels, engine_labels
 from exporter.domain.policy import Policies, Policy
 from exporter.domain.timeline import Kind
@@ -389,7 +389,7 @@ def test_the_end_of_what_was_told_before_a_mass_outage_showed_is_repeated(story:
 
 
 def test_no_more_than_the_newest_ends_are_repeated_for_long(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet_alerts, "MOST_HEARD", 2)
+    monkeypatch.setattr(ended, "MOST_HEARD", 2)
     for number in range(4):
         story.down(number * 10, f"d{number}")
         story.up(number * 10 + 5, f"d{number}")

@@ -14,6 +14,7 @@ from exporter.cli.main import main
 from exporter.cli.maintenance import _when
 from exporter.config.schema import Config, Match
 from exporter.config.schema import Maintenance as Configured
+from exporter.domain.thresholds import running_due
 from exporter.errors import JournalUnavailable
 from exporter.maintenance.api import MaintenanceApi
 from exporter.maintenance.api_types import MaintenanceWindow, Which
@@ -151,7 +152,7 @@ async def test_a_device_that_is_new_in_a_window_is_inside_from_its_first_event(d
     await recorder.submit(event(NOW + 60, up=False))
     await desk.at(65)
     assert await desk.planned() == [(60, None)]
-    assert recorder.fleet.devices["d1"].timeline.told_at(0) is None
+    assert running_due(recorder.fleet.devices["d1"].timeline, 0) is None
 
 
 async def test_a_device_that_changes_its_business_goes_in_and_out_with_that_event(desk: Desk) -> None:

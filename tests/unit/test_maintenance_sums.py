@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,7 @@ from exporter.domain.checkpoint import Snapshot
 from exporter.domain.fleet import Fleet
 from exporter.domain.identity import Identity
 from exporter.domain.records import Checkpoint, DeviceHistory, Record
+from exporter.domain.thresholds import due, running_due
 from exporter.domain.timeline import Kind, fold, outages
 from exporter.lib.pace import Pace
 
@@ -208,6 +210,14 @@ TOLD = {
 def test_when_people_hear_of_an_outage(events: list[Event], after: int, expected: int | None) -> None:
     timeline = fold((START + at, kind) for at, kind in events)
     assert timeline is not None
-    found = timeline.told_at(after)
+    found = running_due(timeline, after)
     assert (None if found is None else found - START) == expected
+    begins, ends = ([at for at, kind in events if kind is boundary] for boundary in (P, E))
+    windows = list(zip_longest(begins, ends))
+    running = [
+        due(start, after, windows)
+        for start, end in (msgspec.structs.astuple(one) for one in outages(events))
+        if end is None
+    ]
+    assert running == ([] if timeline.up else [expected])
     assert outages(events) == outages([event for event in events if event[1] not in (P, E)])

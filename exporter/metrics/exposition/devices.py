@@ -18,7 +18,8 @@ from exporter.metrics.exposition.lines import Family, label_writer, tail, tail_o
 from exporter.metrics.exposition.table import Block, Column, Table
 
 if TYPE_CHECKING:
-    from exporter.domain.fleet import Device, Fleet
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Fleet
     from exporter.domain.identity import Identity
     from exporter.lib.pace import Pace
     from exporter.metrics.exposition.scrape import Scrape

@@ -13,7 +13,7 @@ from exporter.metrics.exposition.lines import Family, label_writer, tail
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from exporter.domain.fleet import Device
+    from exporter.domain.accounts import Device
     from exporter.metrics.exposition.devices import DeviceFamilies
     from exporter.metrics.exposition.scrape import Scrape
 

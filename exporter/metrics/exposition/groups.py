@@ -13,7 +13,8 @@ from exporter.metrics.exposition.lines import Family, label_writer, tail
 from exporter.metrics.exposition.table import Column, Table
 
 if TYPE_CHECKING:
-    from exporter.domain.fleet import Fleet, Group, OutageHistogram
+    from exporter.domain.accounts import Group, OutageHistogram
+    from exporter.domain.fleet import Fleet
     from exporter.lib.pace import Pace
     from exporter.metrics.exposition.scrape import Scrape
 

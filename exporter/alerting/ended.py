@@ -1,0 +1,47 @@
+"""Alerts that are over, for as long as their end is repeated. No clock: `now` is an argument, Unix seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from exporter.alerting.alert import Alert, Fingerprint
+
+RESOLVED_FOR: Final = 300.0
+"""How long an alert that is over is repeated: an Alertmanager that was away in the meantime hears it too."""
+HEARD_FOR: Final = 86_400.0
+"""How long the end of what people may have been told is repeated: the longest repeat_interval of alertmanager.yml.
+Alertmanager drops an end that is muted or silenced just then, and would take the next outage for one that it told."""
+MOST_HEARD: Final = 2000
+
+
+class EndedAlerts:
+    """Each alert by its labels: one that fires again is discarded here."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[Fingerprint, Alert] = {}
+
+    def __contains__(self, fingerprint: Fingerprint) -> bool:
+        """Return whether the end of an alert with these labels is repeated."""
+        return fingerprint in self._alerts
+
+    def all(self) -> list[Alert]:
+        """Return what is repeated, in the order of the ends."""
+        return list(self._alerts.values())
+
+    def end(self, alert: Alert, at: float, now: float) -> None:
+        """End an alert at a time and keep it."""
+        alert.ends_at = max(alert.starts_at, min(at, now))  # an end in the future would still fire at Alertmanager
+        alert.repeat_until = now + RESOLVED_FOR
+        self._alerts[alert.fingerprint] = alert
+
+    def discard(self, fingerprint: Fingerprint) -> None:
+        """Forget an end: the alert fires again."""
+        self._alerts.pop(fingerprint, None)
+
+    def drop_old(self, now: float) -> None:
+        """Forget what was repeated long enough."""
+        ends = self._alerts.items()
+        heard = [key for key, alert in ends if alert.heard and now - (alert.ends_at or now) < HEARD_FOR]
+        kept = {*heard[-MOST_HEARD:], *(key for key, alert in ends if alert.repeat_until > now)}
+        self._alerts = {key: alert for key, alert in ends if key in kept}

@@ -1,0 +1,98 @@
+"""When an outage is due: its alert fires, its incident opens. Pure: times are arguments, Unix seconds.
+
+The one place for it: `DeviceDown` and incidents are due `alert_after` seconds after the outage began,
+`DeviceDownEscalated` `escalate_after` seconds. Only time in one stretch outside planned windows counts: an outage that
+outlasts a window counts from the window's end, unless it had passed the threshold before the window.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from exporter.domain.accounts import Device
+    from exporter.domain.policy import Policies, Policy
+    from exporter.domain.timeline import Timeline
+
+OF_ALERTS: Final[Mapping[str, Callable[[Policy], float | None]]] = {
+    ALERT_DEVICE_DOWN: lambda policy: policy.alert_after,
+    ALERT_DEVICE_DOWN_ESCALATED: lambda policy: policy.escalate_after,
+}
+"""The alerts about an outage, each with its threshold in the policy; None: such devices have no such alert."""
+
+
+def counts_from(timeline: Timeline, after: float) -> int | None:
+    """Return from when on the running outage of a timeline counts for a threshold of `after` seconds.
+
+    None inside a window that cut it short, and for a device that is up.
+    """
+    planned = timeline.planned
+    if timeline.up:
+        return None
+    if planned is None or planned.waited >= after:
+        return timeline.since
+    return None if planned.since is not None else max(timeline.since, planned.until)
+
+
+def running_due(timeline: Timeline, after: float) -> float | None:
+    """Return when the running outage of a timeline is due, past or ahead; None as with `counts_from`."""
+    start = counts_from(timeline, after)
+    return None if start is None else _due(start, after)
+
+
+def due(start: int, after: float, windows: Iterable[tuple[int, int | None]]) -> float | None:
+    """Return when any outage is due, by its start and the planned windows in order.
+
+    What `running_due` says of a running outage, this says of one that is over, too. None inside a window that runs.
+    """
+    for begin, end in windows:
+        if end is not None and end <= start:
+            continue
+        if begin > start and begin - start >= after:
+            break
+        if end is None:
+            return None
+        start = end
+    return _due(start, after)
+
+
+def _due(start: float, after: float) -> float:
+    return start + after
+
+
+class Thresholds:
+    """What the policies that hold now say of devices."""
+
+    def __init__(self, policies: Callable[[], Policies]) -> None:
+        self._policies = policies
+
+    def severity(self, device: Device) -> str:
+        """Return the severity of alerts and incidents of a device."""
+        return self._policy(device).severity
+
+    def alert_after(self, device: Device) -> float:
+        """Return the seconds down after which people are told of a device."""
+        return self._policy(device).alert_after
+
+    def has(self, device: Device, alert: str) -> bool:
+        """Return whether there is such an alert for the device; `alert` is one of OF_ALERTS."""
+        return OF_ALERTS[alert](self._policy(device)) is not None
+
+    def due(self, device: Device, alert: str, *, planned_until: float | None = None) -> float | None:
+        """Return when such an alert is due for the running outage of a device; None: not now.
+
+        `planned_until` is the end of a planned window that the device is in and whose begin the timeline may not have
+        yet; the end of a window that it has is a change of the device, after which this is to be asked again.
+        """
+        after = OF_ALERTS[alert](self._policy(device))
+        at = None if after is None else running_due(device.timeline, after)
+        if after is None or at is None or planned_until is None or device.timeline.in_window:
+            return at
+        return max(at, _due(planned_until, after))
+
+    def _policy(self, device: Device) -> Policy:
+        return self._policies().for_engine(device.identity.engine)
