@@ -60,7 +60,7 @@ class Duel:
     def _one(self, name: str, seconds: float, kind: str, rate: float) -> Round:
         server, url = self._servers[name]
         before, machine = server.cpu(), Busy()
-        load = self._wrk.run(url, seconds, kind=kind, rate=rate, engine=self._recorder)
+        load = self._wrk.run(url, seconds, kind=kind, rate=rate, engine=self._engine)
         after = server.cpu()
         others = machine.share(sum(after.values()) - sum(before.values()))
         main, threads = ((after[part] - before[part]) / load.requests * 1e6 for part in ("main", "threads"))

@@ -304,7 +304,7 @@ class Exporter:
         webhook_address = parse_address(self.config.webhook.listen_address)
         admin_address = parse_address(self.config.web.listen_address)
         return (
-            Listener(Listening("public", webhook_address, public, express=public.webhook), instruments, self._warn),
+            Listener(Listening("public", webhook_address, public), instruments, self._warn),
             Listener(Listening("admin", admin_address, admin, web_config=web_config), instruments, self._warn),
         )
 

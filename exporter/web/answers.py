@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +31,7 @@ _HTTP_CODES: Final = {
     500: ("internal", "internal error"),
     503: ("unavailable", "not available now"),
     504: ("timeout", "the answer took too long"),
+    505: ("http_version", "only HTTP/1.0 and HTTP/1.1 are spoken here"),
 }
 
 _encode = msgspec.json.Encoder().encode
@@ -51,10 +51,14 @@ def error(status: int, code: str, message: str, headers: Mapping[str, str] | Non
     return response
 
 
-def message(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return the bytes of a whole answer on a connection that stays open, dated now."""
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in {**HEADERS, "Date": formatdate(usegmt=True), **headers}.items()]
+def farewell(status: int) -> bytes:
+    """Return the bytes of a whole answer to no request, after which the connection is closed."""
+    body = error_body(*words(status))
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in HEADERS.items()]
+    lines.append("Content-Type: application/json; charset=utf-8")
+    if status == 503:
+        lines.append(f"Retry-After: {RETRY_AFTER}")
     return "\r\n".join((*lines, "", "")).encode("ascii") + body
 
 

@@ -1,41 +1,40 @@
-"""Connections that cannot be held for nothing: slow heads, stalled readers and floods are closed.
+"""Connections that cannot be held for nothing: slow or endless heads, stalled readers and floods are closed.
 
-aiohttp closes a connection that idles between requests (`keepalive_timeout`). This adds, for each listener:
+Each connection is a protocol of ours around aiohttp's, which sees the bytes pass by and is told by the handler when a
+request begins and ends (`begin`, `finish`). aiohttp bounds a line, a header, the number of headers and the idle time
+between requests; this adds, for each listener:
 - a head (request line and headers) must arrive whole within `head_timeout` of its first byte, the first one within
-  `head_timeout` of the connection, however slowly it drips;
+  `head_timeout` of the connection, however slowly it drips, and has at most `max_head` bytes;
+- all heads that are not whole yet have at most `max_unread` bytes together;
 - a client that takes none of its answer for `stall_timeout` is cut off;
 - at `max_connections` a new connection takes the place of the one that has waited longest without a request in
-  progress; only if all are busy it is refused with 503;
-- what aiohttp answers by itself (malformed HTTP, heads that are too large, crashes) has the JSON error shape.
+  progress, of those that never had a good one first; only if all are busy it is refused with 503;
+- a client that closes its side once it has sent its request gets its answer.
 
-The checks are a sweep over the connections every `sweep_interval`, so that a request itself costs one comparison.
-Bodies have their own time-out where they are read.
+The checks are a sweep over the connections every `sweep_interval`, so that a request itself costs little. Bodies have
+their own time-out where they are read.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
-
-from exporter.lib.logs import fields
 from exporter.web import answers
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
+
+    from aiohttp import web
 
     from exporter.lib.logs import RateLimited
 
-    Handler = Callable[[Any], Awaitable[web.StreamResponse]]
-    RequestFactory = Callable[..., web.BaseRequest]
     Closed = Callable[[str], None]
 
-log = logging.getLogger(__name__)
+_HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,15 @@ class Limits:
 
     max_connections: int = 1000
     head_timeout: float = 10.0
+    """Also for a TLS handshake."""
     stall_timeout: float = 30.0
     idle_timeout: float = 180.0
     """Longer than the proxies' own, so that they never send into a connection that is being closed."""
     max_line: int = 8190
     max_field: int = 8190
     max_headers: int = 100
+    max_head: int = 32 << 10
+    max_unread: int = 8 << 20
     linger: float = 2.0
     """How long an unread body is discarded after an early answer, so that the client gets to read the answer."""
     sweep_interval: float = 1.0
@@ -67,44 +69,67 @@ class Limits:
         }
 
 
-class GuardedServer(web.Server):
-    """Makes guarded connections, counts them and sweeps over them. Call `start_sweeping` once it listens.
+class Connections:
+    """The connections of one listener, as a whole. Call `start_sweeping` once it listens.
 
-    `factory` makes a request from what was parsed (an application's own, or None for plain ones); `closed` is told why
-    a connection was closed.
+    `make` makes aiohttp's protocol of one connection; `closed` is told why a connection was closed.
     """
 
     def __init__(
-        self, handler: Handler, *, factory: RequestFactory | None, limits: Limits, warn: RateLimited, closed: Closed
+        self, make: Callable[[], web.RequestHandler], *, limits: Limits, warn: RateLimited, closed: Closed
     ) -> None:
-        super().__init__(handler, request_factory=factory, **limits.connection_arguments())
+        self.make = make
         self.limits = limits
         self.warn = warn
         self.closed = closed
-        self.guarded: dict[GuardedConnection, None] = {}
-        """Open connections, the oldest first."""
+        self.now = asyncio.get_running_loop().time
+        self.open: set[Connection] = set()
+        self.unread = 0
+        """Bytes of all heads that are not whole yet."""
+        self._strangers: dict[Connection, None] = {}
+        self._proven: dict[Connection, None] = {}
         self._sweep_handle: asyncio.TimerHandle | None = None
 
-    def __call__(self) -> GuardedConnection:
-        """Return the protocol of one new connection."""
-        return GuardedConnection(self, loop=self._loop, **self._kwargs)
+    def admit(self) -> Connection | None:
+        """Return the protocol of a new connection; None if all others are busy."""
+        if len(self.open) >= self.limits.max_connections and not self.evict():
+            return None
+        made = Connection(self)
+        self.open.add(made)
+        self.waits(made)
+        return made
 
-    def make_room(self) -> bool:
-        """Return whether one more connection may be had, after closing one that waits if need be."""
-        if len(self.guarded) < self.limits.max_connections:
-            return True
-        waiting = [connection for connection in self.guarded if connection.waits]
+    def evict(self) -> bool:
+        """Close the connection that has waited longest without a request in progress; False if all are busy."""
+        waiting = self._strangers or self._proven
         if not waiting:
             return False
-        oldest = min(waiting, key=lambda connection: connection.head_since or float("inf"))
-        del self.guarded[oldest]
-        oldest.force_close()
-        self.closed("evicted")
+        next(iter(waiting)).abort("evicted")
         return True
+
+    def waits(self, connection: Connection) -> None:
+        """Note that no request is in progress on a connection, from now on."""
+        (self._proven if connection.proven else self._strangers)[connection] = None
+
+    def is_busy(self, connection: Connection) -> None:
+        """Note that a request is in progress on a connection."""
+        (self._proven if connection.proven else self._strangers).pop(connection, None)
+
+    def has_read(self, size: int) -> None:
+        """Note further bytes of a head that is not whole; beyond the bound those that wait longest must go."""
+        self.unread += size
+        while self.unread > self.limits.max_unread and self.evict():
+            pass
+
+    def forget(self, connection: Connection) -> None:
+        """Note that a connection is closed, or as good as."""
+        self.open.discard(connection)
+        self.is_busy(connection)
 
     def start_sweeping(self) -> None:
         """Begin the periodic checks; `stop_sweeping` ends them."""
-        self._sweep_handle = self._loop.call_later(self.limits.sweep_interval, self._sweep)
+        loop = asyncio.get_running_loop()
+        self._sweep_handle = loop.call_later(self.limits.sweep_interval, self._sweep)
 
     def stop_sweeping(self) -> None:
         """End the periodic checks."""
@@ -112,117 +137,202 @@ class GuardedServer(web.Server):
             self._sweep_handle.cancel()
 
     def _sweep(self) -> None:
-        now = self._loop.time()
-        for connection in list(self.guarded):
-            reason = connection.check(now, self.limits)
-            if reason:
-                self.closed(reason)
+        now = self.now()
+        for connection in list(self.open):
+            connection.check(now)
         self.warn.flush()
         self.start_sweeping()
 
 
-class GuardedConnection(web.RequestHandler):
-    """One connection. `head_since` is the loop's time since when a head is awaited or incomplete, else 0."""
+class Connection(asyncio.Protocol):
+    """One connection, from its acceptance on."""
 
-    __slots__ = ("_guard", "_stalled", "head_since")
+    __slots__ = (
+        *("_ahead", "_all", "_body", "_busy", "_half_closed", "_head_since", "_inner", "_last", "_limits", "_lingers"),
+        *("_paused", "_piped", "_size", "_stalled", "_transport", "_whole", "opening", "proven"),
+    )
 
-    def __init__(self, manager: GuardedServer, *, loop: asyncio.AbstractEventLoop, **arguments: Any) -> None:  # noqa: ANN401 - aiohttp's
-        super().__init__(manager, loop=loop, **arguments)
-        self._guard = manager
+    def __init__(self, connections: Connections) -> None:
+        self._all = connections
+        self._limits = connections.limits
+        self._inner: web.RequestHandler | None = None
+        self._transport: asyncio.Transport | None = None
+        self._head_since = connections.now()  # since when a head is awaited or incomplete, else 0
+        self._size = 0  # bytes of the head that is not whole yet
+        self._last = b""  # its last bytes
+        self._whole = False  # a head has arrived whole, and its request does not begin yet
+        self._ahead = 0  # bytes that came after that head: its body, and what belongs to later requests
+        self._busy = False  # a request is in progress
+        self._body: Any = None  # its body, an aiohttp.StreamReader
+        self._lingers = False  # what comes is the rest of a refused body
+        self._piped = False  # among what waits may be whole requests, which came behind another one
+        self._half_closed = False
+        self._paused = False
         self._stalled: tuple[float, int] | None = None  # since when, with how many bytes unsent
-        self.head_since = loop.time()
+        self.opening: asyncio.Task[Any] | None = None
+        """What makes the transport, a TLS handshake included."""
+        self.proven = False
+        """Whether a request on it was a good one."""
 
-    @property
-    def waits(self) -> bool:
-        """Whether no request is in progress."""
-        return self._waiter is not None and not self._waiter.done()
+    # -- what the transport tells -----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or refuse it when all others are busy."""
-        if self._guard.make_room():
-            self._guard.guarded[self] = None
-            super().connection_made(transport)
-            return
-        self._guard.closed("refused")
-        self._force_close = True
-        self._manager = None
-        _farewell(cast("asyncio.Transport", transport), 503)
+        """Begin; for TLS once hands are shaken."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._inner = self._all.make()
+        self._inner.connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection."""
-        self._guard.guarded.pop(self, None)
-        super().connection_lost(exc)
+        self.forget()
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived; note when a head begins and when it is whole."""
-        before = self._request_count
-        super().data_received(data)
-        if self._request_count != before:
-            self.head_since = 0.0
-        elif not self.head_since and self.waits:
-            self.head_since = self._loop.time()
+        """Hand on what arrived; see where a head ends."""
+        if self._busy or self._whole or self._lingers:
+            self._ahead += len(data)
+        else:
+            data = self._measured(data)
+        if data and self._inner is not None:
+            self._inner.data_received(data)
 
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Go on reading where it was paused; aiohttp asks for it with every body."""
-        if self._reading_paused or self._buffer_paused:
-            super().resume_reading(resume_parser)
+    def eof_received(self) -> bool:
+        """Stay open for the answer if the client has sent a whole request, and closed only its own side."""
+        self._half_closed = (self._whole or self._busy) and not _is_encrypted(self._transport)
+        if self._busy and not self._body.is_eof():
+            self._half_closed = False
+        return self._half_closed
 
-    def check(self, now: float, limits: Limits) -> str:
-        """Close the connection if it has taken too long, and return why."""
-        if self.transport is None:
-            return ""
-        if self.head_since and now - self.head_since > limits.head_timeout and self.waits:
-            _farewell(self.transport, 408)
-            self.force_close()
-            return "slow_head"
-        if self._is_stalled(now, self.transport, limits):
-            self.transport.abort()
-            return "stalled"
-        return ""
+    def pause_writing(self) -> None:
+        """Note that the client reads too slowly."""
+        self._paused = True
+        if self._inner is not None:
+            self._inner.pause_writing()
 
-    def _is_stalled(self, now: float, transport: asyncio.Transport, limits: Limits) -> bool:
-        if not self.writing_paused:
-            self._stalled = None
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        self._paused = False
+        self._stalled = None
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+    # -- what the handler tells -------------------------------------------------------------------------------------
+
+    def begin(self, request: web.BaseRequest) -> None:
+        """Note that a request is in progress."""
+        self._all.is_busy(self)
+        self._all.unread -= self._size
+        if not self._whole:
+            self._ahead = max(0, self._size - _size_of_head(request))
+        self._size, self._last, self._whole, self._piped, self._busy = 0, b"", False, False, True
+        self._head_since = 0.0
+        self._body = request.content
+        if self._half_closed and not self._body.is_eof():
+            self.abort("")  # the rest will never come
+
+    def finish(self, *, good: bool) -> bool:
+        """Note that the request is done, and whether it was a good one; return whether the connection may stay."""
+        self._busy = False
+        self._lingers = not self._body.is_eof()
+        self.proven = self.proven or good
+        self._size = max(0, self._ahead - self._body.total_bytes)
+        self._ahead = 0
+        self._all.waits(self)
+        if self._size:
+            self._piped = True
+            self._head_since = self._all.now()
+            self._all.has_read(self._size)
+        return bool(self._size) or not self._half_closed
+
+    # -- bounds -----------------------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """Close the connection if it takes too long, or too much."""
+        if self._paused:
+            if self._is_stalled(now):
+                self.abort("stalled")
+        elif self._head_since and now - self._head_since > self._limits.head_timeout:
+            self._dismiss(408, "slow_head")
+        elif self._size > self._limits.max_head and now - self._head_since > self._limits.sweep_interval:
+            self._dismiss(431, "large_head")
+
+    def abort(self, reason: str) -> None:
+        """Close at once, for this reason of `closed`, or none."""
+        self.forget()
+        if reason:
+            self._all.closed(reason)
+        if self._transport is not None:
+            self._transport.abort()
+        elif self.opening is not None:
+            self.opening.cancel()
+
+    def forget(self) -> None:
+        """Count no more."""
+        self._all.unread -= self._size
+        self._size = 0
+        self._head_since = 0.0
+        self._all.forget(self)
+
+    def _measured(self, data: bytes) -> bytes:
+        """Return what to hand on of a head."""
+        if not self._head_since:
+            self._head_since = self._all.now()
+        if not self._size and data[0] in _HEAD_END:
+            data = data.lstrip(_HEAD_END)  # empty lines before a request mean nothing
+        start = len(self._last)
+        found = (self._last + data if start else data).find(_HEAD_END)
+        size = len(data) if found < 0 else found + len(_HEAD_END) - start
+        self._whole = found >= 0
+        self._ahead = len(data) - size
+        if self._size + size > self._limits.max_head and not self._piped:
+            self._dismiss(431, "large_head")
+            return b""
+        self._size += size
+        if not self._whole:
+            self._last = (self._last + data)[1 - len(_HEAD_END) :]
+        self._all.has_read(size)
+        return data if self in self._all.open else b""
+
+    def _dismiss(self, status: int, reason: str) -> None:
+        """Answer without a request, and close."""
+        if self._transport is None:
+            self.abort("slow_handshake")
+            return
+        self.forget()
+        self._all.closed(reason)
+        self._transport.write(answers.farewell(status))
+        self._transport.close()
+
+    def _is_stalled(self, now: float) -> bool:
+        if self._transport is None:
             return False
-        unsent = transport.get_write_buffer_size()
+        unsent = self._transport.get_write_buffer_size()
         if self._stalled is None or self._stalled[1] != unsent:
             self._stalled = (now, unsent)
-        return now - self._stalled[0] > limits.stall_timeout
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it repeats what the client sent
-    ) -> web.StreamResponse:
-        """Answer what aiohttp could not hand to a handler, or what a handler let through."""
-        if isinstance(exc, LineTooLong):
-            status = 431
-        if isinstance(exc, ConnectionError) and (self.transport is None or self.transport.is_closing()):
-            log.debug("the client went away", extra=fields(method=request.method))
-        elif status >= 500:
-            log.error("a request failed", exc_info=exc, extra=fields(method=request.method, status=status))
-        else:
-            self._guard.warn.warning(answers.code_of(status), "malformed request", status=status, remote=request.remote)
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer was begun already")
-        response = answers.http_error(status)
-        response.force_close()
-        return response
+        return now - self._stalled[0] > self._limits.stall_timeout
 
 
-def _farewell(transport: asyncio.Transport, status: int) -> None:
-    """Answer without a request, and close."""
-    body = answers.error_body(*answers.words(status))
-    lines = [
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-        "Content-Type: application/json; charset=utf-8",
-        f"Content-Length: {len(body)}",
-        f"Server: {answers.SERVER}",
-        "Connection: close",
-    ]
-    if status == 503:
-        lines.append(f"Retry-After: {answers.RETRY_AFTER}")
-    transport.write("\r\n".join((*lines, "", "")).encode() + body)
-    transport.close()
+def of(request: web.BaseRequest) -> Connection | None:
+    """Return the connection of a request; None if it is gone already."""
+    transport = request.transport
+    found = None if transport is None else transport.get_protocol()
+    return found if isinstance(found, Connection) else None
+
+
+def refuse(accepted: socket.socket, *, encrypted: bool) -> None:
+    """Answer a connection that cannot be had, and close it; without a word where hands would have to be shaken."""
+    with accepted, suppress(OSError):
+        if not encrypted:
+            accepted.send(answers.farewell(503))
+            accepted.shutdown(socket.SHUT_WR)
+            accepted.recv(65536)  # what stays unread would make the system take the answer back
+
+
+def _is_encrypted(transport: asyncio.Transport | None) -> bool:
+    return transport is not None and transport.get_extra_info("sslcontext") is not None
+
+
+def _size_of_head(request: web.BaseRequest) -> int:
+    first = len(request.method) + len(request.raw_path) + len("  HTTP/1.1\r\n\r\n")
+    return first + sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)

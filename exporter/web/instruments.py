@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from exporter.metrics.own import SelfMetrics
 
 LISTENERS: Final = ("public", "admin")
-CLOSE_REASONS: Final = ("slow_head", "stalled", "evicted", "refused")
+CLOSE_REASONS: Final = (
+    *("slow_head", "large_head", "stalled", "evicted", "refused", "handshake", "slow_handshake", "accept_error"),
+)
 _USUAL_CODES: Final = {"public": (200, 400, 401, 503), "admin": (200,)}
 
 

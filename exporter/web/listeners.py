@@ -10,33 +10,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from exporter.errors import ConfigError
 from exporter.lib.address import Address, bound, listen
 from exporter.lib.logs import fields
-from exporter.web.connections import GuardedServer, Limits
-from exporter.web.envelope import answered
-from exporter.web.express import ExpressServer
+from exporter.web import answers
+from exporter.web.accepting import Acceptor
+from exporter.web.connections import Connections, Limits, of
+from exporter.web.protocol import HttpConnection
 
 if TYPE_CHECKING:
     import socket
-    import ssl
 
     from exporter.lib.logs import RateLimited
-    from exporter.web.connections import Handler, RequestFactory
-    from exporter.web.express import Express
     from exporter.web.ports import RequestMetrics
     from exporter.web.webconfig import WebConfigFile
+
+Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
 FOLLOW_INTERVAL = 1.0
 """Seconds between two looks at the web configuration file."""
+_SPOKEN: Final = (HttpVersion11, HttpVersion10)
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,6 @@ class Listening:
     limits: Limits = field(default_factory=Limits)
     web_config: WebConfigFile | None = None
     """TLS settings, loaded already; the listener follows their changes."""
-    express: Express | None = None
-    """Who is asked first about usual requests."""
 
 
 class Listener:
@@ -65,9 +65,9 @@ class Listener:
         self._following: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
         self._bound: Address | None = None
-        self._server: GuardedServer | None = None
+        self._connections: Connections | None = None
+        self._acceptor: Acceptor | None = None
         self._runner: web.BaseRunner | None = None
-        self._site: web.SockSite | None = None
 
     @property
     def address(self) -> Address:
@@ -86,23 +86,16 @@ class Listener:
         self._bound = bound(self._socket)
         try:
             self._runner = await self._run(drain)
-            await self.serve(self._tls)
         except BaseException:
             self._socket.close()
             raise
+        self._connections = self._guard(self._runner)
+        self._acceptor = Acceptor(self._socket, self._connections, lambda: self._tls)
+        self._connections.start_sweeping()
+        self._acceptor.start()
         if self._what.web_config is not None:
             self._following = asyncio.create_task(self._follow(self._what.web_config))
         log.info("listening", extra=fields(listener=self.name, address=str(self.address), tls=self._tls is not None))
-
-    async def serve(self, tls: ssl.SSLContext | None) -> None:
-        """Accept connections with these TLS settings from now on."""
-        if self._runner is None or self._socket is None:
-            raise RuntimeError("the listener is not started")
-        former, self._tls = self._site, tls
-        self._site = web.SockSite(self._runner, self._socket.dup(), ssl_context=tls)
-        await self._site.start()
-        if former is not None:
-            await former.stop()
 
     async def reload(self) -> None:
         """Read the web configuration file again; ConfigError keeps what was in force."""
@@ -110,8 +103,7 @@ class Listener:
         if web_config is None:
             return
         await asyncio.to_thread(web_config.load)
-        if web_config.tls is not self._tls:
-            await self.serve(web_config.tls)
+        self._tls = web_config.tls
 
     async def _follow(self, web_config: WebConfigFile) -> None:
         while True:
@@ -129,8 +121,10 @@ class Listener:
         """Stop accepting, drain, close."""
         if self._following is not None:
             self._following.cancel()
-        if self._server is not None:
-            self._server.stop_sweeping()
+        if self._acceptor is not None:
+            self._acceptor.stop()
+        if self._connections is not None:
+            self._connections.stop_sweeping()
         if self._socket is not None:
             self._socket.close()
         if self._runner is not None:
@@ -138,39 +132,70 @@ class Listener:
 
     async def _run(self, drain: float) -> web.BaseRunner:
         serves = self._what.serves
+        runner: web.BaseRunner
         if isinstance(serves, web.Application):
-            runner: web.BaseRunner = _GuardedRunner(self, serves, shutdown_timeout=drain)
+            runner = web.AppRunner(serves, shutdown_timeout=drain)
         else:
-            runner = web.ServerRunner(self.guard(serves, None), shutdown_timeout=drain)
+            runner = web.ServerRunner(web.Server(serves), shutdown_timeout=drain)
         await runner.setup()
         return runner
 
-    def guard(self, handler: Handler, factory: RequestFactory | None) -> GuardedServer:
-        """Return the server of guarded connections for this handler."""
-        express = self._what.express
-        self._server = (GuardedServer if express is None else partial(ExpressServer, express))(
-            answered(handler, self.name, self._metrics),
-            factory=factory,
-            limits=self._what.limits,
+    def _guard(self, runner: web.BaseRunner) -> Connections:
+        server, what = runner.server, self._what
+        if server is None:
+            raise RuntimeError("the runner is not set up")
+        server.request_handler = answered(server.request_handler, self.name, self._metrics)
+        arguments = what.limits.connection_arguments()
+        return Connections(
+            lambda: HttpConnection(server, self._warn, **arguments),
+            limits=what.limits,
             warn=self._warn,
             closed=lambda reason: self._metrics.connection(self.name, reason),
         )
-        self._server.start_sweeping()
-        return self._server
 
 
-class _GuardedRunner(web.AppRunner):
-    """Runs an application on guarded connections."""
+def answered(handler: Handler, listener: str, metrics: RequestMetrics) -> Handler:
+    """Wrap a handler in what every request goes through: its connection, errors in the JSON shape, the duration.
 
-    __slots__ = ("_listener",)
+    Exceptions other than HTTP errors pass through, counted as 500.
+    """
 
-    def __init__(self, listener: Listener, app: web.Application, *, shutdown_timeout: float) -> None:
-        super().__init__(app, shutdown_timeout=shutdown_timeout)
-        self._listener = listener
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        started = time.perf_counter()
+        connection, status = of(request), 500
+        if connection is not None:
+            connection.begin(request)
+        stays = True
+        try:
+            response = _unusable(request) or await handler(request)
+            status = response.status
+        except web.HTTPException as error:
+            status = error.status
+            if status < 400:
+                raise
+            kept = {name: error.headers[name] for name in ("Allow", "WWW-Authenticate") if name in error.headers}
+            response = answers.http_error(status, kept)
+        finally:
+            metrics.request(listener, status, time.perf_counter() - started)
+            if connection is not None:
+                stays = connection.finish(good=status < 400 and request.method == "POST")
+        if not response.prepared and not (stays and request.content.is_eof()):
+            response.force_close()  # what is unread of the body would be taken for the next request
+        return response
 
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        return self._listener.guard(made.request_handler, made.request_factory)
+    return handle
+
+
+def _unusable(request: web.BaseRequest) -> web.Response | None:
+    """Return the answer to what no handler should see: another version of HTTP, two proofs of who sends."""
+    if request.version not in _SPOKEN:
+        response = answers.http_error(505)
+    elif len(request.headers.getall(hdrs.AUTHORIZATION, ())) > 1:
+        response = answers.http_error(400)
+    else:
+        return None
+    response.force_close()
+    return response
 
 
 class Listeners:

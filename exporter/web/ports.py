@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from exporter.domain.fleet import Fleet
     from exporter.domain.identity import Identity
     from exporter.domain.timeline import Outage
-    from exporter.errors import JournalUnavailable
     from exporter.gateways.csku.parse import DeviceEvent
 
 
@@ -38,12 +37,6 @@ class RecorderPort(Protocol):
 
     async def submit(self, event: DeviceEvent) -> str:
         """Return the outcome once the event is on disk; raises JournalUnavailable, Overloaded or InvalidEvent."""
-
-    def submit_soon(self, event: DeviceEvent, now: float, done: Callable[[str | JournalUnavailable], None]) -> None:
-        """Like `submit`, but call `done` with the outcome, or with what kept the event from being stored.
-
-        The event was received at `now`, by `clock`. Raises what can be said at once, and then does not call `done`.
-        """
 
     def identity_of(self, device_id: str) -> Identity | None:
         """Return who a device is by now; None if it is unknown."""

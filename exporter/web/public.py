@@ -10,7 +10,6 @@ This is a plain handler for aiohttp's low-level server: two fixed paths need no 
 from __future__ import annotations
 
 import hmac
-import time
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs
@@ -30,7 +29,6 @@ from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.gateways.csku import parse as events
 from exporter.gateways.csku.redaction import redact
 from exporter.web import answers
-from exporter.web.acknowledgement import Acknowledger
 from exporter.web.body import BodyRefused, read_body
 
 if TYPE_CHECKING:
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 
     from exporter.gateways.csku.parse import MessageEvent
     from exporter.lib.logs import RateLimited
-    from exporter.web.express import Client
     from exporter.web.ports import RecorderPort, RequestMetrics, WebhookSettings
 
     OnMessage = Callable[[MessageEvent, float], None]
@@ -70,11 +67,11 @@ def public_app(
 
 
 class PublicApp:
-    """Handles requests; `webhook` may be asked first, see `express`."""
+    """Handles requests."""
 
     def __init__(self, recorder: RecorderPort, webhook: Webhook) -> None:
         self._recorder = recorder
-        self.webhook = webhook
+        self._webhook = webhook
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
@@ -82,7 +79,7 @@ class PublicApp:
         if path != WEBHOOK_PATH:
             path = request.path
         if path == WEBHOOK_PATH:
-            return await self.webhook.answer(request)
+            return await self._webhook.answer(request)
         return _health(request, self._recorder) if path == HEALTH_PATH else answers.http_error(404)
 
 
@@ -96,8 +93,6 @@ def _health(request: web.BaseRequest, recorder: RecorderPort) -> web.Response:
 
 class Webhook:
     """Takes one webhook request from its head to its answer."""
-
-    path = WEBHOOK_PATH
 
     def __init__(
         self,
@@ -115,7 +110,6 @@ class Webhook:
         self._warn = warn
         self._on_message = on_message
         self._body_timeout = body_timeout
-        self._acknowledger = Acknowledger()
         self._secret = ("", b"")  # as configured, and its bytes
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -165,50 +159,7 @@ class Webhook:
             response.headers["Retry-After"] = answers.RETRY_AFTER
             return response
         self._metrics.heard(label, outcome, now)
-        return self._acknowledger.answer(request)
-
-    def take(self, headers: Mapping[str, str], body: bytes, client: Client) -> bool:
-        """Take a good event in a usual request (see `express.Express`)."""
-        started = time.perf_counter()
-        settings = self._settings()
-        if (
-            headers.get(hdrs.CONTENT_TYPE) != "application/json"
-            or hdrs.CONTENT_ENCODING in headers
-            or len(body) > settings.max_body
-            or not self._authorized(headers, settings.secret)
-        ):
-            return False
-        now = self._recorder.clock()
-
-        def done(result: str | JournalUnavailable) -> None:
-            if isinstance(result, str):
-                self._metrics.heard(label, result, now)
-                self._metrics.request("public", 200, time.perf_counter() - started)
-                client.answer(self._acknowledger.message())
-            else:
-                client.answer(self._unavailable(label, result, client.remote, started))
-
-        try:
-            known = self._recorder.identity_of
-            event = events.parse(body, now=now, max_future_skew=settings.max_future_skew, known=known)
-            label = events.event_label(event)
-            if isinstance(event, events.DeviceEvent):
-                self._recorder.submit_soon(event, now, done)
-            elif isinstance(event, events.MessageEvent):
-                self._on_message(event, now)
-                done(ACCEPTED)
-            else:
-                return False
-        except Exception:  # whatever it is, the general way meets it again, and answers and reports it
-            return False
-        return True
-
-    def _unavailable(self, label: str, error: JournalUnavailable, remote: str, started: float) -> bytes:
-        self._metrics.event(label, UNAVAILABLE)
-        self._warn.warning(error.code, "webhook request refused", status=503, remote=remote)
-        self._metrics.request("public", 503, time.perf_counter() - started)
-        headers = {"Content-Type": "application/json", "Retry-After": answers.RETRY_AFTER}
-        return answers.message(503, answers.error_body("not stored, try again", error.code), headers)
+        return answers.text("OK")
 
     async def _quarantine(self, request: web.BaseRequest, body: bytes, error: InvalidEvent) -> web.Response:
         label = events.event_label(body)

@@ -19,6 +19,7 @@ from exporter.web.public import public_app
 from tests.unit.web_site import EVENT, SECRET, Site, connected, exchange, post, read_answer, running
 
 GOOD = json.dumps(EVENT).encode()
+OTHER = json.dumps(EVENT | {"timestamp": EVENT["timestamp"] + 1}).encode()
 QUICK = Limits(head_timeout=0.3, stall_timeout=0.3, sweep_interval=0.05, linger=0.2)
 
 
@@ -306,6 +307,35 @@ async def test_pipelined_requests_are_answered_in_order():
         assert [(await read_answer(reader)).status for _ in range(4)] == [200, 400, 401, 200]
 
 
+async def test_requests_that_come_while_one_is_under_way_wait_for_their_turn():
+    async with running() as site, connected(site.public) as (reader, writer):
+        site.recorder.hold = asyncio.Event()
+        writer.write(post(GOOD))
+        await asyncio.sleep(0.05)
+        writer.write(post(b"{}") + post(OTHER))
+        await asyncio.sleep(0.05)
+        assert site.all_counted() == {}
+        site.recorder.hold.set()
+
+        assert [(await read_answer(reader)).status for _ in range(3)] == [200, 400, 200]
+        assert [event.timestamp for event in site.recorder.submitted] == [1738056000, 1738056001]
+
+
+async def test_a_client_that_goes_away_before_its_answer_leaves_nothing_behind(caplog):
+    async with running() as site:
+        site.recorder.hold = asyncio.Event()
+        async with connected(site.public) as (_, writer):
+            writer.write(post(GOOD))
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)
+        site.recorder.hold.set()
+        await asyncio.sleep(0.05)
+
+        assert len(site.recorder.submitted) == 1
+        assert [task for task in asyncio.all_tasks() if "RequestHandler.start" in repr(task)] == []
+    assert caplog.records == []
+
+
 async def test_http_1_0_and_connection_close_are_honoured():
     old = post(GOOD).replace(b"HTTP/1.1", b"HTTP/1.0")
     async with running() as site:
@@ -386,7 +416,7 @@ async def test_a_scraper_that_goes_away_is_no_error_in_the_log(when, caplog):
         await asyncio.sleep(0.1)
         return [b"x" * (4 << 20)] * 4
 
-    caplog.set_level(logging.DEBUG, "exporter.web.connections")
+    caplog.set_level(logging.DEBUG, "exporter.web.protocol")
     async with running() as site:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(

@@ -26,7 +26,7 @@ from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.public import public_app
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from exporter.gateways.csku.parse import DeviceEvent, MessageEvent
 
@@ -90,24 +90,6 @@ class FakeRecorder:
     def identity_of(self, device_id: str) -> Identity | None:
         device = self.fleet.devices.get(device_id)
         return None if device is None else device.identity
-
-    def submit_soon(self, event: DeviceEvent, now: float, done: Callable[[str | JournalUnavailable], None]) -> None:
-        assert now == self.clock()
-        if self.hold is None and not isinstance(self.failure, JournalUnavailable):
-            if self.failure is not None:
-                raise self.failure
-            self.submitted.append(event)
-            done(self.outcome)
-            return
-
-        async def later() -> None:
-            try:
-                result: str | JournalUnavailable = await self.submit(event)
-            except JournalUnavailable as error:
-                result = error
-            done(result)
-
-        self.task = asyncio.create_task(later())
 
     async def forget(self, device_id: str) -> bool:
         if self.failure is not None:
@@ -189,7 +171,6 @@ async def running(
     body_timeout: float = 10.0,
     admin: dict[str, Any] | None = None,
     drain: float = 2.0,
-    express: bool = True,
 ) -> AsyncIterator[Site]:
     """Start both listeners on loopback; `admin` are further arguments of `admin_app`."""
     site = Site()
@@ -208,11 +189,7 @@ async def running(
     bounds = limits or Limits()
     site.listeners = Listeners(
         [
-            Listener(
-                Listening("public", ANY_PORT, public, bounds, express=public.webhook if express else None),
-                instruments,
-                warn,
-            ),
+            Listener(Listening("public", ANY_PORT, public, bounds), instruments, warn),
             Listener(Listening("admin", ANY_PORT, app, bounds, arguments.get("web_config")), instruments, warn),
         ],
         drain=drain,
