@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         *("_ahead", "_all", "_body", "_busy", "_half_closed", "_head_since", "_inner", "_last", "_limits", "_lingers"),
-        *("_paused", "_piped", "_size", "_stalled", "_transport", "_whole", "opening", "proven"),
+        *("_overdue", "_paused", "_piped", "_size", "_stalled", "_transport", "_whole", "opening", "proven"),
     )
 
     def __init__(self, connections: Connections) -> None:
@@ -158,6 +158,7 @@ class Connection(asyncio.Protocol):
         self._inner: web.RequestHandler | None = None
         self._transport: asyncio.Transport | None = None
         self._head_since = connections.now()  # since when a head is awaited or incomplete, else 0
+        self._overdue = False  # a sweep has found a head awaited or incomplete
         self._size = 0  # bytes of the head that is not whole yet
         self._last = b""  # its last bytes
         self._whole = False  # a head has arrived whole, and its request does not begin yet
@@ -199,9 +200,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Stay open for the answer if the client has sent a whole request, and closed only its own side."""
-        self._half_closed = (self._whole or self._busy) and not _is_encrypted(self._transport)
-        if self._busy and not self._body.is_eof():
-            self._half_closed = False
+        sent = self._whole or (self._busy and self._body.is_eof())
+        self._half_closed = sent and not _is_encrypted(self._transport)
         return self._half_closed
 
     def pause_writing(self) -> None:
@@ -227,6 +227,7 @@ class Connection(asyncio.Protocol):
             self._ahead = max(0, self._size - _size_of_head(request))
         self._size, self._last, self._whole, self._piped, self._busy = 0, b"", False, False, True
         self._head_since = 0.0
+        self._overdue = False
         self._body = request.content
         if self._half_closed and not self._body.is_eof():
             self.abort("")  # the rest will never come
@@ -252,7 +253,11 @@ class Connection(asyncio.Protocol):
         if self._paused:
             if self._is_stalled(now):
                 self.abort("stalled")
-        elif self._head_since and now - self._head_since > self._limits.head_timeout:
+            return
+        overdue, self._overdue = self._overdue, bool(self._head_since)
+        if not overdue:
+            return  # where the loop itself was late, what has arrived gets its turn first
+        if now - self._head_since > self._limits.head_timeout:
             self._dismiss(408, "slow_head")
         elif self._size > self._limits.max_head and now - self._head_since > self._limits.sweep_interval:
             self._dismiss(431, "large_head")
