@@ -13,8 +13,9 @@ import msgspec
 from exporter.config.schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
 from exporter.domain.identity import ENGINE_LENGTH
 from exporter.lib.address import parse_address
+from exporter.lib.cron import parse_cron
 from exporter.lib.durations import format_duration
-from exporter.lib.times import comes_round, parse_time
+from exporter.lib.times import parse_time
 
 if TYPE_CHECKING:
     from exporter.config.errors import Origins, Path
@@ -150,8 +151,8 @@ class Checks:
         single = (window.start is not None, window.end is not None)
         if (recurring, single) not in (((True, True), (False, False)), ((False, False), (True, True))):
             raise self._origins.error(path, "needs either `cron` and `duration`, or `start` and `end`")
-        if window.cron is not None and not comes_round(window.cron):
-            raise self._origins.error((*path, "cron"), "expected five fields that match some day, such as `0 2 * * 0`")
+        if window.cron is not None:
+            self._cron(window.cron, (*path, "cron"))
         if window.duration is not None:
             self._at_least(window.duration, 1, (*path, "duration"))
         start = self._time(window.start, zone, (*path, "start"))
@@ -170,6 +171,12 @@ class Checks:
         except (ValueError, OverflowError):
             example = "2026-02-01 01:00 or 2026-02-01T01:00:00+07:00"
             raise self._origins.error(path, f"expected a time such as {example}, got {text[:40]!r}") from None
+
+    def _cron(self, text: str, path: Path) -> None:
+        try:
+            parse_cron(text)
+        except ValueError as error:
+            raise self._origins.error(path, str(error)) from None
 
     def _zone(self, name: str, path: Path) -> ZoneInfo:
         try:

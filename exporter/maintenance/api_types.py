@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from exporter.config.schema import Match
+from exporter.lib.cron import parse_cron
 from exporter.lib.durations import parse_duration
-from exporter.lib.times import comes_round, parse_time
+from exporter.lib.times import parse_time
 from exporter.maintenance.windows import Window
 
 PATH: Final = "/api/v1/maintenance"
@@ -80,8 +81,10 @@ def window_of(new: NewWindow, now: float, default_zone: str) -> Window:
     if new.cron is not None:
         if duration is None or new.start is not None or new.end is not None:
             raise ValueError("a repeated window has `cron` and `duration`, and neither `start` nor `end`")
-        if not comes_round(new.cron):
-            raise ValueError("cron must have five fields that match some day, such as `0 2 * * 0`")
+        try:
+            parse_cron(new.cron)
+        except ValueError as error:
+            raise ValueError(f"cron: {error}") from None
         return Window(match, zone.key, cron=new.cron, duration=duration, comment=new.comment)
     start, end = _bounds(new, duration, zone, int(now))
     return Window(match, zone.key, start_at=start, end_at=end, comment=new.comment)

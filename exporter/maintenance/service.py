@@ -21,6 +21,7 @@ import msgspec
 from exporter.domain.thresholds import Thresholds, counts_from
 from exporter.errors import JournalUnavailable, Overloaded
 from exporter.lib.logs import fields
+from exporter.lib.pace import Pace
 from exporter.maintenance import store
 from exporter.maintenance.windows import Schedule, Window, from_config
 from exporter.recording.recorder import Boundary
@@ -68,7 +69,7 @@ class Maintenance:
         heard = await self._recorder.heard_until()
         self._stored = {one.number: one for one in stored}
         self._settled = int(max(now if heard is None else min(heard, now), now - LOOK_BACK))
-        self._build()
+        await self._build()
         await self._judge(self._recorder.fleet.devices.values(), self._settled)
         await self._settle()
 
@@ -156,7 +157,7 @@ class Maintenance:
             if not self._renewed:
                 return
             self._renewed = False
-            self._build()
+            await self._build()
             try:
                 await self._judge(self._recorder.fleet.devices.values(), self._settled)
             except (JournalUnavailable, Overloaded):
@@ -165,14 +166,18 @@ class Maintenance:
         self._wake.set()
         self._changed()
 
-    def _build(self) -> None:
+    async def _build(self) -> None:
+        """Make the schedule of what is not over."""
         file = ((f"file-{place}", from_config(window)) for place, window in enumerate(self._config().maintenance, 1))
         own = ((str(one.number), one.window) for one in self._stored.values() if one.ended_at is None)
-        left = [(key, window) for key, window in (*file, *own) if window.span(self._settled) is not None]
-        self.schedule = Schedule(left)
+        everything = Schedule([*file, *own])
+        await _look_ahead(everything, self._settled)
+        self.schedule = everything.without_past(self._settled)
 
     async def _settle(self) -> None:
         now = int(self._recorder.clock())
+        await _look_ahead(self.schedule, self._settled)
+        await _look_ahead(self.schedule, now)
         for at in self.schedule.boundaries(self._settled, now):
             await self._judge(self._recorder.fleet.devices.values(), at)
             self._settled = at
@@ -233,3 +238,13 @@ class Maintenance:
         boundary = self.schedule.next_boundary(self._settled)
         wait = LONGEST_WAIT if boundary is None else boundary - self._recorder.clock()
         return max(0.0, min(LONGEST_WAIT, wait))
+
+
+async def _look_ahead(schedule: Schedule, at: float) -> None:
+    """Let a schedule find its spans in stretches: it keeps them, so that no configuration holds the event loop."""
+    pace = Pace()
+    pace.start()
+    for key in list(schedule.windows):
+        schedule.span(key, at)
+        if pace.spent():
+            await pace.rest()

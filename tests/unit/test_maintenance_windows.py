@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import itertools
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from exporter.config.schema import Match
 from exporter.domain.identity import Identity
-from exporter.lib.times import comes_round, following, latest
+from exporter.lib.cron import parse_cron
+from exporter.maintenance import repeated as repeated_module
 from exporter.maintenance.windows import Schedule, Span, Window
 
 HOUR = 3600
@@ -134,25 +136,80 @@ def test_a_window_that_never_ends_is_no_endless_loop() -> None:
 
 def test_boundaries_come_in_order_and_the_first_is_not_part_of_them() -> None:
     schedule = Schedule([("1", single(100, 200)), ("2", single(150, 250))])
-    assert schedule.boundaries(100, 250) == [150, 200, 250]
-    assert schedule.boundaries(0, 99) == []
+    assert list(schedule.boundaries(100, 250)) == [150, 200, 250]
+    assert list(schedule.boundaries(0, 99)) == []
     assert (schedule.next_boundary(0), schedule.next_boundary(100), schedule.next_boundary(250)) == (100, 150, None)
 
 
-@pytest.mark.parametrize("cron", ["0 2 30 2 *", "0 2 * *", "0 2 * * * *", "@daily", "61 * * * *"])
-def test_expressions_that_never_come_round_are_told(cron: str) -> None:
-    assert not comes_round(cron)
+def test_a_look_into_the_past_and_back_changes_no_answer() -> None:
+    schedule, start = Schedule([("1", repeated("*/10 * * * *", 1 / 12))]), at("2026-01-01 00:00")
+    for time in (start, start + 601, start + 1300, start + 30 * 86_400, start, start + 601):
+        assert schedule.span("1", time) == repeated("*/10 * * * *", 1 / 12).span(time)
+
+
+def test_boundaries_go_on_while_others_ask_for_other_times() -> None:
+    schedule, start = Schedule([("1", repeated("0 * * * *", 0.5))]), at("2026-01-01 00:00")
+    found = []
+    for time in schedule.boundaries(start, start + 3 * HOUR):
+        found.append((time - start) / HOUR)
+        schedule.active(start - 100 * HOUR)
+        schedule.active(start + 10_000 * HOUR)
+    assert found == [0.5, 1, 1.5, 2, 2.5, 3]
+
+
+ENDLESS = {
+    "every minute for two": ("* * * * *", 1 / 30),
+    "every minute for a year": ("* * * * *", 365 * 24),
+    "every day for a month": ("0 0 * * *", 30 * 24),
+}
+
+
+@pytest.mark.parametrize(("cron", "hours"), ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize("zone", ["Asia/Jakarta", "Europe/Berlin"])
+def test_what_touches_is_one_span_after_the_other_without_a_gap(zone: str, cron: str, hours: float) -> None:
+    now = at("2026-04-10 12:00", zone)
+    found = list(itertools.islice(repeated(cron, hours, zone).spans(now), 20))
+    assert found[0].start <= now
+    assert all(one.end == two.start for one, two in itertools.pairwise(found))
+    assert found[-1].end > now + 19 * 8 * 24 * HOUR
+
+
+def test_no_expression_takes_more_looks_than_a_day_has_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    whole = repeated_module._instant
+    monkeypatch.setattr(repeated_module, "_instant", lambda *args: (next(looks), whole(*args))[1])
+    for zone, cron, hours in itertools.product(
+        ("Asia/Jakarta", "Europe/Berlin"), ("* * * * *", "0 2 29 2 *", "*/2 * * * *"), (1 / 60, 1, 1000)
+    ):
+        repeated(cron, hours, zone).span(at("2026-10-20 12:00", zone))
+    assert next(looks) < 18 * 1500
+
+
+ZONES = ["Asia/Jakarta", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"]
 
 
 @given(
-    st.sampled_from(["Asia/Jakarta", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
-    st.sampled_from(["30 2 * * *", "*/20 * * * *", "0 1-3 * * 0", "15 3 29 2 *"]),
+    st.sampled_from(ZONES),
+    st.sampled_from(["30 2 * * *", "*/20 * * * *", "0 1-3 * * 0", "15 0,3 * * *", "10 23 */2 * 1-5", "0 0 1,15 * sat"]),
+    st.sampled_from([60, 1200, 5400, 100_000]),
     st.integers(at("2026-01-01 00:00"), at("2027-12-31 00:00")),
 )
-def test_the_occurrences_before_and_after_a_time_are_neighbours(zone: str, cron: str, time: int) -> None:
-    before, after = latest(cron, ZoneInfo(zone), time), following(cron, ZoneInfo(zone), time)
-    assert before is not None
-    assert after is not None
-    assert before <= time < after
-    assert following(cron, ZoneInfo(zone), before) == after
-    assert latest(cron, ZoneInfo(zone), after - 1) == before
+def test_the_spans_are_the_occurrences_that_the_clock_on_the_wall_shows(
+    zone: str, cron: str, duration: int, time: int
+) -> None:
+    expression, place = parse_cron(cron), ZoneInfo(zone)
+    first = datetime.fromtimestamp(time, place).replace(tzinfo=None) - timedelta(days=4)
+    minutes = [first.replace(second=0, microsecond=0) + timedelta(minutes=number) for number in range(8 * 1440)]
+    shown = [
+        int(minute.replace(tzinfo=place).timestamp())
+        for minute in minutes
+        if minute.month in expression.months
+        and expression.falls_on(minute.date())
+        and minute.hour * 60 + minute.minute in expression.minutes
+    ]
+    for moment in range(time, time + 2 * 86_400, 1800):
+        inside = any(start <= moment < start + duration for start in shown)
+        span = Window(Match(), zone, cron=cron, duration=duration).span(moment)
+        assert span is not None
+        assert (span.start <= moment) is inside
+        assert span.end > moment
