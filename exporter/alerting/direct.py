@@ -9,6 +9,7 @@ from exporter.alerting.client import Client, session
 from exporter.alerting.fleet_alerts import FleetAlerts
 from exporter.alerting.outbox import LIFE, Outbox
 from exporter.conventions import ALERT_DEVICE_DOWN
+from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +53,7 @@ class DirectAlerts:
         self._outboxes: list[Outbox] = []
         self.on_acknowledged: list[Callable[[Alert], None]] = []
         """Called when an Alertmanager first takes an alert that fires; must not raise."""
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         recorder.subscribe(self._changed)
         self._count_from_zero()
 
@@ -88,7 +89,7 @@ class DirectAlerts:
             else:
                 self._loaded = False
                 self.alerts = self._no_alerts()
-                await self._until_woken(None)
+                await self._wake.wait()
 
     async def _run_with(self, settings: Alertmanager) -> None:
         """Post until the settings are others."""
@@ -125,15 +126,7 @@ class DirectAlerts:
                 self._post(self.alerts.advance(now))
                 self._repeat()
             due = self.alerts.next_due()
-            await self._until_woken(max(0.0, min(next_resend, next_resend if due is None else due) - now))
-
-    async def _until_woken(self, seconds: float | None) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
+            await self._wake.wait(max(0.0, min(next_resend, next_resend if due is None else due) - now))
 
     def _settings(self) -> Alertmanager | None:
         """Return where to post; None: nowhere."""

@@ -21,6 +21,7 @@ from exporter.alerting.client import Refused, Unavailable
 from exporter.alerting.payload import payload
 from exporter.domain.thresholds import OF_ALERTS
 from exporter.lib.logs import fields
+from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +65,7 @@ class Outbox:
         self._adopt = adopt
         self._told = told
         self._queues: tuple[dict[Fingerprint, Alert], ...] = ({}, {}, {})  # by rank
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._met = False
         self._try_out = False
         self._standing: list[Standing] = []
@@ -116,7 +117,6 @@ class Outbox:
         if not self._met:
             self._adopt([alert for alert in await self._ask() if alert.labels["source"] == SOURCE])
             self._met = True
-        self._wake.clear()
         if self._try_out:
             await self._client.post([])
             self._try_out = False

@@ -5,13 +5,13 @@ https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml (`posta
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from exporter.alerting.bursts import FLAP_WINDOW, FLAPS
 from exporter.conventions import ALERT_DEVICE_DOWN_ESCALATED, ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
 from exporter.lib.durations import format_duration
+from exporter.lib.times import rfc3339
 from exporter.lib.words import ENGINE_NAMES
 
 if TYPE_CHECKING:
@@ -24,14 +24,13 @@ def payload(alert: Alert, now: float, ends_ahead: float, settings: Alerts) -> di
     return {
         "labels": alert.labels,
         "annotations": _annotations(alert, now, settings),
-        "startsAt": rfc3339(alert.starts_at),
-        "endsAt": rfc3339(now + ends_ahead if alert.ends_at is None else alert.ends_at),
+        "startsAt": _time(alert.starts_at),
+        "endsAt": _time(now + ends_ahead if alert.ends_at is None else alert.ends_at),
     }
 
 
-def rfc3339(seconds: float) -> str:
-    """Return Unix seconds as the API writes times."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _time(at: float) -> str:
+    return rfc3339(at, timespec="milliseconds")
 
 
 def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:

@@ -16,7 +16,7 @@ from exporter.cli.progress import progress_bar
 from exporter.errors import ConfigError
 from exporter.journal.sqlite.reader import open_reader
 from exporter.lib.durations import parse_duration
-from exporter.report.windows import DEFAULT_TIMEZONE, parse_time, timezone
+from exporter.report.windows import DEFAULT_TIMEZONE, timezone, unix_time
 
 if TYPE_CHECKING:
     import argparse
@@ -64,11 +64,11 @@ def run(args: argparse.Namespace) -> int:
 def _steps(args: argparse.Namespace) -> Steps:
     zone = timezone(args.timezone)
     now = time.time()
-    end = now if args.end is None else min(now, parse_time(args.end, zone))
+    end = now if args.end is None else min(now, unix_time(args.end, zone))
     step = parse_duration(args.step)
     if step != int(step):
         raise ValueError("the step must be whole seconds")
-    return Steps(int(parse_time(args.start, zone)), int(end), int(step))
+    return Steps(int(unix_time(args.start, zone)), int(end), int(step))
 
 
 def _only(text: str | None) -> list[str]:

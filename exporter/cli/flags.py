@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.config import Config, load
 from exporter.lib.durations import parse_duration
-from exporter.report.windows import parse_time
+from exporter.report.windows import unix_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ def duration(text: str) -> float:
 def time(text: str) -> float:
     """Return the Unix seconds of a time."""
     try:
-        return parse_time(text)
+        return unix_time(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

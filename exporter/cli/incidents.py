@@ -27,8 +27,8 @@ from exporter.incidents.api_types import (
 )
 from exporter.incidents.export import FORMATS
 from exporter.incidents.model import MANUAL, NOTE
-from exporter.incidents.wording import harmless
 from exporter.lib.durations import format_duration
+from exporter.lib.safe_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,9 +122,9 @@ def _show(args: argparse.Namespace) -> int:
         "affected": "unknown" if one.affected_conversations is None else str(one.affected_conversations),
         "waiting": "unknown" if one.waiting_conversations is None else str(one.waiting_conversations),
     }
-    say(f"#{one.number} {_line(one.device_name or one.device_id)}")
+    say(f"#{one.number} {one_line(one.device_name or one.device_id)}")
     for name, value in facts.items():
-        say(f"{name:9} {_line(value)}")
+        say(f"{name:9} {one_line(value)}")
     say()
     for entry in found.timeline:
         _say_entry(entry)
@@ -134,9 +134,9 @@ def _show(args: argparse.Namespace) -> int:
 def _say_entry(entry: Entry) -> None:
     author = f" ({entry.author})" if entry.author else ""
     first, *rest = entry.text.split("\n")
-    say(f"{_local(entry.at)}  {_line(entry.kind + author)}{': ' if first else ''}{_line(first)}")
+    say(f"{_local(entry.at)}  {one_line(entry.kind + author)}{': ' if first else ''}{one_line(first)}")
     for line in rest:
-        say("    " + _line(line))
+        say("    " + one_line(line))
 
 
 def _note(args: argparse.Namespace) -> int:
@@ -178,16 +178,11 @@ def _row(incident: Incident) -> tuple[str, ...]:
         incident.business_name or incident.business_id,
         _named(incident.device_name, incident.device_id),
     )
-    return tuple(map(_line, texts))
+    return tuple(map(one_line, texts))
 
 
 def _named(name: str, identifier: str) -> str:
     return f"{name} ({identifier})" if name else identifier
-
-
-def _line(text: str) -> str:
-    """Return a text on one line, without what would steer a terminal."""
-    return " ".join(harmless(text).split())
 
 
 def _local(at: float) -> str:

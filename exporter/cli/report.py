@@ -24,8 +24,8 @@ from exporter.report.wording import Wording
 
 if TYPE_CHECKING:
     from exporter.config.schema import Config
+    from exporter.lib.words import Language
     from exporter.report.document import Document
-    from exporter.report.texts import Language
     from exporter.report.windows import Period
 
 FORMATS = ("table", "csv", "json", "html")

@@ -6,7 +6,6 @@ import re
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -15,9 +14,11 @@ from exporter.domain.identity import ENGINE_LENGTH
 from exporter.lib.address import parse_address
 from exporter.lib.cron import parse_cron
 from exporter.lib.durations import format_duration
-from exporter.lib.times import parse_time
+from exporter.lib.times import parse_time, zone_of
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from exporter.config.errors import Origins, Path
     from exporter.domain.policy import Policy
 
@@ -167,7 +168,7 @@ class Checks:
         if text is None:
             return None
         try:
-            return parse_time(text, zone)
+            return int(parse_time(text, zone))
         except (ValueError, OverflowError):
             example = "2026-02-01 01:00 or 2026-02-01T01:00:00+07:00"
             raise self._origins.error(path, f"expected a time such as {example}, got {text[:40]!r}") from None
@@ -180,11 +181,9 @@ class Checks:
 
     def _zone(self, name: str, path: Path) -> ZoneInfo:
         try:
-            return ZoneInfo(name)
-        except (LookupError, ValueError, OSError):
-            raise self._origins.error(
-                path, f"{name[:40]!r} is no time zone; expected one such as Asia/Jakarta"
-            ) from None
+            return zone_of(name)
+        except ValueError as error:
+            raise self._origins.error(path, str(error)) from None
 
     def _address(self, text: str, path: Path) -> tuple[str, int]:
         try:

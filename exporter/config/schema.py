@@ -12,8 +12,7 @@ import msgspec
 
 from exporter.domain.policy import Policies
 from exporter.lib.durations import Duration, Size
-
-Language = Literal["id", "en"]
+from exporter.lib.words import Language
 
 
 class Secret(str):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ConfigError
-from exporter.lib.files import sync_directory
+from exporter.lib.files import write_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,7 @@ def ensure_webhook_secret(config: Config, data_dir: Path) -> tuple[str, Path | N
     path = data_dir / SECRET_FILE
     try:
         if not path.exists():
-            _create(path, secrets.token_urlsafe(32))
+            write_once(path, f"{secrets.token_urlsafe(32)}\n".encode())
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
@@ -58,27 +57,3 @@ def read_secrets(file: Path) -> list[str]:
     if not found:
         raise ValueError(f"{file} holds nothing but comments")
     return found
-
-
-def _create(path: Path, secret: str) -> None:
-    """Write a new file atomically; leave the one that another process made in the meantime."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(secret + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        _publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(temporary)  # unlike a rename it never replaces another process's secret
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        temporary.rename(path)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from exporter.errors import JournalUnavailable
 from exporter.failover import machine
 from exporter.lib.logs import fields
+from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,7 +70,7 @@ class Driver:
         self.rule = rule
         self.state = state
         self._around = around
-        self._wake = asyncio.Event()
+        self._wake = Wake()
 
     def wake(self) -> None:
         """Look at the world again."""
@@ -78,7 +79,6 @@ class Driver:
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
-            self._wake.clear()
             try:
                 await self.step()
             except JournalUnavailable as error:
@@ -140,11 +140,7 @@ class Driver:
 
     async def _sleep(self, until: float | None) -> None:
         wait = LONGEST_SLEEP if until is None else min(LONGEST_SLEEP, until - self._around.clock())
-        try:
-            async with asyncio.timeout(max(0.01, wait)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await self._wake.wait(max(0.01, wait))
 
     def _log_decision(self, before: State, after: State) -> None:
         if after.order is None and before.order is not None:

@@ -18,6 +18,7 @@ from exporter.conventions import FAILOVER_GROUP_DOWNTIME, FAILOVER_GROUP_OBSERVE
 from exporter.errors import JournalUnavailable
 from exporter.failover.accounts import Account, Sums
 from exporter.lib.logs import fields
+from exporter.lib.waiting import Wake
 from exporter.report.groups import group_history, group_identity
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class GroupAccounts(Collector):
         self._accounts: dict[Pair, Account] = {}
         self._members: dict[str, dict[str, None]] = {}
         self._dirty: dict[Pair, None] = {}
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._busy = asyncio.Lock()
         self._settle_due = 0.0
 
@@ -88,12 +89,7 @@ class GroupAccounts(Collector):
     async def run(self) -> None:
         """Read again what changed, and save, until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(SAVE_INTERVAL):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await self._wake.wait(SAVE_INTERVAL)
             try:
                 await self.refresh()
             except JournalUnavailable as error:

@@ -6,12 +6,12 @@ Whoever has the key can test a guessed id, so the key is a file of its own with 
 
 from __future__ import annotations
 
-import os
 import secrets
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ConfigError
+from exporter.lib.files import write_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,21 +41,10 @@ def ensure_key(data_dir: Path) -> bytes:
     path = data_dir / KEY_FILE
     try:
         if not path.exists():
-            _create(path)
+            write_once(path, secrets.token_bytes(_KEY_BYTES))
         key = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot use {path}: {error.strerror}") from None
     if len(key) != _KEY_BYTES:
         raise ConfigError(f"{path} does not hold {_KEY_BYTES} bytes; remove it, and a new one is made")
     return key
-
-
-def _create(path: Path) -> None:
-    """Write a whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(_KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)

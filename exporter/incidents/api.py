@@ -18,10 +18,10 @@ from exporter.incidents.api_types import (
     NewStatus,
 )
 from exporter.incidents.export import FORMATS, Export
-from exporter.incidents.language import LANGUAGES
 from exporter.incidents.model import MANUAL, Entry, Incident
 from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.view import Filter, View
+from exporter.lib.words import LANGUAGES
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
 from exporter.web.openapi import Error

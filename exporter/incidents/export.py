@@ -5,14 +5,13 @@ Texts of others cannot do harm: no spreadsheet runs a cell, and no name or note 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from exporter.incidents.model import NOTE, Incident
-from exporter.incidents.wording import harmless
+from exporter.lib.safe_text import csv_line, one_line
+from exporter.lib.times import local, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +23,6 @@ FORMATS: Final = ("csv", "markdown")
 _TYPES: Final = {"csv": "text/csv", "markdown": "text/markdown"}
 _ENDINGS: Final = {"csv": "csv", "markdown": "md"}
 _TIMES: Final = ("started_at", "opened_at", "resolved_at")
-_FORMULA: Final = re.compile(r"^\s*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~=@&$^!]|(?<=:)/(?=/)|(?<=www)\.|^[-+])", re.IGNORECASE)
 _LIST: Final = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 
@@ -39,7 +37,7 @@ class Export:
 
     def headers(self) -> dict[str, str]:
         """Return the answer's headers."""
-        name = f"incidents-{datetime.fromtimestamp(self._now, UTC):%Y%m%dT%H%M%SZ}.{_ENDINGS[self._form]}"
+        name = f"incidents-{local(self._now, UTC):%Y%m%dT%H%M%SZ}.{_ENDINGS[self._form]}"
         return {
             "Content-Type": f"{_TYPES[self._form]}; charset=utf-8",
             "Content-Disposition": f'attachment; filename="{name}"',
@@ -49,7 +47,7 @@ class Export:
     def head(self) -> str:
         """Return what comes before the first incident."""
         if self._form == "csv":
-            return _line([*Incident.__struct_fields__, "notes"])
+            return csv_line([*Incident.__struct_fields__, "notes"])
         wording = self._wording
         made = wording.text("exported", time=markdown(wording.time(self._now)))
         return f"# {wording.text('incidents')}\n\n{made}\n"
@@ -99,34 +97,17 @@ class Export:
 
 def markdown(text: str) -> str:
     """Return a text so that Markdown shows it as it is, on one line."""
-    return _LIST.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", " ".join(harmless(text).split())))
-
-
-def cell(value: object) -> object:
-    """Return a value as a cell: a text that a spreadsheet would run gets a ' before it."""
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    return _LIST.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", one_line(text)))
 
 
 def _row(incident: Incident, entries: Sequence[Entry]) -> str:
     values = [_value(name, getattr(incident, name)) for name in Incident.__struct_fields__]
-    notes = "\n".join(f"{_rfc3339(entry.at)} {entry.text}" for entry in entries if entry.kind == NOTE)
-    return _line([*values, notes])
+    notes = "\n".join(f"{rfc3339(entry.at)} {entry.text}" for entry in entries if entry.kind == NOTE)
+    return csv_line([*values, notes])
 
 
 def _value(name: str, value: object) -> object:
-    return _rfc3339(value) if name in _TIMES and isinstance(value, int | float) else value
-
-
-def _line(values: Sequence[object]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow([cell(value) for value in values])  # RFC 4180
-    return out.getvalue()
-
-
-def _rfc3339(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(value) if name in _TIMES and isinstance(value, int | float) else value
 
 
 def _named(name: str, identifier: str) -> str:

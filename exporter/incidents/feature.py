@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
 from exporter.failover.machine import SWITCH
@@ -12,6 +11,7 @@ from exporter.incidents.model import ALERTED, ESCALATED, SWITCHED, SWITCHED_BACK
 from exporter.incidents.pages import PATH, IncidentPages
 from exporter.incidents.rendering import PageRenderer
 from exporter.incidents.wording import Wording
+from exporter.lib.times import zone_of
 from exporter.web.basicauth import credentials
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def operations_and_routes(
 
     def wording(language: Language | None) -> Wording:
         alerts = config().alerts
-        return Wording(language or alerts.language, ZoneInfo(alerts.timezone))
+        return Wording(language or alerts.language, zone_of(alerts.timezone))
 
     def author(request: web.Request) -> str:
         given = credentials(request.headers.get("Authorization", "")) if authenticated() else None
@@ -78,6 +78,6 @@ def operations_and_routes(
         clock,
         author=author,
         renderer=PageRenderer(wording),
-        zone=lambda: ZoneInfo(config().alerts.timezone),
+        zone=lambda: zone_of(config().alerts.timezone),
     )
     return api.operations(), pages.routes()

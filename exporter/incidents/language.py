@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exporter.lib.words import LANGUAGES
+
 if TYPE_CHECKING:
     from aiohttp import web
 
     from exporter.lib.words import Language
 
-LANGUAGES: Final[tuple[Language, ...]] = ("id", "en")
 COOKIE: Final = "device_exporter_lang"
 COOKIE_AGE: Final = 365 * 86400
 _OLD_INDONESIAN: Final = "in"  # what Java and older Androids call it

@@ -6,7 +6,6 @@ Links are relative, so that pages work below a proxy's path prefix too.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -14,7 +13,8 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.incidents.language import COOKIE, COOKIE_AGE, chosen_language, other_language
-from exporter.incidents.wording import harmless
+from exporter.lib.safe_text import harmless
+from exporter.lib.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class PageRenderer:
             trim_blocks=True,
             finalize=_finalize,
         )
-        self._templates.filters |= {"short": _short, "rfc3339": _rfc3339, "slug": _slug}
+        self._templates.filters |= {"short": _short, "rfc3339": rfc3339, "slug": _slug}
 
     def words(self, request: web.Request) -> Wording:
         """Return the words of the reader's language."""
@@ -91,7 +91,3 @@ def _short(text: str) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z_]", "", text)
-
-
-def _rfc3339(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

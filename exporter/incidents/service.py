@@ -20,6 +20,7 @@ from exporter.incidents.open_incidents import OpenIncidents
 from exporter.incidents.reconcile import abandon, reconcile
 from exporter.incidents.schema import PIECE
 from exporter.lib.logs import fields
+from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ class Incidents:
         self._recorder = recorder
         self.open = OpenIncidents(recorder.fleet, policies, impact=impact)
         self._events: list[tuple[str | None, str | None, str, float, str]] = []
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._writing = asyncio.Lock()
         self._started = False
         self._since = recorder.clock()  # events may come in before `start` is called
@@ -153,16 +154,8 @@ class Incidents:
             if self._idle():
                 at = self.open.next_due()
                 wait = PROGRESS_INTERVAL if at is None else min(PROGRESS_INTERVAL, at - self._recorder.clock())
-                await self._sleep(max(0.0, wait))
-
-    async def _sleep(self, seconds: float) -> None:
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(PAUSE)
+                if await self._wake.wait(max(0.0, wait)):
+                    await asyncio.sleep(PAUSE)
 
     def _idle(self) -> bool:
         return not (self.open.steps or self.open.unclear or self._events)

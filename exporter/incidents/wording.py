@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from exporter.incidents.model import END_CORRECTED, START_CORRECTED, STATUS
-from exporter.lib.words import ENGINE_NAMES, WORDS, Language, duration
+from exporter.lib.words import ENGINE_NAMES, WORDS, Language, date_time, duration, number, read_texts
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from exporter.incidents.model import Entry
 
-TEXTS: Final[dict[Language, dict[str, str]]] = msgspec.json.decode(
-    files(__package__).joinpath("texts.json").read_bytes(), type=dict[Language, dict[str, str]]
-)
-"""Texts by name; a test holds both languages to the same names."""
-
-
-_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def harmless(text: str) -> str:
-    """Return a text without characters that steer a terminal or turn the direction of what is read."""
-    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
+TEXTS: Final = read_texts("exporter.incidents")
 
 
 class Wording:
@@ -54,7 +38,7 @@ class Wording:
 
     def number(self, value: int) -> str:
         """Return a whole number with the language's separator."""
-        return f"{value:,}".replace(",", "." if self.language == "id" else ",")
+        return number(value, self._words)
 
     def duration(self, seconds: float) -> str:
         """Return the two largest units of a duration."""
@@ -62,11 +46,7 @@ class Wording:
 
     def time(self, at: float, *, seconds: bool = False) -> str:
         """Return a local date and time with its zone."""
-        local = datetime.fromtimestamp(at, UTC).astimezone(self._zone)
-        clock = self._words.clock + (self._words.clock[2] + "%S" if seconds else "")
-        zone = local.tzname() or "UTC"
-        zone = f"UTC{zone}" if zone[0] in "+-" else zone
-        return f"{local.day} {self._words.months[local.month - 1]} {local.year} {local.strftime(clock)} {zone}"
+        return date_time(at, self._zone, self._words, seconds=seconds)
 
     def open_incidents(self, count: int) -> str:
         """Return how many incidents are open."""

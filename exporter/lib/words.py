@@ -1,21 +1,22 @@
-"""The words of a text in Indonesian and English. Pure.
+"""Numbers, durations and times in Indonesian and English, and the texts of a folder. Pure but for its data.
 
-Durations keep two units. Clock times are local and name their zone; the date is added when it is not today.
+Durations keep two units. Clock times are local and name their zone.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from exporter.conventions import ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
+from exporter.lib.times import local, zone_name
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
 
 Language = Literal["id", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = ("id", "en")
 
 ENGINE_NAMES: Final = {
     "wa": "WhatsApp",
@@ -28,97 +29,70 @@ ENGINE_NAMES: Final = {
 
 
 class Words(msgspec.Struct, frozen=True):
-    """One language. Texts with braces are formats."""
+    """One language."""
 
-    down: str
-    up: str
-    escalated: str
-    devices_down: str
-    devices_up: str
-    alerts: str
-    since: str
-    lasted: str
-    took: str
-    longest: str
-    others: str
-    recovered: str
-    affected: tuple[str, str]
-    """For one conversation, for several."""
-    affected_short: tuple[str, str]
-    waiting: str
-    test: str
-    alert_names: dict[str, str]
     units: tuple[str, str, str, str]
     """Day, hour, minute, second."""
     clock: str
+    separators: str
+    """Of thousands, and of decimals."""
     months: tuple[str, ...]
+    full_months: tuple[str, ...]
 
 
 WORDS: Final[dict[Language, Words]] = {
     "id": Words(
-        down="MATI",
-        up="PULIH",
-        escalated="ESKALASI",
-        devices_down="{} perangkat mati",
-        devices_up="{} perangkat pulih",
-        alerts="{} peringatan",
-        since="sejak {}",
-        lasted="Mati selama {}",
-        took="Berlangsung {}",
-        longest="Paling lama {}",
-        others="+{} lainnya",
-        recovered="{} sudah pulih",
-        affected=("{} percakapan terdampak", "{} percakapan terdampak"),
-        affected_short=("{} percakapan", "{} percakapan"),
-        waiting="{} menunggu",
-        test="UJI COBA device-exporter: pesan ke {} berhasil, {}",
-        alert_names={ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL", ALERT_DEVICE_FLAPPING: "KONEKSI TIDAK STABIL"},
         units=("hari", "jam", "mnt", "dtk"),
         clock="%H.%M",
+        separators=".,",
         months=("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
+        full_months=(
+            *("Januari", "Februari", "Maret", "April", "Mei", "Juni"),
+            *("Juli", "Agustus", "September", "Oktober", "November", "Desember"),
+        ),
     ),
     "en": Words(
-        down="DOWN",
-        up="BACK",
-        escalated="ESCALATED",
-        devices_down="{} devices down",
-        devices_up="{} devices back",
-        alerts="{} alerts",
-        since="since {}",
-        lasted="Down for {}",
-        took="Lasted {}",
-        longest="Longest {}",
-        others="+{} more",
-        recovered="{} back",
-        affected=("{} conversation affected", "{} conversations affected"),
-        affected_short=("{} conversation", "{} conversations"),
-        waiting="{} waiting",
-        test="TEST of device-exporter: message to {} arrived, {}",
-        alert_names={ALERT_ENGINE_OUTAGE: "MASS OUTAGE", ALERT_DEVICE_FLAPPING: "UNSTABLE CONNECTION"},
         units=("d", "h", "min", "s"),
         clock="%H:%M",
+        separators=",.",
         months=("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+        full_months=(
+            *("January", "February", "March", "April", "May", "June"),
+            *("July", "August", "September", "October", "November", "December"),
+        ),
     ),
 }
 
 
-def duration(seconds: float, words: Words) -> str:
-    """Return a duration in its two largest units, such as `2 jam 5 mnt`; never less than a second."""
-    minutes, second = divmod(max(1, int(seconds)), 60)
+def read_texts(package: str) -> dict[Language, dict[str, str]]:
+    """Return the texts by name that a package has in `texts.json`; tests hold both languages to the same names."""
+    content = files(package).joinpath("texts.json").read_bytes()
+    return msgspec.json.decode(content, type=dict[Language, dict[str, str]])
+
+
+def number(value: float, words: Words, digits: int = 0) -> str:
+    """Return a number with the language's separators."""
+    return f"{value:,.{digits}f}".translate(str.maketrans(",.", words.separators))
+
+
+def duration(seconds: float, words: Words, *, least: int = 1) -> str:
+    """Return a duration in its two largest units, such as `2 jam 5 mnt`; never less than `least` seconds."""
+    minutes, second = divmod(max(least, int(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     day, hour = divmod(hours, 24)
     parts = list(zip((day, hour, minute, second), words.units, strict=True))
-    first = next(index for index, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+    first = next((index for index, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    shown = [parts[first], *(part for part in parts[first + 1 : first + 2] if part[0])]
+    return " ".join(f"{count} {unit}" for count, unit in shown)
 
 
 def clock_time(at: float, now: float, zone: tzinfo, words: Words) -> str:
     """Return a local time of day with its zone, and the day of the month where that is not today."""
-    local, today = _local(at, zone), _local(now, zone)
-    text = local.strftime(words.clock)
-    if local.date() != today.date():
-        text = f"{local.day} {words.months[local.month - 1]} {text}"
-    return f"{text} {_zone_name(local)}"
+    when, today = local(at, zone), local(now, zone)
+    text = when.strftime(words.clock)
+    if when.date() != today.date():
+        text = f"{when.day} {words.months[when.month - 1]} {text}"
+    return f"{text} {zone_name(when)}"
 
 
 def clock_range(start: float, end: float, now: float, zone: tzinfo, words: Words) -> str:
@@ -129,10 +103,13 @@ def clock_range(start: float, end: float, now: float, zone: tzinfo, words: Words
     return f"{first.rsplit(' ', 1)[0]}-{last}"
 
 
-def _local(at: float, zone: tzinfo) -> datetime:
-    return datetime.fromtimestamp(at, UTC).astimezone(zone)
+def date_time(at: float, zone: tzinfo, words: Words, *, seconds: bool = False) -> str:
+    """Return a local date and time with its zone, such as `28 Jan 2026 16.30 WIB`."""
+    when = local(at, zone)
+    clock = words.clock + (words.clock[2] + "%S" if seconds else "")
+    return f"{when.day} {words.months[when.month - 1]} {when.year} {when.strftime(clock)} {zone_name(when)}"
 
 
-def _zone_name(local: datetime) -> str:
-    name = local.tzname() or "UTC"
-    return f"UTC{name}" if name[0] in "+-" else name
+def full_date(when: datetime, words: Words) -> str:
+    """Return the date of a local time, such as `28 Januari 2026`."""
+    return f"{when.day} {words.full_months[when.month - 1]} {when.year}"

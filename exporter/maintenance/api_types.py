@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from exporter.config.schema import Match
 from exporter.lib.cron import parse_cron
 from exporter.lib.durations import parse_duration
-from exporter.lib.times import parse_time
+from exporter.lib.times import parse_time, zone_of
 from exporter.maintenance.windows import Window
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 PATH: Final = "/api/v1/maintenance"
 LONGEST_TEXT: Final = 500
@@ -70,7 +72,7 @@ class Windows(msgspec.Struct, frozen=True):
 
 def window_of(new: NewWindow, now: float, default_zone: str) -> Window:
     """Return the window that somebody asks for. ValueError says what is wrong with it."""
-    zone = _zone(new.timezone or default_zone)
+    zone = zone_of(new.timezone or default_zone)
     texts = [text for text in (*msgspec.structs.astuple(new.match), new.comment) if text is not None]
     if any(len(text) > LONGEST_TEXT or not text.isprintable() for text in texts):
         raise ValueError(f"texts are one line of at most {LONGEST_TEXT} printable characters")
@@ -106,14 +108,7 @@ def _bounds(new: NewWindow, duration: float | None, zone: ZoneInfo, now: int) ->
 
 def _time(name: str, text: str, zone: ZoneInfo) -> int:
     try:
-        return parse_time(text, zone)
+        return int(parse_time(text, zone))
     except (ValueError, OverflowError):
         example = "2026-02-01 01:00 or 2026-02-01T01:00:00+07:00"
         raise ValueError(f"{name} must be a time such as {example}") from None
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
-        raise ValueError(f"{name[:40]!r} is no time zone; expected one such as Asia/Jakarta") from None

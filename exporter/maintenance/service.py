@@ -22,6 +22,7 @@ from exporter.domain.thresholds import Thresholds, counts_from
 from exporter.errors import JournalUnavailable, Overloaded
 from exporter.lib.logs import fields
 from exporter.lib.pace import Pace
+from exporter.lib.waiting import Wake
 from exporter.maintenance import store
 from exporter.maintenance.windows import Schedule, Window, from_config
 from exporter.recording.recorder import Boundary
@@ -57,7 +58,7 @@ class Maintenance:
         self._unsure: set[str] = set()
         self._renewed = False  # the windows were changed and are not in use yet
         self._lock = asyncio.Lock()
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         recorder.subscribe(self._heard)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -84,12 +85,7 @@ class Maintenance:
                 if not failing:
                     log.warning("planned windows could not be journalled; trying again", extra=fields(error=str(error)))
                 failing = True
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(self._wait(failing=failing)):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await self._wake.wait(self._wait(failing=failing))
 
     async def reload(self) -> None:
         """Take the windows of the present configuration into use."""

@@ -9,11 +9,11 @@ import heapq
 from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from exporter.config.schema import Match
+from exporter.lib.times import zone_of
 from exporter.maintenance.repeated import HORIZON, Span, spans
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Window(msgspec.Struct, frozen=True):
     def spans(self, at: float) -> Iterator[Span]:
         """Yield the spans that end after `at`, in order; none: it is over."""
         if self.cron is not None and self.duration is not None:
-            yield from spans(self.cron, max(1, int(self.duration)), ZoneInfo(self.timezone), at)
+            yield from spans(self.cron, max(1, int(self.duration)), zone_of(self.timezone), at)
         elif self.end_at is not None and self.end_at > at:
             yield Span(self.start_at or 0, self.end_at)
 

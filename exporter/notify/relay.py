@@ -12,7 +12,6 @@ import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
-from zoneinfo import ZoneInfo
 
 import msgspec
 from prometheus_client import Counter, Histogram
@@ -20,6 +19,7 @@ from prometheus_client import Counter, Histogram
 from exporter.conventions import SELF_PREFIX
 from exporter.errors import ExporterError, JournalUnavailable, Overloaded
 from exporter.lib.logs import fields
+from exporter.lib.times import zone_of
 from exporter.notify.deliveries import Deliveries, delivery_key
 from exporter.notify.sending import SUCCESSES, Result, TargetUnavailable, read_urls
 from exporter.notify.text import Style, render
@@ -119,7 +119,7 @@ class Relay:
         """Take new settings; what is on its way goes on."""
         self.notify = notify
         self._alerts = alerts
-        self._zone = ZoneInfo(alerts.timezone)
+        self._zone = zone_of(alerts.timezone)
         for name in notify.targets:
             self._metrics.announce(name)
 

@@ -19,7 +19,8 @@ from exporter.conventions import (
     SUMMARY_ANNOTATION,
     WAITING_ANNOTATION,
 )
-from exporter.lib.words import ENGINE_NAMES, WORDS, Language, Words, clock_range, clock_time, duration
+from exporter.lib.words import ENGINE_NAMES, WORDS, Language, clock_range, clock_time, duration
+from exporter.notify.phrases import PHRASES
 from exporter.notify.sms import Line, Name, fit, plain
 
 if TYPE_CHECKING:
@@ -49,16 +50,16 @@ def render(notification: Notification, style: Style, now: float) -> str:
 
 def render_test(target: str, style: Style, now: float) -> str:
     """Return the text of `notify-test`."""
-    words = WORDS[style.language]
-    at = clock_time(now, now, style.zone, words)
-    before, after = words.test.split("{}", 1)
+    at = clock_time(now, now, style.zone, WORDS[style.language])
+    before, after = PHRASES[style.language].test.split("{}", 1)
     return fit([[before, Name(plain(target)), after.format(at), "."]], style.parts)
 
 
 class _Rendering:
     def __init__(self, style: Style, now: float) -> None:
         self.language = style.language
-        self.words: Words = WORDS[style.language]
+        self.words = WORDS[style.language]
+        self.phrases = PHRASES[style.language]
         self.zone = style.zone
         self.parts = style.parts
         self.now = now
@@ -94,15 +95,15 @@ class _Rendering:
 
     def _headline(self, alert: Alert) -> str:
         if not alert.firing:
-            return f"{self.words.up}: "
+            return f"{self.phrases.up}: "
         if not _escalated(alert):
-            return f"{self.words.down}: "
-        return f"{self.words.escalated}, {self.words.down} {self._lasted(alert)}: "
+            return f"{self.phrases.down}: "
+        return f"{self.phrases.escalated}, {self.phrases.down} {self._lasted(alert)}: "
 
     def _facts(self, alert: Alert, *, short: bool = False) -> Line:
         if not alert.firing:
             times = f" ({self._times(alert)})" if not short else ""
-            return [". ", self.words.lasted.format(self._lasted(alert)), times]
+            return [". ", self.phrases.lasted.format(self._lasted(alert)), times]
         return [", ", self._since([alert]), self._conversations([alert], short=short)]
 
     # Several devices or alerts -------------------------------------------------------------------------------
@@ -116,16 +117,16 @@ class _Rendering:
         elif len(kinds) == 1:
             head, names, hidden = f"{kinds[0]} ({total})", [_subject(alert) or "?" for alert in first], total
         else:
-            head, names, hidden = self.words.alerts.format(total), kinds, len(kinds)
+            head, names, hidden = self.phrases.alerts.format(total), kinds, len(kinds)
         if not devices and not alerts[0].firing:
-            head = f"{self.words.up}: {head}"
+            head = f"{self.phrases.up}: {head}"
         facts, short = self._group_facts(alerts), self._group_facts(alerts, short=True)
         counts = range(min(_MOST_NAMES, len(names)), 0, -1)
         listed = [[head, ": ", *self._list(names[:count], hidden - count), *facts] for count in counts]
         return [*listed, [head, *short]]
 
     def _devices_headline(self, alerts: Sequence[Alert], total: int) -> str:
-        words = self.words
+        words = self.phrases
         head = (words.devices_down if alerts[0].firing else words.devices_up).format(total)
         engines = {alert.labels.get("engine", "") for alert in alerts}
         engine = f" ({_engine(alerts[0])})" if len(engines) == 1 and _engine(alerts[0]) else ""
@@ -137,7 +138,7 @@ class _Rendering:
         for name in names:
             line += [", ", Name(name, _LISTED_FLOOR)] if line else [Name(name, _LISTED_FLOOR)]
         if hidden > 0:
-            line += [", ", self.words.others.format(hidden)]
+            line += [", ", self.phrases.others.format(hidden)]
         return line
 
     def _group_facts(self, alerts: Sequence[Alert], *, short: bool = False) -> Line:
@@ -146,7 +147,7 @@ class _Rendering:
         return [", ", self._since(alerts), self._conversations(alerts, short=short)]
 
     def _recovered(self, resolved: Sequence[Alert]) -> Line:
-        return [". ", self.words.recovered.format(len(resolved)), " (", self._longest(resolved).lower(), ")"]
+        return [". ", self.phrases.recovered.format(len(resolved)), " (", self._longest(resolved).lower(), ")"]
 
     # Other alerts --------------------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class _Rendering:
         head: Line = [Name(self._kind(_alertname(alert)))]
         with_subject: Line = [*head, " ", Name(subject)] if subject else head
         if not alert.firing:
-            return [[f"{self.words.up}: ", *with_subject, ". ", self.words.took.format(self._lasted(alert))]]
+            return [[f"{self.phrases.up}: ", *with_subject, ". ", self.phrases.took.format(self._lasted(alert))]]
         summary = self._summary(alert)
         since = [", ", self._since([alert])]
         if not summary:
@@ -170,7 +171,7 @@ class _Rendering:
         return plain((found or "").removeprefix(f"{engine}: "), _LONGEST_SUMMARY).rstrip(".")
 
     def _kind(self, alertname: str) -> str:
-        return self.words.alert_names.get(alertname) or plain(alertname) or "?"
+        return self.phrases.alert_names.get(alertname) or plain(alertname) or "?"
 
     # Facts ---------------------------------------------------------------------------------------------------
 
@@ -188,21 +189,21 @@ class _Rendering:
 
     def _longest(self, alerts: Sequence[Alert]) -> str:
         longest = max(self._end(alert) - self._start(alert) for alert in alerts)
-        words = self.words.longest if len(alerts) > 1 else self.words.lasted
+        words = self.phrases.longest if len(alerts) > 1 else self.phrases.lasted
         return words.format(duration(longest, self.words))
 
     def _since(self, alerts: Sequence[Alert]) -> str:
         starts = [self._start(alert) for alert in alerts]
-        return self.words.since.format(clock_range(min(starts), max(starts), self.now, self.zone, self.words))
+        return self.phrases.since.format(clock_range(min(starts), max(starts), self.now, self.zone, self.words))
 
     def _conversations(self, alerts: Iterable[Alert], *, short: bool) -> str:
         counts = [(_count(alert, AFFECTED_ANNOTATION), _count(alert, WAITING_ANNOTATION)) for alert in alerts]
         affected, waiting = sum(count for count, _ in counts), sum(count for _, count in counts)
         if not affected:
             return ""
-        one, several = self.words.affected_short if short else self.words.affected
+        one, several = self.phrases.affected_short if short else self.phrases.affected
         text = f". {(one if affected == 1 else several).format(affected)}"
-        return f"{text}, {self.words.waiting.format(waiting)}" if waiting else text
+        return f"{text}, {self.phrases.waiting.format(waiting)}" if waiting else text
 
 
 def _one_per_device(alerts: Iterable[Alert]) -> list[Alert]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from exporter.lib.safe_text import csv_line, one_line
 from exporter.report.availability import Row
 from exporter.report.texts import METHOD, METHOD_IN_SHORT
 from exporter.report.wording import Wording
@@ -17,9 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from exporter.report.document import Document
-
-_FORMULA = re.compile(r"^[\s]*[=+\-@|%]|^[\t\r\n]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def as_json(document: Document) -> str:
@@ -42,24 +37,14 @@ def as_json(document: Document) -> str:
 
 def as_csv(document: Document) -> str:
     """Return one line a row, in the order of keys. Texts that a spreadsheet would run get a ' before them."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180
     fields = Row.__struct_fields__
-    writer.writerow(("by", *fields, "start", "end", "timezone", "method"))
+    lines = [csv_line(("by", *fields, "start", "end", "timezone", "method"))]
     period = document.period
     start, end = (period.local(at).isoformat(timespec="seconds") for at in (period.start, period.end))
     for row in document.rows:
-        values = (_cell(getattr(row, field)) for field in fields)
-        writer.writerow((document.by, *values, start, end, period.timezone, METHOD_IN_SHORT))
-    return out.getvalue()
-
-
-def _cell(value: object) -> object:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if _FORMULA.match(value) else value
-    return value
+        values = (getattr(row, field) for field in fields)
+        lines.append(csv_line((document.by, *values, start, end, period.timezone, METHOD_IN_SHORT)))
+    return "".join(lines)
 
 
 def print_table(document: Document, console: Console, wording: Wording) -> None:
@@ -76,7 +61,7 @@ def print_table(document: Document, console: Console, wording: Wording) -> None:
         for name, footer in zip(columns.names, columns.cells(document.total), strict=True):
             table.add_column(wording.text(name), footer=footer, justify="right", overflow="fold")
         for row in document.worst_first():
-            table.add_row(Text(_printable(_label(row))), *columns.cells(row))
+            table.add_row(Text(one_line(_label(row))), *columns.cells(row))
         console.print(table)
     else:
         console.print(wording.text("empty"))
@@ -113,8 +98,3 @@ class Columns:
 
 def _label(row: Row) -> str:
     return row.key if row.name == row.key else f"{row.name} ({row.key})"
-
-
-def _printable(text: str) -> str:
-    """Return the text without characters that would steer a terminal."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

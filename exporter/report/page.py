@@ -12,8 +12,8 @@ from exporter.report.texts import METHOD
 from exporter.report.wording import Wording
 
 if TYPE_CHECKING:
+    from exporter.lib.words import Language
     from exporter.report.document import Document
-    from exporter.report.texts import Language
 
 MOST_ROWS = 500
 """Rows on a page; the least available ones stand first."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+
+from exporter.lib.times import local, parse_time, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ class Period(msgspec.Struct, frozen=True):
 
     def local(self, at: float) -> datetime:
         """Return a time in the period's zone."""
-        return datetime.fromtimestamp(at, ZoneInfo(self.timezone))
+        return local(at, zone_of(self.timezone))
 
     def days(self) -> Sequence[float]:
         """Return the start, every local midnight inside, and the end."""
@@ -40,14 +41,10 @@ class Period(msgspec.Struct, frozen=True):
 
 def timezone(name: str) -> str:
     """Return the name if it is one of the IANA time zones. Raises ValueError."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"unknown time zone {name!r}; expected a name such as Asia/Jakarta") from error
-    return name
+    return zone_of(name).key
 
 
-def parse_time(text: str, zone: str = DEFAULT_TIMEZONE) -> float:
+def unix_time(text: str, zone: str = DEFAULT_TIMEZONE) -> float:
     """Return Unix seconds of a Unix time or an ISO 8601 date or time; without an offset it is in `zone`.
 
     Raises ValueError.
@@ -55,12 +52,11 @@ def parse_time(text: str, zone: str = DEFAULT_TIMEZONE) -> float:
     if _UNIX.fullmatch(text):
         return float(text)
     try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
+        return parse_time(text, zone_of(zone))
+    except (ValueError, OverflowError):
         raise ValueError(
             f"expected a time such as 2026-10-01, 2026-10-01T08:00+07:00 or 1790787600, got {text!r}"
         ) from None
-    return (when if when.tzinfo else when.replace(tzinfo=ZoneInfo(zone))).timestamp()
 
 
 def window(seconds: float, now: float, zone: str) -> Period:
@@ -74,14 +70,14 @@ def month(text: str, now: float, zone: str) -> Period:
     if match is None or not 1 <= int(match[2]) <= 12:
         raise ValueError(f"expected a month such as 2026-10, got {text!r}")
     year, number = int(match[1]), int(match[2])
-    start = datetime(year, number, 1, tzinfo=ZoneInfo(zone))
-    end = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=ZoneInfo(zone))
+    start = datetime(year, number, 1, tzinfo=zone_of(zone))
+    end = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=zone_of(zone))
     return _checked(start.timestamp(), end.timestamp(), now, zone)
 
 
 def between(start: str, end: str | None, now: float, zone: str) -> Period:
     """Return [start, end) of two times as texts; no end is now. Raises ValueError."""
-    return _checked(parse_time(start, zone), now if end is None else parse_time(end, zone), now, zone)
+    return _checked(unix_time(start, zone), now if end is None else unix_time(end, zone), now, zone)
 
 
 def _checked(start: float, end: float, now: float, zone: str) -> Period:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from exporter.report.texts import MONTHS, TEXTS, UNITS, Language
+from exporter.lib.times import zone_name
+from exporter.lib.words import WORDS, Language, duration, full_date, number
+from exporter.report.texts import TEXTS
 
 if TYPE_CHECKING:
     from exporter.report.windows import Period
@@ -16,7 +18,7 @@ class Wording:
 
     def __init__(self, language: Language) -> None:
         self.language = language
-        self._texts, self._units, self._months = TEXTS[language], UNITS[language], MONTHS[language]
+        self._texts, self._words = TEXTS[language], WORDS[language]
 
     def text(self, name: str, **values: object) -> str:
         """Return a text with its values filled in."""
@@ -24,8 +26,7 @@ class Wording:
 
     def number(self, value: float, digits: int = 0) -> str:
         """Return a number with the language's separators."""
-        text = f"{value:,.{digits}f}"
-        return text.translate(str.maketrans(",.", ".,")) if self.language == "id" else text
+        return number(value, self._words, digits)
 
     def ratio(self, ratio: float | None, digits: int = 3) -> str:
         """Return a ratio in percent. What is not whole is never rounded up to 100%."""
@@ -53,25 +54,16 @@ class Wording:
             return self.text("none")
         if seconds < 0:
             return "-" + self.duration(-seconds)
-        rest = round(seconds)
-        parts: list[tuple[int, str]] = []
-        for size, unit in zip((86_400, 3_600, 60, 1), self._units, strict=True):
-            count, rest = divmod(rest, size)
-            if count or parts or size == 1:
-                parts.append((count, unit))
-        shown = parts[:2] if len(parts) < 2 or parts[1][0] else parts[:1]
-        return " ".join(f"{count}{unit}" for count, unit in shown)
+        return duration(round(seconds), self._words, least=0)
 
     def time(self, at: float, period: Period) -> str:
         """Return a date and time in the period's time zone."""
         when = period.local(at)
-        clock = f"{when:%H.%M}" if self.language == "id" else f"{when:%H:%M}"
-        return f"{self.date(at, period)} {clock} {when:%Z}"
+        return f"{full_date(when, self._words)} {when.strftime(self._words.clock)} {zone_name(when)}"
 
     def date(self, at: float, period: Period) -> str:
         """Return a date in the period's time zone."""
-        when = period.local(at)
-        return f"{when.day} {self._months[when.month - 1]} {when.year}"
+        return full_date(period.local(at), self._words)
 
     def window(self, period: Period) -> str:
         """Return the period in words."""

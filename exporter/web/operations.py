@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from exporter.errors import ExporterError
+from exporter.lib.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,15 +109,14 @@ def moment(request: web.Request, name: str, default: float) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _rfc3339(text)
+        seconds = _parsed(text)
     if not (math.isfinite(seconds) and 0 <= seconds <= _LATEST):
         raise BadParameter(f"{name} must be a time: Unix seconds, or RFC 3339 such as 2025-01-28T09:20:00Z")
     return seconds
 
 
-def _rfc3339(text: str) -> float:
+def _parsed(text: str) -> float:
     try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return parse_time(text, None)
+    except (ValueError, OverflowError):
         return math.nan
-    return parsed.timestamp() if parsed.tzinfo is not None else math.nan

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.incidents.api import clean
-from exporter.incidents.export import Export, cell, markdown
+from exporter.incidents.export import Export, markdown
 from exporter.incidents.language import accepted_language
 from exporter.incidents.model import KINDS, STATUSES, TYPE, Entry, Incident
-from exporter.incidents.wording import TEXTS, Wording, harmless
+from exporter.incidents.wording import TEXTS, Wording
+from exporter.lib.safe_text import cell, harmless
 from tests.unit.incident_site import BEGIN
 
 ZONE = ZoneInfo("Asia/Jakarta")

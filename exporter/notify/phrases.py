@@ -1,0 +1,77 @@
+"""What messages say, in Indonesian and English. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exporter.conventions import ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
+
+if TYPE_CHECKING:
+    from exporter.lib.words import Language
+
+
+class Phrases(msgspec.Struct, frozen=True):
+    """One language. Texts with braces are formats."""
+
+    down: str
+    up: str
+    escalated: str
+    devices_down: str
+    devices_up: str
+    alerts: str
+    since: str
+    lasted: str
+    took: str
+    longest: str
+    others: str
+    recovered: str
+    affected: tuple[str, str]
+    """For one conversation, for several."""
+    affected_short: tuple[str, str]
+    waiting: str
+    test: str
+    alert_names: dict[str, str]
+
+
+PHRASES: Final[dict[Language, Phrases]] = {
+    "id": Phrases(
+        down="MATI",
+        up="PULIH",
+        escalated="ESKALASI",
+        devices_down="{} perangkat mati",
+        devices_up="{} perangkat pulih",
+        alerts="{} peringatan",
+        since="sejak {}",
+        lasted="Mati selama {}",
+        took="Berlangsung {}",
+        longest="Paling lama {}",
+        others="+{} lainnya",
+        recovered="{} sudah pulih",
+        affected=("{} percakapan terdampak", "{} percakapan terdampak"),
+        affected_short=("{} percakapan", "{} percakapan"),
+        waiting="{} menunggu",
+        test="UJI COBA device-exporter: pesan ke {} berhasil, {}",
+        alert_names={ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL", ALERT_DEVICE_FLAPPING: "KONEKSI TIDAK STABIL"},
+    ),
+    "en": Phrases(
+        down="DOWN",
+        up="BACK",
+        escalated="ESCALATED",
+        devices_down="{} devices down",
+        devices_up="{} devices back",
+        alerts="{} alerts",
+        since="since {}",
+        lasted="Down for {}",
+        took="Lasted {}",
+        longest="Longest {}",
+        others="+{} more",
+        recovered="{} back",
+        affected=("{} conversation affected", "{} conversations affected"),
+        affected_short=("{} conversation", "{} conversations"),
+        waiting="{} waiting",
+        test="TEST of device-exporter: message to {} arrived, {}",
+        alert_names={ALERT_ENGINE_OUTAGE: "MASS OUTAGE", ALERT_DEVICE_FLAPPING: "UNSTABLE CONNECTION"},
+    ),
+}
