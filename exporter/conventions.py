@@ -114,6 +114,7 @@ ALERT_FAILOVER_FAILED: Final = "FailoverFailed"
 ALERT_NO_BACKUP: Final = "NoBackupAvailable"
 
 # Annotations of alerts that the relay reads; numbers as decimal digits
+FORGOTTEN_ANNOTATION: Final = "forgotten"  # of an alert that ends because its device is watched no longer
 SUMMARY_ANNOTATION: Final = "summary"
 AFFECTED_ANNOTATION: Final = "affected_conversations"
 WAITING_ANNOTATION: Final = "waiting_conversations"

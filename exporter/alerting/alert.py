@@ -37,6 +37,8 @@ class Alert:
     """Event time plus the policy's threshold."""
     received_at: float | None
     """When we heard of it. None: before this process started, so it may have been posted already."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What people call it, for annotations: a device that is renamed is no other alert."""
     ends_at: float | None = None
     """None while it fires."""
     acknowledged_at: float | None = None
@@ -45,6 +47,8 @@ class Alert:
     """How long one that is over is repeated."""
     heard: bool = False
     """Whether it fired without being muted by another, so that people may have been told."""
+    forgotten: bool = False
+    """Whether it ends because the device is watched no longer."""
     facts: Mapping[str, int] | None = None
     """Numbers for the annotations: conversations affected, devices down."""
     fingerprint: Fingerprint = field(init=False)
@@ -94,18 +98,26 @@ def device_labels(name: str, identity: Identity, severity: str) -> dict[str, str
     labels = {
         "alertname": name,
         "device_id": identity.device_id,
-        "device_name": identity.device_name,
         "engine": identity.engine,
         "channel_id": identity.channel_id,
-        "channel_name": identity.channel_name,
         "business_id": identity.business_id,
-        "business_name": identity.business_name,
         "severity": severity,
         "source": SOURCE,
     }
     if name == ALERT_DEVICE_DOWN_ESCALATED:
         labels["escalation"] = "management"
     return labels
+
+
+def device_names(identity: Identity) -> dict[str, str]:
+    """Return what people call a device and those whom it concerns; nothing where a name is empty."""
+    names = {
+        "device_name": identity.device_name,
+        "channel_name": identity.channel_name,
+        "business_name": identity.business_name,
+        "user_name": identity.user_name,
+    }
+    return {key: name for key, name in names.items() if name}
 
 
 def engine_labels(engine: str) -> dict[str, str]:

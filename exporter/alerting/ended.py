@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from exporter.alerting.alert import Alert, Fingerprint
+    from exporter.alerting.alert import Alert, Fingerprint, Key
 
 RESOLVED_FOR: Final = 300.0
 """How long an alert that is over is repeated: an Alertmanager that was away in the meantime hears it too."""
@@ -16,10 +16,15 @@ MOST_HEARD: Final = 2000
 
 
 class EndedAlerts:
-    """Each alert by its labels: one that fires again is discarded here."""
+    """Each alert by its labels.
+
+    Once one fires again nothing is said of its earlier ends, whatever its labels were then: a device that moved to
+    another business in between came back only once.
+    """
 
     def __init__(self) -> None:
         self._alerts: dict[Fingerprint, Alert] = {}
+        self._by_key: dict[Key, set[Fingerprint]] = {}
 
     def __contains__(self, fingerprint: Fingerprint) -> bool:
         """Return whether the end of an alert with these labels is repeated."""
@@ -34,10 +39,12 @@ class EndedAlerts:
         alert.ends_at = max(alert.starts_at, min(at, now))  # an end in the future would still fire at Alertmanager
         alert.repeat_until = now + RESOLVED_FOR
         self._alerts[alert.fingerprint] = alert
+        self._by_key.setdefault(alert.key, set()).add(alert.fingerprint)
 
-    def discard(self, fingerprint: Fingerprint) -> None:
-        """Forget an end: the alert fires again."""
-        self._alerts.pop(fingerprint, None)
+    def discard(self, key: Key) -> None:
+        """Forget the ends of an alert: it fires again."""
+        for fingerprint in self._by_key.pop(key, ()):
+            self._alerts.pop(fingerprint, None)
 
     def drop_old(self, now: float) -> None:
         """Forget what was repeated long enough."""
@@ -45,3 +52,6 @@ class EndedAlerts:
         heard = [key for key, alert in ends if alert.heard and now - (alert.ends_at or now) < HEARD_FOR]
         kept = {*heard[-MOST_HEARD:], *(key for key, alert in ends if alert.repeat_until > now)}
         self._alerts = {key: alert for key, alert in ends if key in kept}
+        self._by_key = {}
+        for fingerprint, alert in self._alerts.items():
+            self._by_key.setdefault(alert.key, set()).add(fingerprint)

@@ -1,8 +1,8 @@
 """Which alerts fire: derived from the fleet alone, so that a restart derives the same.
 
 Guarantees: a device that is down past its policy's threshold has a firing DeviceDown, past its escalation a firing
-DeviceDownEscalated, each with the labels of its first post, until it is up or forgotten. Only the current state
-alerts. Alerts that mute others come out ahead of them.
+DeviceDownEscalated, each with the labels and the threshold of its first post, until it is up or forgotten: another
+policy is for the next outage. Only the current state alerts. Alerts that mute others come out ahead of them.
 
 Planned windows: nothing begins to fire for a device inside of one; what outlasts it counts its threshold from its end
 (`exporter.domain.thresholds`). What fired when the window began was no part of the plan, and goes on.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.alerting.alert import INHIBITORS, Alert, device_labels, engine_labels
+from exporter.alerting.alert import INHIBITORS, Alert, device_labels, device_names, engine_labels
 from exporter.alerting.bursts import MASS_CALM, EngineCounts, Flaps, Pace
 from exporter.alerting.ended import EndedAlerts
 from exporter.conventions import ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
@@ -55,6 +55,7 @@ class FleetAlerts:
         self.firing: dict[Key, Alert] = {}
         self.ended = EndedAlerts()
         self._due: Agenda[_Due] = Agenda()
+        self._heard: dict[str, tuple[int, float]] = {}  # device: begin of its outage, when we heard of it
         self._counts = EngineCounts()
         self._flaps = Flaps()
         self._pace = Pace()
@@ -87,12 +88,13 @@ class FleetAlerts:
 
     def adopt(self, labels: Mapping[str, str], starts_at: float, now: float) -> None:
         """Take over an alert that an Alertmanager has from before this start, as it is there; end it if it is over."""
-        alert = Alert(labels, starts_at, starts_at, None)
+        device = self._fleet.devices.get(labels.get("device_id", ""))
+        names = {} if device is None else device_names(device.identity)
+        alert = Alert(labels, starts_at, starts_at, None, names)
         name, subject = alert.key
         ours = self.firing.get(alert.key)
         if ours is not None and ours.fingerprint == alert.fingerprint:
             return
-        device = self._fleet.devices.get(subject)
         if name == ALERT_ENGINE_OUTAGE and subject in self._counts.engines():
             self._fire(alert)
             self._calm[subject] = now
@@ -116,18 +118,13 @@ class FleetAlerts:
             self._end_device(device.identity.device_id, after.since, now)
         else:
             if moved:
+                self._heard[device.identity.device_id] = after.since, change.received_at
                 self._end_early(device, now)
             self._schedule(device, now, change.received_at)
 
     def reconsider(self, now: float) -> None:
-        """Judge every device anew: the policies or the planned windows are others than before."""
+        """Schedule anew: the policies or the planned windows are others than before. What fires goes on as it is."""
         self._due.clear()
-        for (name, device_id), alert in list(self.firing.items()):
-            device = self._fleet.devices.get(device_id)
-            if name not in OF_ALERTS or device is None:
-                continue
-            if self._is_early(device, name, now) or self._thresholds.severity(device) != alert.severity:
-                self._resolve((name, device_id), now, now)
         for device in self._fleet.down.values():
             self._schedule(device, now, now)  # a threshold that was lowered counts from now
 
@@ -176,11 +173,17 @@ class FleetAlerts:
     # -- devices ------------------------------------------------------------------------------------------------------
 
     def _due_at(self, device: Device, name: str, now: float) -> float | None:
-        return self._thresholds.due(device, name, planned_until=self._planned_until(device, now))
+        heard_at = self._heard_at(device)
+        return self._thresholds.due(device, name, planned_until=self._planned_until(device, now), heard_at=heard_at)
 
     def _is_early(self, device: Device, name: str, now: float) -> bool:
         at = self._due_at(device, name, now)
         return at is None or at > now
+
+    def _heard_at(self, device: Device) -> float | None:
+        """Return when we heard of the running outage; None: before this process started."""
+        since, at = self._heard.get(device.identity.device_id, (None, None))
+        return at if since == device.timeline.since else None
 
     def _schedule(self, device: Device, now: float, received_at: float | None) -> None:
         device_id = device.identity.device_id
@@ -198,8 +201,9 @@ class FleetAlerts:
             self._due.add(at, due)
             return
         labels = device_labels(due.name, device.identity, self._thresholds.severity(device))
-        facts = self._impact(device)
-        self._fire(Alert(labels, device.timeline.since, at, due.received_at, facts=facts), now)
+        since = min(device.timeline.since, self._heard_at(device) or now)  # a sender's clock may be ahead
+        alert = Alert(labels, since, at, due.received_at, device_names(device.identity), facts=self._impact(device))
+        self._fire(alert, now)
 
     def _untold(self, due: _Due) -> Device | None:
         """Return the device if the outage that was scheduled still runs and is untold."""
@@ -209,6 +213,7 @@ class FleetAlerts:
         return device
 
     def _end_device(self, device_id: str, at: float, now: float) -> None:
+        self._heard.pop(device_id, None)
         for name in OF_ALERTS:
             self._resolve((name, device_id), at, now)
 
@@ -219,8 +224,13 @@ class FleetAlerts:
                 self._resolve((name, device.identity.device_id), device.timeline.since, now)
 
     def _forget(self, device_id: str, now: float) -> None:
-        self._end_device(device_id, now, now)
-        self._resolve((ALERT_DEVICE_FLAPPING, device_id), now, now)
+        """End what fires; it is not over, but nobody watches the device any more."""
+        for name in (*OF_ALERTS, ALERT_DEVICE_FLAPPING):
+            alert = self.firing.get((name, device_id))
+            if alert is not None:
+                alert.forgotten = True
+                self._resolve(alert.key, now, now)
+        self._heard.pop(device_id, None)
         self._flaps.forget(device_id)
 
     def _end_unseen(self, device: Device, now: float) -> None:
@@ -228,17 +238,20 @@ class FleetAlerts:
         for name in OF_ALERTS:
             if self._thresholds.has(device, name):
                 labels = device_labels(name, device.identity, self._thresholds.severity(device))
-                self._end(Alert(labels, since, since, None), since, now)
+                self._end(Alert(labels, since, since, None, device_names(device.identity)), since, now)
 
     def _adopt_outage(self, alert: Alert, ours: Alert | None, device: Device, now: float) -> None:
-        same = ours is not None and ours.severity == alert.severity
-        if ours is not None and same and ours.acknowledged_at is None:
-            ours.take_labels(alert.labels)  # as it was called when it went down
-            return
         since = device.timeline.since
-        earlier = device.timeline.up or alert.starts_at < since
+        is_running = not device.timeline.up and alert.starts_at >= min(since, now)
         alert.heard = True
-        self._end(alert, since if earlier else now, now)
+        if not is_running:
+            self._end(alert, min(since, now), now)
+        elif ours is None:
+            self._fire(alert)  # by the policy of before the start; it goes on
+        elif ours.acknowledged_at is None:
+            ours.take_labels(alert.labels)  # as it was when it was first posted
+        else:
+            self._end(alert, now, now)
 
     # -- flapping and mass outages -------------------------------------------------------------------------------------
 
@@ -255,7 +268,7 @@ class FleetAlerts:
         if (ALERT_DEVICE_FLAPPING, device_id) in self.firing or self._flaps.quiet_at(device_id) <= now:
             return
         labels = device_labels(ALERT_DEVICE_FLAPPING, device.identity, self._thresholds.severity(device))
-        self._fire(Alert(labels, min(at, now), at, received_at))
+        self._fire(Alert(labels, min(at, now), at, received_at, device_names(device.identity)))
 
     def _judge_engine(self, engine: str, received_at: float, now: float) -> None:
         if self._counts.is_mass_outage(engine):
@@ -277,7 +290,7 @@ class FleetAlerts:
     def _fire(self, alert: Alert, now: float | None = None) -> None:
         """Fire and post; with `now` at the pace of single outages."""
         self.firing[alert.key] = alert
-        self.ended.discard(alert.fingerprint)
+        self.ended.discard(alert.key)
         engine = alert.engine
         if now is None or self._is_in_mass_outage(engine) or self._pace.admit(engine, alert, now):
             self._out.append(alert)

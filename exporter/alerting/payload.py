@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from exporter.alerting.bursts import FLAP_WINDOW, FLAPS
-from exporter.conventions import ALERT_DEVICE_DOWN_ESCALATED, ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
+from exporter.conventions import (
+    ALERT_DEVICE_DOWN_ESCALATED,
+    ALERT_DEVICE_FLAPPING,
+    ALERT_ENGINE_OUTAGE,
+    FORGOTTEN_ANNOTATION,
+)
 from exporter.lib.durations import format_duration
 from exporter.lib.times import rfc3339
 from exporter.lib.words import ENGINE_NAMES
@@ -34,7 +39,10 @@ def _time(at: float) -> str:
 
 
 def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:
-    annotations = _texts(alert) | {name: str(number) for name, number in (alert.facts or {}).items() if number}
+    facts = {name: str(number) for name, number in (alert.facts or {}).items() if number}
+    annotations = {**alert.names, **_texts(alert), **facts}
+    if alert.forgotten:
+        annotations[FORGOTTEN_ANNOTATION] = "true"
     annotations["runbook_url"] = f"{settings.runbook_url or 'docs/runbook.md'}#{alert.name.lower()}"
     lasted = int((now if alert.ends_at is None else alert.ends_at) - alert.starts_at)
     if lasted > 0:
@@ -47,7 +55,7 @@ def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:
 
 def _texts(alert: Alert) -> dict[str, str]:
     """Summary and description in English and, with the suffix _id, in Indonesian."""
-    labels = alert.labels
+    labels = {**alert.labels, **alert.names}
     engine = ENGINE_NAMES.get(labels.get("engine", ""), labels.get("engine", ""))
     who = labels.get("device_name") or labels.get("device_id", engine)
     business = labels.get("business_name") or labels.get("business_id")

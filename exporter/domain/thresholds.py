@@ -1,8 +1,9 @@
 """When an outage is due: its alert fires, its incident opens. Pure: times are arguments, Unix seconds.
 
 The one place for it: `DeviceDown` and incidents are due `alert_after` seconds after the outage began,
-`DeviceDownEscalated` `escalate_after` seconds. Only time in one stretch outside planned windows counts: an outage that
-outlasts a window counts from the window's end, unless it had passed the threshold before the window.
+`DeviceDownEscalated` `escalate_after` seconds. An alert counts from when we heard of the outage where that is
+earlier: a clock may be ahead. Only time in one stretch outside planned windows counts: an outage that outlasts a window
+counts from the window's end, unless it had passed the threshold before the window.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from exporter.domain.accounts import Device
     from exporter.domain.policy import Policies, Policy
     from exporter.domain.timeline import Timeline
+
+OLD_NEWS: Final = 600.0
+"""An outage that we hear of so many seconds after it began is old news: the sender's own tries are over by then."""
+OLD_NEWS_WAIT: Final = 120.0
+"""Its end is often on the way, too: people are told only if that does not come for so long."""
 
 OF_ALERTS: Final[Mapping[str, Callable[[Policy], float | None]]] = {
     ALERT_DEVICE_DOWN: lambda policy: policy.alert_after,
@@ -64,6 +70,12 @@ def _due(start: float, after: float) -> float:
     return start + after
 
 
+def _as_heard(at: float, since: int, after: float, heard_at: float) -> float:
+    if heard_at < since:
+        return at - (since - heard_at)
+    return max(at, heard_at + OLD_NEWS_WAIT) if heard_at - since > max(OLD_NEWS, after) else at
+
+
 class Thresholds:
     """What the policies that hold now say of devices."""
 
@@ -82,17 +94,22 @@ class Thresholds:
         """Return whether there is such an alert for the device; `alert` is one of OF_ALERTS."""
         return OF_ALERTS[alert](self._policy(device)) is not None
 
-    def due(self, device: Device, alert: str, *, planned_until: float | None = None) -> float | None:
+    def due(
+        self, device: Device, alert: str, *, planned_until: float | None = None, heard_at: float | None = None
+    ) -> float | None:
         """Return when such an alert is due for the running outage of a device; None: not now.
 
+        `heard_at` is when we heard that the outage began; None: before this process started.
         `planned_until` is the end of a planned window that the device is in and whose begin the timeline may not have
         yet; the end of a window that it has is a change of the device, after which this is to be asked again.
         """
         after = OF_ALERTS[alert](self._policy(device))
         at = None if after is None else running_due(device.timeline, after)
-        if after is None or at is None or planned_until is None or device.timeline.in_window:
+        if after is None or at is None:
             return at
-        return max(at, _due(planned_until, after))
+        if planned_until is not None and not device.timeline.in_window:
+            at = max(at, _due(planned_until, after))
+        return at if heard_at is None else _as_heard(at, device.timeline.since, after, heard_at)
 
     def _policy(self, device: Device) -> Policy:
         return self._policies().for_engine(device.identity.engine)

@@ -16,6 +16,7 @@ from exporter.conventions import (
     ALERT_DEVICE_DOWN,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_ENGINE_OUTAGE,
+    FORGOTTEN_ANNOTATION,
     SUMMARY_ANNOTATION,
     WAITING_ANNOTATION,
 )
@@ -83,7 +84,7 @@ class _Rendering:
     def _device(self, alert: Alert) -> list[Line]:
         """Return the variants: with the business and long wording; short wording; without the business."""
         named: Line = [Name(_device_name(alert))]
-        business = plain(alert.labels.get("business_name", ""))
+        business = _first_of(alert, ("business_name",))
         with_business: Line = [*named, " (", Name(business), ")"] if business else named
         head, facts, short = self._headline(alert), self._facts(alert), self._facts(alert, short=True)
         engine = f", {_engine(alert)}" if _engine(alert) else ""
@@ -95,7 +96,7 @@ class _Rendering:
 
     def _headline(self, alert: Alert) -> str:
         if not alert.firing:
-            return f"{self.phrases.up}: "
+            return f"{self.phrases.forgotten if alert.annotations.get(FORGOTTEN_ANNOTATION) else self.phrases.up}: "
         if not _escalated(alert):
             return f"{self.phrases.down}: "
         return f"{self.phrases.escalated}, {self.phrases.down} {self._lasted(alert)}: "
@@ -236,8 +237,9 @@ def _subject(alert: Alert) -> str:
     return _first_of(alert, ("device_name", "device_id", "business_name", "business_id")) or _engine(alert)
 
 
-def _first_of(alert: Alert, labels: Iterable[str]) -> str:
-    names = (plain(alert.labels.get(label, "")) for label in labels)
+def _first_of(alert: Alert, keys: Iterable[str]) -> str:
+    """Return the first that is not empty; names are annotations, ids are labels."""
+    names = (plain(alert.annotations.get(key) or alert.labels.get(key, "")) for key in keys)
     return next((name for name in names if name), "")
 
 

@@ -463,18 +463,17 @@ class Device:
         labels = {
             "alertname": name,
             "device_id": self.device_id,
-            "device_name": self.device_name,
             "engine": self.engine,
             "channel_id": "channel_11",
-            "channel_name": "WhatsApp Business",
             "business_id": self.business_id,
-            "business_name": self.business_name,
             "severity": self.severity,
             "source": self.source,
         }
         if name == "DeviceDownEscalated":
             labels["escalation"] = "management"
-        texts = {"summary": f"{self.device_name} is down", "runbook_url": f"docs/runbook.md#{name.lower()}"}
+        names = {"device_name": self.device_name, "business_name": self.business_name}
+        names["channel_name"] = "WhatsApp Business"
+        texts = names | {"summary": f"{self.device_name} is down", "runbook_url": f"docs/runbook.md#{name.lower()}"}
         return posted(labels, self.since, ended, texts | annotations)
 
 

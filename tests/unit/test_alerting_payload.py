@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.alerting.alert import Alert, device_labels, engine_labels
+from exporter.alerting.alert import Alert, device_labels, device_names, engine_labels
 from exporter.alerting.payload import payload
 from exporter.config.schema import Alerts
 from exporter.domain.identity import Identity
@@ -20,7 +20,8 @@ FACTS = {"affected_conversations": 14, "waiting_conversations": 3}
 
 def alert_of(name: str, *, ended: float | None = None, **facts: int) -> Alert:
     labels = device_labels(name, identity(), "critical")
-    return Alert(labels, NOW, NOW, NOW, ends_at=None if ended is None else NOW + ended, facts=facts or None)
+    ends_at = None if ended is None else NOW + ended
+    return Alert(labels, NOW, NOW, NOW, device_names(identity()), ends_at=ends_at, facts=facts or None)
 
 
 def every_kind() -> dict[str, object]:
@@ -30,10 +31,12 @@ def every_kind() -> dict[str, object]:
         "down": alert_of("DeviceDown", **FACTS),
         "down without numbers": alert_of("DeviceDown", affected_conversations=0),
         "back": alert_of("DeviceDown", ended=3900, **FACTS),
+        "forgotten": alert_of("DeviceDown", ended=600),
         "escalated": alert_of("DeviceDownEscalated"),
         "flapping": alert_of("DeviceFlapping"),
         "mass outage": mass,
     }
+    alerts["forgotten"].forgotten = True
     return {name: payload(alert, NOW + 65, 3600, Alerts()) for name, alert in alerts.items()}
 
 

@@ -19,15 +19,17 @@ UNKNOWN = "0001-01-01T00:00:00Z"
 
 
 def alert(name, status="firing", *, start="09:20:00", end="09:25:12", annotations=None, **labels):
-    base = {"alertname": "DeviceDown", "device_id": name, "device_name": name, "engine": "wa"}
+    base = {"alertname": "DeviceDown", "device_id": name, "engine": "wa"}
+    names = {"device_name": name, "business_name": "Toko Makmur"}
+    names |= {key: labels.pop(key) for key in names.keys() & labels.keys()}
     ends_at = f"2025-01-28T{end}Z" if status == "resolved" else UNKNOWN
     return {
         "status": status,
-        "labels": base | {"business_name": "Toko Makmur"} | labels,
-        "annotations": annotations or {},
+        "labels": base | labels,
+        "annotations": names | (annotations or {}),
         "startsAt": f"2025-01-28T{start}Z",
         "endsAt": ends_at,
-        "fingerprint": f"{name}{labels}",
+        "fingerprint": f"{name}{labels}{names}",
     }
 
 
@@ -66,6 +68,12 @@ CASES = [
         "PULIH: Kasir (Toko Makmur), WhatsApp. Mati selama 5 mnt 12 dtk (16.20-16.25 WIB).",
         "BACK: Kasir (Toko Makmur), WhatsApp. Down for 5 min 12 s (16:20-16:25 WIB).",
         id="a device is back, and how long it was away",
+    ),
+    pytest.param(
+        [alert("Kasir", "resolved", annotations={"forgotten": "true"})],
+        "TIDAK DIPANTAU LAGI: Kasir (Toko Makmur), WhatsApp. Mati selama 5 mnt 12 dtk (16.20-16.25 WIB).",
+        "NO LONGER WATCHED: Kasir (Toko Makmur), WhatsApp. Down for 5 min 12 s (16:20-16:25 WIB).",
+        id="a device is watched no longer",
     ),
     pytest.param(
         [alert("Kasir", alertname="DeviceDownEscalated", escalation="management")],
