@@ -31,26 +31,6 @@ ENGINE_NAMES: Final = {
 class Words(msgspec.Struct, frozen=True):
     """One language."""
 
-    down: str
-    up: str
-    forgotten: str
-    """Of a device that is watched no longer."""
-    escalated: str
-    devices_down: str
-    devices_up: str
-    alerts: str
-    since: str
-    lasted: str
-    took: str
-    longest: str
-    others: str
-    recovered: str
-    affected: tuple[str, str]
-    """For one conversation, for several."""
-    affected_short: tuple[str, str]
-    waiting: str
-    test: str
-    alert_names: dict[str, str]
     units: tuple[str, str, str, str]
     """Day, hour, minute, second."""
     clock: str
@@ -62,24 +42,6 @@ class Words(msgspec.Struct, frozen=True):
 
 WORDS: Final[dict[Language, Words]] = {
     "id": Words(
-        down="MATI",
-        up="PULIH",
-        forgotten="TIDAK DIPANTAU LAGI",
-        escalated="ESKALASI",
-        devices_down="{} perangkat mati",
-        devices_up="{} perangkat pulih",
-        alerts="{} peringatan",
-        since="sejak {}",
-        lasted="Mati selama {}",
-        took="Berlangsung {}",
-        longest="Paling lama {}",
-        others="+{} lainnya",
-        recovered="{} sudah pulih",
-        affected=("{} percakapan terdampak", "{} percakapan terdampak"),
-        affected_short=("{} percakapan", "{} percakapan"),
-        waiting="{} menunggu",
-        test="UJI COBA device-exporter: pesan ke {} berhasil, {}",
-        alert_names={ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL", ALERT_DEVICE_FLAPPING: "KONEKSI TIDAK STABIL"},
         units=("hari", "jam", "mnt", "dtk"),
         clock="%H.%M",
         separators=".,",
@@ -90,24 +52,6 @@ WORDS: Final[dict[Language, Words]] = {
         ),
     ),
     "en": Words(
-        down="DOWN",
-        up="BACK",
-        forgotten="NO LONGER WATCHED",
-        escalated="ESCALATED",
-        devices_down="{} devices down",
-        devices_up="{} devices back",
-        alerts="{} alerts",
-        since="since {}",
-        lasted="Down for {}",
-        took="Lasted {}",
-        longest="Longest {}",
-        others="+{} more",
-        recovered="{} back",
-        affected=("{} conversation affected", "{} conversations affected"),
-        affected_short=("{} conversation", "{} conversations"),
-        waiting="{} waiting",
-        test="TEST of device-exporter: message to {} arrived, {}",
-        alert_names={ALERT_ENGINE_OUTAGE: "MASS OUTAGE", ALERT_DEVICE_FLAPPING: "UNSTABLE CONNECTION"},
         units=("d", "h", "min", "s"),
         clock="%H:%M",
         separators=",.",

@@ -17,6 +17,8 @@ class Phrases(msgspec.Struct, frozen=True):
 
     down: str
     up: str
+    forgotten: str
+    """Of a device that is watched no longer."""
     escalated: str
     devices_down: str
     devices_up: str
@@ -39,6 +41,7 @@ PHRASES: Final[dict[Language, Phrases]] = {
     "id": Phrases(
         down="MATI",
         up="PULIH",
+        forgotten="TIDAK DIPANTAU LAGI",
         escalated="ESKALASI",
         devices_down="{} perangkat mati",
         devices_up="{} perangkat pulih",
@@ -58,6 +61,7 @@ PHRASES: Final[dict[Language, Phrases]] = {
     "en": Phrases(
         down="DOWN",
         up="BACK",
+        forgotten="NO LONGER WATCHED",
         escalated="ESCALATED",
         devices_down="{} devices down",
         devices_up="{} devices back",
