@@ -23,8 +23,8 @@ MASS_CALM: Final = 60.0
 FLAPS: Final = 5
 FLAP_WINDOW: Final = 1800.0
 FREE_DEVICES: Final = 5
-"""Devices of one engine that alert at once; when more go down within PACE, the next ones wait."""
-PACE: Final = 2.0
+"""Devices of one engine that alert at once; when more go down within BURST seconds, the next ones wait."""
+BURST: Final = 2.0
 HOLD: Final = 0.7
 """They wait until nobody joined them for so long, or a mass outage shows,"""
 LONGEST_HOLD: Final = 10.0
@@ -139,7 +139,7 @@ class _Held:
         return min(self.newest + HOLD, self.since + LONGEST_HOLD)
 
 
-class Pace:
+class Bursts:
     """Lets the first devices of an engine alert at once and holds the next ones until it shows what it is."""
 
     def __init__(self) -> None:
@@ -173,11 +173,11 @@ class Pace:
 
     def tidy(self, now: float) -> None:
         """Drop engines where nothing happened lately."""
-        self._times = {engine: times for engine, times in self._times.items() if times[-1] + PACE > now}
+        self._times = {engine: times for engine, times in self._times.items() if times[-1] + BURST > now}
 
     def _is_free(self, engine: str, now: float) -> bool:
         times = self._times.setdefault(engine, deque(maxlen=FREE_DEVICES))
-        if len(times) == FREE_DEVICES and now - times[0] < PACE:
+        if len(times) == FREE_DEVICES and now - times[0] < BURST:
             return False
         times.append(now)
         return True

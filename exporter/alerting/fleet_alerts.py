@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.alerting.alert import INHIBITORS, Alert, device_labels, device_names, engine_labels
-from exporter.alerting.bursts import MASS_CALM, EngineCounts, Flaps, Pace
+from exporter.alerting.bursts import MASS_CALM, Bursts, EngineCounts, Flaps
 from exporter.alerting.ended import EndedAlerts
 from exporter.conventions import ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
 from exporter.domain.thresholds import OF_ALERTS, Thresholds
@@ -58,7 +58,7 @@ class FleetAlerts:
         self._heard: dict[str, tuple[int, float]] = {}  # device: begin of its outage, when we heard of it
         self._counts = EngineCounts()
         self._flaps = Flaps()
-        self._pace = Pace()
+        self._bursts = Bursts()
         self._calm: dict[str, float] = {}  # engine in a mass outage: since when its condition is over
         self._out: list[Alert] = []
 
@@ -132,7 +132,7 @@ class FleetAlerts:
         """Do what is due at `now`; return what must be posted, in order."""
         while (due := self._due.pop_due(now)) is not None:
             self._fire_due(due, now)
-        self._out += self._pace.release(now, self._is_in_mass_outage)
+        self._out += self._bursts.release(now, self._is_in_mass_outage)
         for engine, since in list(self._calm.items()):
             if since + MASS_CALM <= now:
                 del self._calm[engine]
@@ -147,12 +147,12 @@ class FleetAlerts:
     def next_due(self) -> float | None:
         """Return when `advance` has something to do next."""
         times = [since + MASS_CALM for since in self._calm.values()]
-        times += (at for at in (self._due.next_at(), self._pace.next_release()) if at is not None)
+        times += (at for at in (self._due.next_at(), self._bursts.next_release()) if at is not None)
         return min(times, default=None)
 
     def standing(self) -> list[Alert]:
         """Return what must be repeated: all that fires and is not held back, and what ended lately."""
-        held = self._pace.held()
+        held = self._bursts.held()
         return [*(alert for alert in self.firing.values() if alert not in held), *self.ended.all()]
 
     def tidy(self, now: float) -> None:
@@ -161,7 +161,7 @@ class FleetAlerts:
             if self._flaps.quiet_at(device_id) <= now:
                 self._resolve((name, device_id), now, now)
         self._flaps.drop_quiet(now)
-        self._pace.tidy(now)
+        self._bursts.tidy(now)
         self._counts.recount(self._fleet)
         for engine in self._counts.engines():
             self._judge_engine(engine, now, now)
@@ -288,11 +288,11 @@ class FleetAlerts:
     # -- firing and over -----------------------------------------------------------------------------------------------
 
     def _fire(self, alert: Alert, now: float | None = None) -> None:
-        """Fire and post; with `now` at the pace of single outages."""
+        """Fire and post; with `now` only as fast as single outages come."""
         self.firing[alert.key] = alert
         self.ended.discard(alert.key)
         engine = alert.engine
-        if now is None or self._is_in_mass_outage(engine) or self._pace.admit(engine, alert, now):
+        if now is None or self._is_in_mass_outage(engine) or self._bursts.admit(engine, alert, now):
             self._out.append(alert)
 
     def _resolve(self, key: Key, at: float, now: float) -> None:

@@ -66,8 +66,8 @@ class Outbox:
         self._told = told
         self._queues: tuple[dict[Fingerprint, Alert], ...] = ({}, {}, {})  # by rank
         self._wake = Wake()
-        self._met = False
-        self._try_out = False
+        self._met = False  # whether we know what it had before our first post
+        self._try_out = False  # whether an empty post is wanted, to see that the way works
         self._standing: list[Standing] = []
         self._asked_at = 0.0
         self._left: set[str] = set()  # ids of devices that are left to the rules

@@ -3,7 +3,7 @@
 Guarantees: any order of arrival and any duplication of the same events gives the same timeline. Times are event
 times in whole Unix seconds. No clock, no I/O: "now" is an argument.
 
-Rules (DESIGN: events and time):
+Rules:
 - The first event starts the observation; before it the device is unknown and not counted.
 - A repeated kind changes nothing.
 - Two different kinds in one second: the one that changes the current state comes first, so the state after that

@@ -1,8 +1,8 @@
 """The counters of one group: how long it was observed, and how long neither channel was up; planned time in neither.
 
-The truth comes from the journal's histories, so late events correct it. What lies further back than `lag` is settled:
+The sums come from the journal's histories, so late events correct them. What lies further back than `lag` is settled:
 summed up and kept, because retention drops the events it came from. What was exposed never decreases: where a
-correction lowers the truth, the counter stands still until the truth catches up.
+correction lowers a sum, the counter stands still until the sum has caught up.
 Times are Unix seconds by event time. Pure.
 """
 
@@ -44,7 +44,7 @@ class Counter:
         self._rest: list[Interval] = []
 
     def take(self, intervals: Sequence[Interval], settle: Interval, now: float) -> None:
-        """Take in the truth from the start of `settle` on; its part inside `settle` is settled."""
+        """Take in the intervals from the start of `settle` on; their part inside `settle` is settled."""
         self.settled += total(intersect(intervals, [settle]))
         rest = intersect(intervals, [(settle[1], OPEN)])
         self._closed = total(span for span in rest if span[1] <= now)

@@ -1,6 +1,6 @@
-"""Runs one pair: looks at the world, makes each decision durable, then calls the hook.
+"""Runs one pair: looks at both channels, makes each decision durable, then calls the hook.
 
-Guarantees: nothing is sent that is not in the store before, with its key; the world is looked at again right before
+Guarantees: nothing is sent that is not in the store before, with its key; both channels are looked at again just before
 each call; an answer that cannot be stored is stored later, and until then nothing else happens. A process that dies in
 between sends the same call again, under the same key, while it is still wanted.
 """
@@ -73,7 +73,7 @@ class Driver:
         self._wake = Wake()
 
     def wake(self) -> None:
-        """Look at the world again."""
+        """Look at both channels again."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -101,7 +101,7 @@ class Driver:
     async def _attempt(self) -> None:
         await self._keep(machine.started(self.state, self._around.clock()))
         order, view = self.state.order, self._around.view(self.rule, self._around.clock())
-        if order is None or not machine.may_send(self.state, view):  # the world changed while that was written
+        if order is None or not machine.may_send(self.state, view):  # a channel changed while that was written
             await self._keep(machine.unsent(self.state))
             return
         answer = await self._around.sender.send(self.rule, order)

@@ -77,7 +77,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 class View(NamedTuple):
-    """The world at one moment."""
+    """Both channels at one moment, and whether work on the channel is planned."""
 
     main: Presence
     backup: Presence
@@ -86,7 +86,7 @@ class View(NamedTuple):
 
 
 def decide(state: State, view: View, rule: Failover, now: float, new_key: Callable[[], str]) -> State:
-    """Return the state after looking at the world: an order withdrawn, held, resumed or made, or the same object."""
+    """Return the state after a look at both channels: an order withdrawn, held, resumed or made, or the same object."""
     state = _revised(state, view, rule, now)
     if state.order is not None:
         return state
@@ -99,7 +99,7 @@ def decide(state: State, view: View, rule: Failover, now: float, new_key: Callab
 
 
 def may_send(state: State, view: View) -> bool:
-    """Tell whether the outstanding call may be attempted as the world is now. Ask right before every attempt."""
+    """Tell whether the outstanding call may be attempted as things are now. Ask right before every attempt."""
     order = state.order
     return order is not None and order.pending and _sensible(order.action, view)
 

@@ -89,10 +89,8 @@ class Conversations:
 
     def __init__(self, window: float, *, limit: int = 100_000, grace: float | None = None) -> None:
         self.channels: dict[str, Channel] = {}
-        self.evicted = 0
-        """Conversations forgotten because there were more than `limit`."""
         self.size = 0
-        """Conversations in memory, lapsed ones included."""
+        """Conversations in memory, those included that lapsed: that were silent for a window."""
         self._window = window
         self.memory: float = window + (min(LONGEST_GRACE, window / 2) if grace is None else grace)
         """How long a silent conversation is remembered, seconds."""
@@ -129,18 +127,6 @@ class Conversations:
             self._advance(known, timestamp, stamp)
         elif timestamp < known.first:
             self._precede(known, timestamp)
-
-    def active(self, channel_id: str, now: float) -> int:
-        """Return how many conversations of the channel are active; O(1) but for what lapsed since the last call."""
-        self.expire(now)
-        channel = self.channels.get(channel_id)
-        return channel.active if channel else 0
-
-    def waiting(self, channel_id: str, now: float) -> int:
-        """Return how many of them wait for a human."""
-        self.expire(now)
-        channel = self.channels.get(channel_id)
-        return channel.waiting if channel else 0
 
     def counts(self, now: float) -> Iterable[Channel]:
         """Return every channel that is remembered, with its counts as of `now`."""
@@ -262,7 +248,6 @@ class Conversations:
         while not self._lapsed:
             self._lapse_or_requeue()
         self._forget_lapsed(next(iter(self._lapsed)))
-        self.evicted += 1
 
     def _forget_lapsed(self, known: _Conversation) -> None:
         del self._lapsed[known]

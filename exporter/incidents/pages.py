@@ -1,4 +1,4 @@
-"""`/incidents`: pages for people, drawn here, without scripts, foreign resources or state beyond a language cookie.
+"""`/incidents`: pages for people, made here, without scripts, foreign resources or state beyond a language cookie.
 
 Other sites cannot make a browser change anything: besides the listener's check of origins, a form carries a token that
 only a page of this process holds. A key in it makes sending the form twice the same as once.

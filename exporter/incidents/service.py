@@ -203,19 +203,19 @@ class Incidents:
         return [device.identity.device_id for device in down or last]
 
     async def _clarify(self, device_id: str) -> None:
-        """Compare a device's incidents with the journal's truth, and make what differs durable."""
+        """Compare a device's incidents with its history in the journal, and make what differs durable."""
         device = self._recorder.fleet.devices.get(device_id)
         seen = device.timeline if device is not None else None
         history = await self._recorder.history(device_id)
         held, fresh = await self._transact(lambda transaction: _read(transaction, device_id, self._since))
         if self._timeline(device_id) is not seen:
             return  # changed while we read; it stays unclear, and the next round looks again
-        steps = self._steps_to_truth(device_id, device, held, fresh, history)
+        steps = self._steps(device_id, device, held, fresh, history)
         held = await self._transact(lambda transaction: _apply_and_read(transaction, device_id, steps))
         if self._timeline(device_id) is seen:
             self.open.settle(device_id, next((one for one in held if one.resolved_at is None), None))
 
-    def _steps_to_truth(
+    def _steps(
         self, device_id: str, device: Device | None, held: list[Held], fresh: set[int], history: History | None
     ) -> list[Step]:
         now = self._recorder.clock()

@@ -1,4 +1,4 @@
-"""Keeps the journal's truth about planned time in step with the windows.
+"""Writes into the journal, device by device, when planned windows begin and end.
 
 Guarantees:
 - At each boundary of a window every device that it is about gets a record with the boundary's own time. A boundary

@@ -13,7 +13,7 @@ __all__ = ["Blind", "History", "Source"]
 
 
 class Source(Protocol):
-    """The corrected truth, as `exporter.journal.sqlite.reader.Reader` gives it. Raises JournalUnavailable."""
+    """Histories with what late events corrected, as a journal's reader gives them. Raises JournalUnavailable."""
 
     def device_count(self) -> int:
         """Return how many devices `histories` yields."""

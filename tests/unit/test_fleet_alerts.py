@@ -633,5 +633,5 @@ def test_nothing_is_kept_of_what_is_over() -> None:
     kept = story.alerts
     assert len(kept._due) <= 1000
     assert kept._flaps._times == {}
-    assert kept._pace._times == {}
+    assert kept._bursts._times == {}
     assert story.standing() == []
