@@ -60,6 +60,7 @@ from exporter.notify.sending import ThreadedSender, load_apprise
 from exporter.recording.recorder import Recorder
 from exporter.report.availability import Row, availability
 from exporter.report.groups import source_by
+from exporter.web import descriptors
 from exporter.web.admin import admin_app
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
@@ -303,9 +304,10 @@ class Exporter:
         )
         webhook_address = parse_address(self.config.webhook.listen_address)
         admin_address = parse_address(self.config.web.listen_address)
+        for_public, for_admin = descriptors.limits(descriptors.raised())
         return (
-            Listener(Listening("public", webhook_address, public), instruments, self._warn),
-            Listener(Listening("admin", admin_address, admin, web_config=web_config), instruments, self._warn),
+            Listener(Listening("public", webhook_address, public, for_public), instruments, self._warn),
+            Listener(Listening("admin", admin_address, admin, for_admin, web_config), instruments, self._warn),
         )
 
     async def account(self, by: str, start: float, end: float) -> list[Row]:

@@ -113,7 +113,9 @@ class Client:
 class ExporterProcess:
     """One exporter and its folder. Start it again as often as you like: the journal stays."""
 
-    def __init__(self, folder: Path, *flags: str, admin_port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *flags: str, admin_port: int = 0, descriptors: tuple[int, int] | None = None
+    ) -> None:
         self.folder = folder
         self.database = folder / "exporter.db"
         self.storage_url = f"sqlite:///{self.database}"
@@ -121,6 +123,7 @@ class ExporterProcess:
         self.lines: list[str] = []
         self._flags = flags
         self._admin_port = admin_port
+        self._descriptors = descriptors  # its soft and hard limit
         self._first_line = 0
         self._addresses: dict[str, str] = {}
         self._reader: threading.Thread | None = None
@@ -134,7 +137,7 @@ class ExporterProcess:
         self._first_line = len(self.lines)
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "exporter"),
+                *(*self._limited(), sys.executable, "-m", "exporter"),
                 *("--webhook.listen-address", "127.0.0.1:0"),
                 *("--web.listen-address", f"127.0.0.1:{self._admin_port}"),
                 *("--storage.url", self.storage_url, *self._flags),
@@ -153,6 +156,13 @@ class ExporterProcess:
             wait_for(self.ready, "the journal is loaded", 60)
             wait_for(self._started, "everything is started", 60)
         return self
+
+    def _limited(self) -> list[str]:
+        """Return what starts a command with the limits of descriptors."""
+        if self._descriptors is None:
+            return []
+        soft, hard = self._descriptors
+        return ["sh", "-c", f'ulimit -S -n {soft}; ulimit -H -n {hard}; exec "$@"', "sh"]
 
     def _read(self, process: subprocess.Popen[str], addresses: dict[str, str]) -> None:
         assert process.stderr is not None
