@@ -148,8 +148,8 @@ class Site:
         assert value is not None
         return value
 
-    def closed(self, reason: str) -> float:
-        labels = {"listener": "public", "reason": reason}
+    def closed(self, reason: str, listener: str = "public") -> float:
+        labels = {"listener": listener, "reason": reason}
         value = self.registry.get_sample_value("device_exporter_connections_closed_total", labels)
         assert value is not None
         return value
