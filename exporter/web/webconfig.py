@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, Overloaded
 from exporter.lib.yaml import BadYaml, parse_yaml
 from exporter.web import answers
-from exporter.web.basicauth import HASH, BasicAuth
+from exporter.web.basicauth import HASH, BasicAuth, Passwords
 from exporter.web.tls import TlsServer, context
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class WebConfigFile:
         self._seen: tuple[object, ...] = ()
         self.config = WebConfig()
         self.tls: ssl.SSLContext | None = None
-        self._auth = BasicAuth({})
+        self._passwords = Passwords()
+        self._auth = BasicAuth({}, self._passwords)
 
     def load(self) -> None:
         """Read the file and all that it names."""
@@ -72,7 +73,7 @@ class WebConfigFile:
             raise ConfigError(f"{self._path}: tls_server_config.{error}") from None
         self._check(config)
         if config.basic_auth_users != self.config.basic_auth_users:
-            self._auth = BasicAuth(config.basic_auth_users)
+            self._auth = BasicAuth(config.basic_auth_users, self._passwords)
         self.config, self.tls = config, tls
         self._seen = self._fingerprint(config)
 
@@ -93,8 +94,11 @@ class WebConfigFile:
                 return answers.error(403, "forbidden", "the client certificate has no allowed name")
             own = request.path.startswith(OWN_TOKENS)
             if self.config.basic_auth_users and not own:
-                header = request.headers.get("Authorization", "")
-                if not await self._auth.allows(header):
+                try:
+                    known = await self._auth.allows(request.headers.get("Authorization", ""))
+                except Overloaded as error:
+                    return answers.error(503, error.code, str(error), {"Retry-After": answers.RETRY_AFTER})
+                if not known:
                     return answers.http_error(401, _CHALLENGE)
             return await handler(request)
 

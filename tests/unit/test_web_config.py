@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import ssl
+import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -12,9 +16,9 @@ import bcrypt
 import pytest
 import trustme
 
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, Overloaded
 from exporter.web import listeners
-from exporter.web.basicauth import BasicAuth, credentials
+from exporter.web.basicauth import THREADS, WAITING, BasicAuth, credentials
 from exporter.web.webconfig import WebConfigFile
 from tests.unit.web_site import Site, running
 
@@ -251,6 +255,71 @@ async def test_the_loop_goes_on_while_a_password_is_checked():
 
     assert turns > 5
     assert not checking.result()
+
+
+class SlowChecks:
+    """Stands for bcrypt: every check takes a while, and what is asked is written down in its order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passwords: list[bytes] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        monkeypatch.setattr("exporter.web.basicauth.bcrypt.checkpw", self.check)
+
+    def check(self, password: bytes, _hashed: bytes) -> bool:
+        self.passwords.append(password)
+        self.gate.wait(30)
+        time.sleep(0.005)
+        return password == b"right"
+
+
+async def test_guessers_do_not_make_a_new_login_wait_for_their_checks(monkeypatch):
+    slow, auth = SlowChecks(monkeypatch), BasicAuth({"admin": HASH})
+
+    async def guess(number: int) -> None:
+        for again in itertools.count():
+            with suppress(Overloaded):
+                await auth.allows(basic("admin", f"wrong {number} {again}"))
+            await asyncio.sleep(0)
+
+    guessers = [asyncio.create_task(guess(number)) for number in range(30)]
+    await asyncio.sleep(0.3)
+    before = len(slow.passwords)
+    assert await auth.allows(basic("admin", "right"))
+    for guesser in guessers:
+        guesser.cancel()
+
+    assert slow.passwords[before:].index(b"right") <= 3
+
+
+async def test_more_checks_than_may_wait_are_given_up_oldest_first(monkeypatch):
+    slow, auth = SlowChecks(monkeypatch), BasicAuth({"admin": HASH})
+    slow.gate.clear()
+    count = THREADS + WAITING + 3
+    logins = [asyncio.create_task(auth.allows(basic("admin", f"wrong {n}"))) for n in range(count - 1)]
+    logins.append(asyncio.create_task(auth.allows(basic("admin", "right"))))
+    await asyncio.sleep(0.1)
+    slow.gate.set()
+    outcomes = await asyncio.gather(*logins, return_exceptions=True)
+
+    given_up = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Overloaded)]
+    assert given_up == [THREADS, THREADS + 1, THREADS + 2]
+    assert outcomes[-1] is True
+
+
+async def test_a_login_that_cannot_be_checked_now_is_a_503(tmp_path, monkeypatch):
+    web_config = written(tmp_path, f"basic_auth_users: {{admin: {HASH}}}\n")
+    slow = SlowChecks(monkeypatch)
+    slow.gate.clear()
+    async with running(admin={"web_config": web_config}) as site:
+        asked = [
+            asyncio.create_task(get(site, Authorization=basic("admin", f"wrong {number}")))
+            for number in range(THREADS + WAITING + 1)
+        ]
+        done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        assert [(task.result().status, task.result().headers["Retry-After"]) for task in done] == [(503, "30")]
+        slow.gate.set()
+        await asyncio.gather(*asked)
 
 
 def test_a_password_may_hold_colons_and_any_letters():
