@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Stay open for the answer if the client has sent a whole request, and closed only its own side."""
-        sent = self._whole or (self._busy and self._body.is_eof())
+        sent = self._whole or self._piped or (self._busy and self._body.is_eof())
         self._half_closed = sent and not _is_encrypted(self._transport)
         return self._half_closed
 
