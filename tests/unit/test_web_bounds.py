@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-import uvloop
 
 from exporter.web.connections import Limits
 from tests.unit.test_web_config import TLS, certificate, client_context, get, written
@@ -26,12 +25,6 @@ GOOD = json.dumps(EVENT).encode()
 STRANGER = post(GOOD, secret="wrong")
 QUICK = Limits(head_timeout=0.3, sweep_interval=0.05, linger=0.2)
 PATIENT = Limits(head_timeout=60, sweep_interval=0.05)
-
-
-@pytest.fixture(scope="module")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    """The loop that serves in production."""
-    return uvloop.EventLoopPolicy()
 
 
 def headers(count: int, size: int = 4000) -> bytes:
