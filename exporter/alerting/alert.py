@@ -45,8 +45,8 @@ class Alert:
     """When an Alertmanager last took it."""
     repeat_until: float = 0.0
     """How long one that is over is repeated."""
-    heard: bool = False
-    """Whether it fired without being muted by another, so that people may have been told."""
+    known: bool = False
+    """Whether people may know of it: it fired without being muted by another."""
     forgotten: bool = False
     """Whether it ends because the device is watched no longer."""
     facts: Mapping[str, int] | None = None

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 RESOLVED_FOR: Final = 300.0
 """How long an alert that is over is repeated: an Alertmanager that was away in the meantime hears it too."""
-HEARD_FOR: Final = 86_400.0
+KNOWN_FOR: Final = 86_400.0
 """How long the end of what people may have been told is repeated: the longest repeat_interval of alertmanager.yml.
 Alertmanager drops an end that is muted or silenced just then, and would take the next outage for one that it told."""
-MOST_HEARD: Final = 2000
+MOST_KNOWN: Final = 2000
 
 
 class EndedAlerts:
@@ -49,8 +49,8 @@ class EndedAlerts:
     def drop_old(self, now: float) -> None:
         """Forget what was repeated long enough."""
         ends = self._alerts.items()
-        heard = [key for key, alert in ends if alert.heard and now - (alert.ends_at or now) < HEARD_FOR]
-        kept = {*heard[-MOST_HEARD:], *(key for key, alert in ends if alert.repeat_until > now)}
+        known = [key for key, alert in ends if alert.known and now - (alert.ends_at or now) < KNOWN_FOR]
+        kept = {*known[-MOST_KNOWN:], *(key for key, alert in ends if alert.repeat_until > now)}
         self._alerts = {key: alert for key, alert in ends if key in kept}
         self._by_key = {}
         for fingerprint, alert in self._alerts.items():

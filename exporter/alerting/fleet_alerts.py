@@ -141,7 +141,7 @@ class FleetAlerts:
         for alert in out:
             if alert.name == ALERT_ENGINE_OUTAGE and alert.ends_at is None:
                 self._count_down(alert)
-        self._note_heard(out)
+        self._note_known(out)
         return out
 
     def next_due(self) -> float | None:
@@ -167,7 +167,7 @@ class FleetAlerts:
             self._judge_engine(engine, now, now)
             if self._is_in_mass_outage(engine):
                 self._count_down(self.firing[ALERT_ENGINE_OUTAGE, engine])
-        self._note_heard(self.firing.values())
+        self._note_known(self.firing.values())
         self._drop_old(now)
 
     # -- devices ------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class FleetAlerts:
                 self._due.add(at, _Due(device_id, device.timeline.since, name, received_at))
 
     def _fire_due(self, due: _Due, now: float) -> None:
-        device = self._untold(due)
+        device = self._still_due(due)
         at = None if device is None else self._due_at(device, due.name, now)
         if device is None or at is None:
             return
@@ -205,8 +205,8 @@ class FleetAlerts:
         alert = Alert(labels, since, at, due.received_at, device_names(device.identity), facts=self._impact(device))
         self._fire(alert, now)
 
-    def _untold(self, due: _Due) -> Device | None:
-        """Return the device if the outage that was scheduled still runs and is untold."""
+    def _still_due(self, due: _Due) -> Device | None:
+        """Return the device if the outage that was scheduled still runs and its alert does not fire yet."""
         device = self._fleet.down.get(due.device_id)
         if device is None or device.timeline.since != due.since or (due.name, due.device_id) in self.firing:
             return None
@@ -243,7 +243,7 @@ class FleetAlerts:
     def _adopt_outage(self, alert: Alert, ours: Alert | None, device: Device, now: float) -> None:
         since = device.timeline.since
         is_running = not device.timeline.up and alert.starts_at >= min(since, now)
-        alert.heard = True
+        alert.known = True
         if not is_running:
             self._end(alert, min(since, now), now)
         elif ours is None:
@@ -308,12 +308,12 @@ class FleetAlerts:
         """Forget what was repeated long enough, and outages that were scheduled and are over."""
         self.ended.drop_old(now)
         if len(self._due) > 1000 + 4 * len(self._fleet.down):
-            self._due.thin(lambda due: (due.device_id, due.name) if self._untold(due) is not None else None)
+            self._due.thin(lambda due: (due.device_id, due.name) if self._still_due(due) is not None else None)
 
-    def _note_heard(self, alerts: Iterable[Alert]) -> None:
+    def _note_known(self, alerts: Iterable[Alert]) -> None:
         for alert in alerts:
-            if alert.ends_at is None and not alert.heard:
-                alert.heard = not self._is_muted(alert)
+            if alert.ends_at is None and not alert.known:
+                alert.known = not self._is_muted(alert)
 
     def _is_muted(self, alert: Alert) -> bool:
         flapping = (ALERT_DEVICE_FLAPPING, alert.labels.get("device_id", ""))

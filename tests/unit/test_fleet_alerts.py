@@ -467,7 +467,7 @@ def test_the_end_of_what_was_told_before_a_mass_outage_showed_is_repeated(story:
 
 
 def test_no_more_than_the_newest_ends_are_repeated_for_long(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ended, "MOST_HEARD", 2)
+    monkeypatch.setattr(ended, "MOST_KNOWN", 2)
     for number in range(4):
         story.down(number * 10, f"d{number}")
         story.up(number * 10 + 5, f"d{number}")
