@@ -82,8 +82,8 @@ class Columns:
         """Return a row's values in the order of the names."""
         wording = self._wording
         values = {
-            "availability": wording.ratio(row.availability_ratio),
-            "objective": wording.ratio(row.objective_ratio, 2),
+            "availability": wording.availability(row.availability_ratio, row.objective_ratio),
+            "objective": wording.objective(row.objective_ratio),
             "downtime": wording.duration(row.downtime_seconds),
             "outages": wording.number(row.outages),
             "longest": wording.duration(row.longest_seconds),

@@ -61,8 +61,8 @@ def _figures(document: Document, wording: Wording) -> list[tuple[str, str, bool]
     total = document.total
     missed = _missed(total.availability_ratio, total.objective_ratio)
     return [
-        (wording.text("availability"), wording.ratio(total.availability_ratio), missed),
-        (wording.text("objective"), wording.ratio(total.objective_ratio, 2), False),
+        (wording.text("availability"), wording.availability(total.availability_ratio, total.objective_ratio), missed),
+        (wording.text("objective"), wording.objective(total.objective_ratio), False),
         (wording.text("downtime"), wording.duration(total.downtime_seconds), False),
         (wording.text("outages"), wording.number(total.outages), False),
         (wording.text("mttr_long"), wording.duration(total.mttr_seconds), False),

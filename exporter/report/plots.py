@@ -38,7 +38,7 @@ def strip(days: Sequence[Day], objective: float | None, period: Period, wording:
     cells = []
     width = 120 / max(1, len(days))
     for number, day in enumerate(days):
-        title = f"{wording.date(day.start, period)}: {wording.ratio(day.availability_ratio)}"
+        title = f"{wording.date(day.start, period)}: {wording.availability(day.availability_ratio, objective)}"
         cells.append(
             Markup('<rect x="{:.2f}" width="{:.2f}" height="14" class="{}"><title>{}</title></rect>').format(
                 number * width, max(0.6, width - 0.8), grade(day, objective), title
@@ -88,7 +88,7 @@ def budgets(rows: Sequence[Row], wording: Wording) -> Markup:
         parts.append(_text(left + long + 5, y + 12, value + (" →" if spent > most else ""), "start"))
     at = left + width / most
     parts.insert(0, _line(at, 0, at, height - 18, "limit"))
-    parts.append(_text(at, height - 5, wording.ratio(1.0, 0), "middle"))
+    parts.append(_text(at, height - 5, wording.near(1.0, 1.0), "middle"))
     return _svg(height, wording.text("by_budget"), parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from exporter.lib.ratios import digits_of, percent
 from exporter.lib.times import zone_name
 from exporter.lib.words import WORDS, Language, duration, full_date, number
 from exporter.report.texts import TEXTS
@@ -28,25 +29,30 @@ class Wording:
         """Return a number with the language's separators."""
         return number(value, self._words, digits)
 
-    def ratio(self, ratio: float | None, digits: int = 3) -> str:
-        """Return a ratio in percent. What is not whole is never rounded up to 100%."""
+    def availability(self, ratio: float | None, objective: float | None = None) -> str:
+        """Return a ratio in percent. It never looks like all, nothing or the objective where it is not."""
         if ratio is None:
             return self.text("none")
-        percent = ratio * 100
-        if 0 < ratio < 1:
-            percent = min(percent, 100 - 10**-digits)
-        return self.number(percent, digits) + "%"
+        limits = (0.0, 1.0) if objective is None else (0.0, 1.0, objective)
+        return self._percent(*percent(ratio, 3, limits=limits))
+
+    def objective(self, ratio: float | None) -> str:
+        """Return an objective in percent, with all its digits."""
+        return self.text("none") if ratio is None else self._percent(ratio * 100, digits_of(ratio, 2))
 
     def near(self, ratio: float | None, limit: float) -> str:
-        """Return a ratio in whole percent, with a decimal where that would hide on which side of the limit it is."""
+        """Return a ratio in whole percent, with decimals where that would hide on which side of the limit it is."""
         if ratio is None:
             return self.text("none")
-        return self.number(ratio * 100, 1 if 0 < abs(ratio - limit) < 0.01 else 0) + "%"
+        return self._percent(*percent(ratio, 1 if 0 < abs(ratio - limit) < 0.01 else 0, limits=(limit,)))
 
     def share(self, ratio: float) -> str:
         """Return a small ratio in percent with as many digits as it needs to be told apart from nothing."""
         digits = 0 if ratio == 0 or ratio >= 0.1 else min(4, 1 - math.floor(math.log10(ratio * 100)))
-        return self.number(ratio * 100, max(0, digits)) + "%"
+        return self._percent(*percent(ratio, max(0, digits), limits=(0.0,)))
+
+    def _percent(self, value: float, digits: int) -> str:
+        return self.number(value, digits) + "%"
 
     def duration(self, seconds: float | None) -> str:
         """Return the two largest units of a duration."""
