@@ -12,7 +12,7 @@ from exporter.conventions import ALERT_DEVICE_DOWN
 from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from exporter.alerting.alert import Alert
     from exporter.alerting.client import Standing
@@ -61,6 +61,11 @@ class DirectAlerts:
     def enabled(self) -> bool:
         """Whether there is anybody to tell."""
         return self._settings() is not None
+
+    @property
+    def outboxes(self) -> Sequence[Outbox]:
+        """One for each Alertmanager; none while direct alerts are turned off."""
+        return self._outboxes if self.enabled else ()
 
     def delivered(self, now: float) -> Iterator[tuple[Device, float]]:
         """Yield the gauge device_alert_delivered: devices down past their threshold."""

@@ -74,7 +74,14 @@ class Outbox:
         self._ok = metrics.pushes.labels(client.url, "ok")
         self._error = metrics.pushes.labels(client.url, "error")
         self._latency = metrics.push_latency
-        self._failing = False
+        self.failing = False
+        self.reached_at: float | None = None
+        """When it last took what we had to say, Unix seconds."""
+
+    @property
+    def url(self) -> str:
+        """Which Alertmanager it is."""
+        return self._client.url
 
     def put(self, alerts: list[Alert]) -> None:
         """Queue alerts; the newest state of an alert takes the place of an older one.
@@ -195,7 +202,7 @@ class Outbox:
 
     def _succeeded(self, batch: list[Alert]) -> None:
         self._ok.inc()
-        now = self._clock()
+        now = self.reached_at = self._clock()
         for alert in batch:
             wanted_at, first = alert.wanted_at, alert.acknowledged_at is None and alert.ends_at is None
             if first and wanted_at is not None:
@@ -203,14 +210,14 @@ class Outbox:
             alert.acknowledged_at = now
             if first:
                 self._told(alert)
-        if self._failing:
-            self._failing = False
+        if self.failing:
+            self.failing = False
             log.info("an Alertmanager takes alerts again", extra=fields(alertmanager=self._client.url))
 
     def _failed(self, reason: str, **about: str | None) -> None:
         self._error.inc()
-        if not self._failing:
-            self._failing = True
+        if not self.failing:
+            self.failing = True
             told = fields(alertmanager=self._client.url, reason=reason, **about)
             log.warning("an Alertmanager does not take alerts", extra=told)
 

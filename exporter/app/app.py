@@ -21,6 +21,7 @@ from exporter import __version__
 from exporter.alerting.direct import DirectAlerts
 from exporter.app.housekeeping import FIRST_PRUNE, PRUNE_INTERVAL, Housekeeping
 from exporter.app.pieces import PIECES
+from exporter.app.status import status_operation
 from exporter.config import Config, Secret, ensure_webhook_secret
 from exporter.conventions import (
     CHANNEL_ACTIVE_CONVERSATIONS,
@@ -289,16 +290,23 @@ class Exporter:
             authenticated=lambda: web_config is not None and bool(web_config.config.basic_auth_users),
         )
         maintenance_api = MaintenanceApi(self.maintenance, self.recorder, lambda: self.config.alerts.timezone)
+
+        def ready() -> bool:
+            return self._started and self.recorder.ready
+
+        status = status_operation(
+            self.recorder, lambda: self.config, self.alerts, ready=ready, last_event=lambda: instruments.last_event
+        )
         admin = admin_app(
             self.recorder,
             exposition,
             instruments,
             reload=self.reload,
             account=self.account,
-            ready=lambda: self._started and self.recorder.ready,
+            ready=ready,
             external_url=self.config.web.external_url,
             web_config=web_config,
-            operations=[*incident_operations, *maintenance_api.operations(), *notify_operations(self.relay)],
+            operations=[*incident_operations, *maintenance_api.operations(), *notify_operations(self.relay), status],
             routes=incident_pages,
             links=[incidents.LINK],
         )

@@ -18,11 +18,14 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from exporter.config.secret import read_secret
 from exporter.errors import ConfigError, ExporterError
+from exporter.lib.safe_text import one_line
+from exporter.web.api_types import STATUS_PATH, Status
 
 if TYPE_CHECKING:
     import argparse
@@ -115,6 +118,10 @@ class Client:
             raise ExporterError(f"{self.url}: {_reason(error.reason)}") from error
         except (TimeoutError, ConnectionError, HTTPException) as error:
             raise ExporterError(f"{self.url}: {_reason(error)}") from error
+
+    def zone(self) -> ZoneInfo:
+        """Return the time zone in which the exporter's people read times."""
+        return ZoneInfo(self.get(STATUS_PATH, Status).timezone)
 
     def _read(self, content: bytes, kind: type[_Kind]) -> _Kind:
         try:
@@ -210,4 +217,4 @@ def _reason(error: object) -> str:
         return f"no answer within {TIMEOUT:.0f}s"
     if isinstance(error, OSError):
         return str(error.strerror or error)
-    return str(error) or type(error).__name__
+    return one_line(f"no HTTP as expected: {str(error) or type(error).__name__}")

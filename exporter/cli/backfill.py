@@ -21,6 +21,8 @@ from exporter.report.windows import DEFAULT_TIMEZONE, timezone, unix_time
 if TYPE_CHECKING:
     import argparse
 
+LONGEST_STEP = 300  # seconds
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="start", required=True, metavar="TIME", help="2026-10-01, ISO 8601 or Unix time")
     parser.add_argument("--to", dest="end", metavar="TIME", help="end, not included (default: now)")
     parser.add_argument(
-        "--step", default="60s", metavar="DURATION", help="time between samples, below 5m (default: 60s)"
+        "--step", default="60s", metavar="DURATION", help="time between samples, at most 5m (default: 60s)"
     )
     parser.add_argument(
         "--timezone", default=DEFAULT_TIMEZONE, help=f"of times without one (default: {DEFAULT_TIMEZONE})"
@@ -66,8 +68,8 @@ def _steps(args: argparse.Namespace) -> Steps:
     now = time.time()
     end = now if args.end is None else min(now, unix_time(args.end, zone))
     step = parse_duration(args.step)
-    if step != int(step):
-        raise ValueError("the step must be whole seconds")
+    if step != int(step) or not 1 <= step <= LONGEST_STEP:
+        raise ValueError("the step must be whole seconds from 1s to 5m: Prometheus forgets a sample after 5m")
     return Steps(int(unix_time(args.start, zone)), int(end), int(step))
 
 

@@ -40,6 +40,16 @@ COMMANDS: Final = (
         ("check-config --config.file=exporter.yml",),
     ),
     Command(
+        "status",
+        "whether the running exporter works, and whom it would tell",
+        ("status", "status --json"),
+    ),
+    Command(
+        "devices",
+        "devices of the running exporter, what is down first",
+        ("devices --state down", "devices --engine wa --json"),
+    ),
+    Command(
         "report",
         "exact availability from the journal",
         (
@@ -64,7 +74,7 @@ COMMANDS: Final = (
     Command(
         "forget",
         "take a decommissioned device out of the metrics; reports keep it",
-        ("forget device_7f3a",),
+        ("forget device_7f3a", "forget device_7f3a --yes"),
     ),
     Command(
         "quarantine",

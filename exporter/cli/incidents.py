@@ -6,7 +6,6 @@ import argparse
 import io
 import secrets
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from exporter.cli.admin import Client, add_admin_flags, admin
 from exporter.cli.commands import add_parser
 from exporter.cli.flags import add_json_flag, add_language_flag, positive, time
-from exporter.cli.output import say, say_json, say_table
+from exporter.cli.output import local_time, say, say_json, say_table
 from exporter.errors import ConfigError
 from exporter.incidents.api_types import (
     MOST,
@@ -28,10 +27,11 @@ from exporter.incidents.api_types import (
 from exporter.incidents.export import FORMATS
 from exporter.incidents.model import MANUAL, NOTE
 from exporter.lib.durations import format_duration
-from exporter.lib.safe_text import one_line
+from exporter.lib.safe_text import named, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import tzinfo
 
     from exporter.cli.commands import Actions
     from exporter.incidents.model import Entry, Incident
@@ -79,18 +79,23 @@ def _action(
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--status", choices=STATUS_FILTERS, help="only with this status; open: not resolved")
-    for name in ("engine", "business-id", "device-id"):
-        parser.add_argument(f"--{name}", metavar=name.rpartition("-")[2].upper(), help=f"only of this {name}")
+    for name, metavar in (("engine", "NAME"), ("business", "ID"), ("device", "ID")):
+        parser.add_argument(f"--{name}", metavar=metavar, help=f"only of this {name}")
+    for former, key in (("--business-id", "business"), ("--device-id", "device")):
+        parser.add_argument(former, dest=key, help=argparse.SUPPRESS)
     parser.add_argument("--from", dest="since", type=time, metavar="TIME", help="only outages since then")
     parser.add_argument("--since", type=time, help=argparse.SUPPRESS)
 
 
 def _list(args: argparse.Namespace) -> int:
-    found = _incidents(admin(args), args)
+    exporter = admin(args)
+    found = list(_incidents(exporter, args))
     if args.json:
-        say_json(list(found))
+        say_json(found)
         return 0
-    say_table([("NUMBER", "STATUS", "STARTED", "DURATION", "ENGINE", "BUSINESS", "DEVICE"), *map(_row, found)])
+    zone = exporter.zone()
+    head = ("NUMBER", "STATUS", "STARTED", "DURATION", "ENGINE", "BUSINESS", "DEVICE")
+    say_table([head, *(_row(incident, zone) for incident in found)])
     return 0
 
 
@@ -106,7 +111,8 @@ def _incidents(exporter: Client, args: argparse.Namespace) -> Iterator[Incident]
 
 
 def _show(args: argparse.Namespace) -> int:
-    found = admin(args).get(f"{PATH}/{args.number}", IncidentWithTimeline)
+    exporter = admin(args)
+    found = exporter.get(f"{PATH}/{args.number}", IncidentWithTimeline)
     if args.json:
         say_json(found)
         return 0
@@ -114,10 +120,10 @@ def _show(args: argparse.Namespace) -> int:
     facts = {
         "status": one.status + (f" ({one.resolution})" if one.resolution not in ("", "connected") else ""),
         "severity": one.severity,
-        "device": _named(one.device_name, one.device_id),
-        "channel": _named(one.channel_name, one.channel_id),
+        "device": named(one.device_name, one.device_id),
+        "channel": named(one.channel_name, one.channel_id),
         "engine": one.engine,
-        "business": _named(one.business_name, one.business_id),
+        "business": named(one.business_name, one.business_id),
         "duration": format_duration(int(one.duration_seconds)),
         "affected": "unknown" if one.affected_conversations is None else str(one.affected_conversations),
         "waiting": "unknown" if one.waiting_conversations is None else str(one.waiting_conversations),
@@ -126,15 +132,16 @@ def _show(args: argparse.Namespace) -> int:
     for name, value in facts.items():
         say(f"{name:9} {one_line(value)}")
     say()
+    zone = exporter.zone()
     for entry in found.timeline:
-        _say_entry(entry)
+        _say_entry(entry, zone)
     return 0
 
 
-def _say_entry(entry: Entry) -> None:
+def _say_entry(entry: Entry, zone: tzinfo) -> None:
     author = f" ({entry.author})" if entry.author else ""
     first, *rest = entry.text.split("\n")
-    say(f"{_local(entry.at)}  {one_line(entry.kind + author)}{': ' if first else ''}{one_line(first)}")
+    say(f"{local_time(entry.at, zone)}  {one_line(entry.kind + author)}{': ' if first else ''}{one_line(first)}")
     for line in rest:
         say("    " + one_line(line))
 
@@ -164,29 +171,21 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _filters(args: argparse.Namespace) -> dict[str, str]:
-    names = ("status", "engine", "business_id", "device_id", "since")
-    return {name: str(value) for name in names if (value := getattr(args, name)) is not None}
+    names = {"status": "status", "engine": "engine", "business": "business_id", "device": "device_id", "since": "since"}
+    return {name: str(value) for key, name in names.items() if (value := getattr(args, key)) is not None}
 
 
-def _row(incident: Incident) -> tuple[str, ...]:
+def _row(incident: Incident, zone: tzinfo) -> tuple[str, ...]:
     texts = (
         str(incident.number),
         incident.status,
-        _local(incident.started_at),
+        local_time(incident.started_at, zone),
         format_duration(int(incident.duration_seconds)),
         incident.engine,
         incident.business_name or incident.business_id,
-        _named(incident.device_name, incident.device_id),
+        named(incident.device_name, incident.device_id),
     )
     return tuple(map(one_line, texts))
-
-
-def _named(name: str, identifier: str) -> str:
-    return f"{name} ({identifier})" if name else identifier
-
-
-def _local(at: float) -> str:
-    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _typed() -> str:

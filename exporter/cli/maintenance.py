@@ -12,9 +12,10 @@ import msgspec
 from exporter.cli.admin import add_admin_flags, admin, segment
 from exporter.cli.commands import add_parser
 from exporter.cli.flags import add_json_flag
-from exporter.cli.output import say, say_json, say_table
+from exporter.cli.output import complain, say, say_json, say_table
 from exporter.errors import ConfigError
 from exporter.lib.durations import format_duration
+from exporter.lib.safe_text import one_line
 from exporter.maintenance.api_types import PATH, MaintenanceWindow, NewWindow, Which, Windows
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def _add(args: argparse.Namespace) -> int:
     if args.json:
         say_json(window)
         return 0
-    say(f"window {window.id}: {_when(window)}")
+    say(f"window {window.id}: {_when(window)}, for {_count(window.matching)}")
+    if not window.matching:
+        complain("no device matches by now: `device-exporter devices` shows their ids")
     return 0
 
 
@@ -103,8 +106,12 @@ def _end(args: argparse.Namespace) -> int:
 def _row(window: MaintenanceWindow) -> tuple[str, ...]:
     given = msgspec.to_builtins(window.match)
     which = " ".join(f"{name}={value}" for name, value in given.items()) or "every device"
-    state, devices = ("active", str(window.devices)) if window.active else ("planned", "-")
-    return window.id, state, _when(window), devices, which, window.comment
+    state = "active" if window.active else "planned"
+    return tuple(map(one_line, (window.id, state, _when(window), str(window.matching), which, window.comment)))
+
+
+def _count(devices: int) -> str:
+    return "1 device" if devices == 1 else f"{devices} devices"
 
 
 def _when(window: MaintenanceWindow) -> str:

@@ -10,12 +10,12 @@ import io
 import os
 import sys
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
 from exporter.errors import ConfigError, ExporterError
+from exporter.lib.times import local, zone_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,9 +94,10 @@ def opened(path: Path | None) -> Iterator[BinaryIO]:
                 yield file
 
 
-def local(at: float, zone: tzinfo) -> str:
+def local_time(at: float, zone: tzinfo) -> str:
     """Return a local date and time with its zone."""
-    return f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M:%S %Z}"
+    when = local(at, zone)
+    return f"{when:%Y-%m-%d %H:%M:%S} {zone_name(when)}"
 
 
 @contextmanager

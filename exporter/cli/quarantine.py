@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from exporter.cli.admin import Client
 from exporter.cli.commands import add_parser
 from exporter.cli.flags import JOURNAL, add_configuration_flags, add_json_flag, configuration, positive
-from exporter.cli.output import local, say, say_json, say_table
+from exporter.cli.output import local_time, say, say_json, say_table
 from exporter.errors import ConfigError, ExporterError
 from exporter.journal.sqlite.database import storage_path
 from exporter.journal.sqlite.reader import open_reader
@@ -55,7 +55,7 @@ def _list(args: argparse.Namespace) -> int:
         say_json([{name: value for name, value in one._asdict().items() if name != "payload"} for one in found])
         return 0
     zone = ZoneInfo(config.alerts.timezone)
-    rows = [(str(one.id), local(one.received_at, zone), f"{one.times}x", one.code, one.message) for one in found]
+    rows = [(str(one.id), local_time(one.received_at, zone), f"{one.times}x", one.code, one.message) for one in found]
     say_table([("ID", "RECEIVED", "TIMES", "CODE", "REASON"), *rows])
     return 0
 
@@ -63,7 +63,7 @@ def _list(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     config = configuration(args)
     entry = _entry(config, args.id)
-    received = local(entry.received_at, ZoneInfo(config.alerts.timezone))
+    received = local_time(entry.received_at, ZoneInfo(config.alerts.timezone))
     say_json({"received": received, **entry._asdict(), "payload": json.loads(entry.payload) if entry.payload else None})
     return 0
 

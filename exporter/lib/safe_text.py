@@ -25,6 +25,11 @@ def one_line(text: str) -> str:
     return " ".join(harmless(text).split())
 
 
+def named(name: str, identifier: str) -> str:
+    """Return a name with its id, or the id alone where there is no name."""
+    return f"{name} ({identifier})" if name else identifier
+
+
 def cell(value: object) -> object:
     """Return a value as a cell of a CSV file: a text that a spreadsheet would run gets a ' before it, None is empty."""
     if value is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
+from exporter.lib.pace import Pace
 from exporter.maintenance.api_types import PATH, MaintenanceWindow, NewWindow, Which, Windows, window_of
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
@@ -61,7 +62,8 @@ class MaintenanceApi:
 
     async def list(self, _: web.Request) -> web.StreamResponse:
         """Answer all windows."""
-        shown = [found for key, window in self._maintenance.listed() if (found := self._shown(key, window))]
+        windows = list(self._maintenance.listed())
+        shown = [found for key, window in windows if (found := await self._shown(key, window))]
         return answers.json(Windows(sorted(shown, key=lambda window: (not window.active, window.start, window.id))))
 
     async def add(self, request: web.Request) -> web.StreamResponse:
@@ -74,7 +76,7 @@ class MaintenanceApi:
         except (msgspec.DecodeError, ValueError) as error:
             raise BadParameter(str(error)) from None
         number = await self._maintenance.add(window)
-        shown = self._shown(str(number), window)
+        shown = await self._shown(str(number), window)
         return answers.json(shown, 201)
 
     async def end(self, request: web.Request) -> web.StreamResponse:
@@ -86,13 +88,13 @@ class MaintenanceApi:
             raise NotFound("no such window, or it is over")
         return web.Response(status=204)
 
-    def _shown(self, key: str, window: Window) -> MaintenanceWindow | None:
+    async def _shown(self, key: str, window: Window) -> MaintenanceWindow | None:
         now = self._recorder.clock()
         span = window.span(now)
         if span is None:
             return None
         active = span.start <= now
-        inside = self._recorder.fleet.planned.values() if active else ()
+        matching, inside = await self._counted(window)
         return MaintenanceWindow(
             id=key,
             source="file" if key.startswith("file-") else "operator",
@@ -103,6 +105,19 @@ class MaintenanceApi:
             start=span.start,
             end=span.end,
             active=active,
-            devices=sum(window.holds(device.identity) for device in inside),
+            devices=inside if active else 0,
+            matching=matching,
             comment=window.comment,
         )
+
+    async def _counted(self, window: Window) -> tuple[int, int]:
+        """Return how many devices a window is about, and how many of them are inside a window now."""
+        matching, inside, pace = 0, 0, Pace()
+        pace.start()
+        for device in list(self._recorder.fleet.devices.values()):
+            if window.holds(device.identity):
+                matching += 1
+                inside += device.timeline.in_window
+            if pace.spent():
+                await pace.rest()
+        return matching, inside

@@ -61,6 +61,8 @@ class MaintenanceWindow(msgspec.Struct, frozen=True):
     active: bool
     devices: int
     """How many devices are inside because of it; 0 unless it is active."""
+    matching: int
+    """How many devices it is about, as they are now."""
     comment: str
 
 

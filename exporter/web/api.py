@@ -9,13 +9,13 @@ import asyncio
 import base64
 import binascii
 import heapq
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 from aiohttp import web
 
-from exporter.report.availability import KEYS, Row
+from exporter.report.availability import KEYS
 from exporter.web import answers
+from exporter.web.api_types import Availability, DevicesPage, DeviceState, Outages, OutageSpan
 from exporter.web.openapi import Error
 from exporter.web.operations import BadParameter, NotFound, Operation, Query, choice, moment, whole
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.accounts import Device
     from exporter.domain.timeline import Outage
+    from exporter.report.availability import Row
     from exporter.web.ports import RecorderPort
 
     Account = Callable[[str, float, float], Awaitable[list[Row]]]
@@ -34,54 +35,6 @@ SLICE: Final = 5000
 MOST: Final = 1000
 USUAL: Final = 100
 WINDOW: Final = 30 * 86400.0
-
-
-class DeviceState(msgspec.Struct, frozen=True):
-    """A device as it is known now. Times are event times."""
-
-    device_id: str
-    device_name: str
-    engine: str
-    channel_id: str
-    channel_name: str
-    business_id: str
-    business_name: str
-    state: Literal["up", "down"]
-    since: int
-    first_seen: int
-    disconnects: int
-    downtime_seconds: float
-
-
-class DevicesPage(msgspec.Struct, frozen=True):
-    """Devices in the order of their ids; `next` is the cursor of the following page, null on the last one."""
-
-    devices: list[DeviceState]
-    next: str | None
-
-
-class OutageSpan(msgspec.Struct, frozen=True):
-    """One outage; `end` is null while it runs, and its duration then counts up to now."""
-
-    start: int
-    end: int | None
-    duration_seconds: float
-
-
-class Outages(msgspec.Struct, frozen=True):
-    """The outages of one device in order; those that overlap the window, at their full length."""
-
-    device_id: str
-    outages: list[OutageSpan]
-
-
-class Availability(msgspec.Struct, frozen=True):
-    """Availability in [start, end) by one key."""
-
-    start: float
-    end: float
-    by: str
-    rows: list[Row]
 
 
 _TIME: Final = {"type": "string", "examples": ["1738056000", "2025-01-28T09:20:00Z"]}

@@ -35,8 +35,9 @@ class WebInstruments:
             for code in codes
         }
         self._scrapes = metrics.scrapes
-        self._heard = 0.0
-        metrics.last_event.set_function(lambda: self._heard)
+        self.last_event = 0.0
+        """When the last valid event was received, Unix seconds; 0 before the first."""
+        metrics.last_event.set_function(lambda: self.last_event)
         connections = Counter(
             f"{SELF_PREFIX}_connections_closed_total",
             "Connections closed or refused to protect a listener.",
@@ -52,7 +53,7 @@ class WebInstruments:
     def heard(self, event: str, outcome: str, now: float) -> None:
         """Count one webhook request with a valid event, and remember when it came."""
         self._events[event, outcome].inc()
-        self._heard = now
+        self.last_event = now
 
     def request(self, listener: str, code: int, seconds: float) -> None:
         """Count one answered request."""

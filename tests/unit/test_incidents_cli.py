@@ -20,7 +20,7 @@ async def test_the_list_names_status_times_and_device(tmp_path, capsys):
         assert await command("list", "--url", browser.root) == 0
         head, row = capsys.readouterr().out.splitlines()
         assert head.split() == ["NUMBER", "STATUS", "STARTED", "DURATION", "ENGINE", "BUSINESS", "DEVICE"]
-        assert row.startswith("1       investigating  2025-01-28 ")
+        assert row.startswith("1       investigating  2025-01-28 16:20:00 WIB ")
         assert row.endswith("5m        telegram  Toko Makmur  Front desk (device_1)")
 
 

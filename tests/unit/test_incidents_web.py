@@ -15,7 +15,7 @@ from exporter.incidents.pages import ON_A_PAGE, IncidentPages
 from exporter.incidents.rendering import PageRenderer
 from exporter.incidents.wording import Wording
 from tests.unit.incident_site import BEGIN, Desk, Disk, identity
-from tests.unit.web_site import running
+from tests.unit.web_site import running, state
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,7 +85,11 @@ async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
         renderer=PageRenderer(wording),
         zone=lambda: ZoneInfo("Asia/Jakarta"),
     )
-    admin = {"operations": api.operations(), "routes": pages.routes(), "links": [("Incidents", "/incidents")]}
+    admin = {
+        "operations": [*api.operations(), state()],
+        "routes": pages.routes(),
+        "links": [("Incidents", "/incidents")],
+    }
     async with running(admin=admin) as listeners, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         host, port = listeners.admin
         yield Browser(desk, session, f"http://{host}:{port}")

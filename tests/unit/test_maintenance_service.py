@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -246,13 +247,25 @@ async def command(*arguments: str) -> int:
     return await asyncio.to_thread(main, ["maintenance", *arguments])
 
 
+async def test_a_window_for_nobody_is_planned_with_a_warning(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    await desk.start()
+    async with listening(desk) as url:
+        assert await command("add", "--url", url, "--device", "d7", "--duration", "2h") == 0
+        shown = capsys.readouterr()
+        assert shown.out.endswith("(2h), for 0 devices\n")
+        assert "no device matches by now" in shown.err
+        assert await command("list", "--json", "--url", url) == 0
+        (window,) = json.loads(capsys.readouterr().out)
+    assert (window["matching"], window["active"], window["match"]) == (0, True, {"device_id": "d7"})
+
+
 async def test_the_command_plans_lists_and_ends(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.plan(once(-10, 7200, engine="slack"))
     recorder = await desk.start()
     await recorder.submit(event(NOW, up=True))
     async with listening(desk) as url:
         added = await command("add", "--url", url, "--business", "b1", "--duration", "2h", "--comment", "Ganti ponsel")
-        assert (added, capsys.readouterr().out) == (0, "window 1: 2026-09-21 21:13-23:13 WIB (2h)\n")
+        assert (added, capsys.readouterr().out) == (0, "window 1: 2026-09-21 21:13-23:13 WIB (2h), for 1 device\n")
         cron = ("--cron", "0 2 * * 0", "--duration", "1h", "--timezone", "Europe/Berlin")
         assert await command("add", "--url", url, "--all", *cron) == 0
         capsys.readouterr()
@@ -273,7 +286,7 @@ LISTED = """\
 ID      STATE    WHEN                                                   DEVICES  WHICH           COMMENT
 file-1  active   2026-09-21 14:13-16:13 UTC (2h 10s)                    0        engine=slack
 1       active   2026-09-21 21:13-23:13 WIB (2h)                        1        business_id=b1  Ganti ponsel
-2       planned  2026-09-27 02:00-03:00 CEST (1h, repeated: 0 2 * * 0)  -        every device
+2       planned  2026-09-27 02:00-03:00 CEST (1h, repeated: 0 2 * * 0)  1        every device
 """
 
 
@@ -326,6 +339,7 @@ def test_a_window_across_a_change_of_the_clocks_names_both_offsets() -> None:
         end=1825569000,
         active=False,
         devices=0,
+        matching=0,
         comment="",
     )
     assert _when(window) == "2027-11-07 01:30 EDT-01:30 EST (1h)"

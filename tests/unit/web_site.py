@@ -19,14 +19,19 @@ from exporter.lib.address import Address
 from exporter.lib.logs import RateLimited
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import SelfMetrics
+from exporter.web import answers
 from exporter.web.admin import admin_app
+from exporter.web.api_types import STATUS_PATH, AlertmanagerState, BlindSpan, Status
 from exporter.web.connections import Limits
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
+from exporter.web.operations import Operation
 from exporter.web.public import public_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from aiohttp import web
 
     from exporter.gateways.csku.parse import DeviceEvent, MessageEvent
 
@@ -268,3 +273,26 @@ async def exchange(address: Address, *pieces: bytes, method: str = "POST") -> An
             writer.write(piece)
             await writer.drain()
         return await asyncio.wait_for(read_answer(reader, method), 10)
+
+
+def state(**other: Any) -> Operation:
+    """Return the operation that tells the exporter's state."""
+    usual: dict[str, Any] = {
+        "version": "1.2.3",
+        "ready": True,
+        "timezone": "Asia/Jakarta",
+        "language": "id",
+        "devices": 3,
+        "down": 1,
+        "in_maintenance": 0,
+        "last_event": NOW,
+        "last_blind": BlindSpan(NOW - 7200, NOW - 7000),
+        "direct_alerts": True,
+        "alertmanagers": [AlertmanagerState("http://alertmanager:9093", NOW, failing=False)],
+        "targets": ["sms"],
+    }
+
+    async def handle(_: web.Request) -> web.StreamResponse:
+        return answers.json(Status(**{**usual, **other}))
+
+    return Operation("GET", STATUS_PATH, handle, "State", {200: Status})
