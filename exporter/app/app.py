@@ -22,6 +22,7 @@ from exporter.alerting.direct import DirectAlerts
 from exporter.app.housekeeping import FIRST_PRUNE, PRUNE_INTERVAL, Housekeeping
 from exporter.app.pieces import PIECES
 from exporter.app.status import status_operation
+from exporter.app.terminal import Terminal
 from exporter.config import Config, Secret, ensure_webhook_secret
 from exporter.conventions import (
     CHANNEL_ACTIVE_CONVERSATIONS,
@@ -154,7 +155,7 @@ class Exporter:
         log_loop_errors(loop, self.metrics.task_failures.labels("loop").inc)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._housekeeping.once("reload", self.reload))
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up, Terminal())
         self._loaded()
         await self._listening.start()
         await self.recorder.start()
@@ -179,6 +180,13 @@ class Exporter:
         self._housekeeping.once("first_scrape", self._prepare_scrape)
         self._started = True
         log.info("ready", extra=fields(version=__version__, devices=len(self.recorder.fleet.devices)))
+
+    def _hung_up(self, terminal: Terminal) -> None:
+        """End with the terminal in which people started us; a daemon reads its configuration again."""
+        if terminal.gone():
+            self._stopping.set()
+        else:
+            self._housekeeping.once("reload", self.reload)
 
     async def run_until_stopped(self) -> None:
         """Wait for SIGTERM or SIGINT."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.app.app import serve
 from exporter.cli.flags import add_configuration_flags, configuration
-from exporter.lib.logs import setup
+from exporter.journal.sqlite.database import storage_path
+from exporter.lib.logs import fields, setup
 
 if TYPE_CHECKING:
     import argparse
@@ -22,4 +25,13 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     config = configuration(args)
     setup(config.log.level, config.log.format)
+    _tell_of_new_folder(config.storage.url)
     return serve(lambda: configuration(args))
+
+
+def _tell_of_new_folder(storage_url: str) -> None:
+    """Say where the journal will be, where nothing is yet: a first start need not have named it."""
+    folder = Path(storage_path(storage_url)).parent
+    if not folder.exists():
+        told = fields(folder=folder.absolute(), flag="--storage.url")
+        logging.getLogger(__name__).info("a folder is made for the journal; a flag names another", extra=told)

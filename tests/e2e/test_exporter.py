@@ -242,7 +242,7 @@ class TestLife:
     def test_a_second_exporter_on_the_same_journal_is_told_so(self, exporter: ExporterProcess) -> None:
         second = run_command("--storage.url", exporter.storage_url)
         assert second.returncode == 2
-        assert "another exporter is using" in second.stderr
+        assert f"another exporter (pid {exporter.process.pid}) is using" in second.stderr
         assert "Traceback" not in second.stderr
 
     def test_a_file_that_is_no_journal_is_named_without_a_traceback(self, tmp_path: Path) -> None:

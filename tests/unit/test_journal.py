@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -130,7 +131,7 @@ def test_each_event_keeps_the_identity_it_came_with_and_reports_go_by_the_newest
 
 
 def test_a_second_exporter_on_the_same_file_is_refused(journal: SqliteJournal, path: Path) -> None:
-    with pytest.raises(ConfigError, match="another exporter is using"):
+    with pytest.raises(ConfigError, match=rf"another exporter \(pid {os.getpid()}\) is using {path}"):
         SqliteJournal(path)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import sqlite3
 import sys
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -354,14 +355,20 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 def _lock(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(path.name + ".lock").open("w")
+        lock = path.with_name(path.name + ".lock").open("a+")
     except OSError as error:
         raise ConfigError(f"storage.url: cannot write beside {path}: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
+        lock.seek(0)
+        pid = lock.read(20).strip()
         lock.close()
-        raise ConfigError(f"storage.url: another exporter is using {path}") from error
+        raise ConfigError(f"storage.url: another exporter{pid and f' (pid {pid})'} is using {path}") from error
+    with contextlib.suppress(OSError):  # it only helps people
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
     return lock
 
 
