@@ -11,7 +11,7 @@ exposition before a change, 0 if there was none.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.conventions import OUTAGE_BUCKETS
 
@@ -21,6 +21,28 @@ if TYPE_CHECKING:
     from exporter.domain.identity import Identity
     from exporter.domain.planned import Planned
     from exporter.domain.timeline import Timeline
+
+
+class Share(NamedTuple):
+    """What a device has added to the sums of a group until it left. Milliseconds, planned windows excluded."""
+
+    downtime_ms: int
+    observed_ms: int
+    planned_ms: int
+    outages: int
+
+    def less(self, other: Share) -> Share:
+        """Return the difference."""
+        return Share(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+def share_until(timeline: Timeline | None, until: float) -> Share:
+    """Return the share of a device with this timeline, from its first event on."""
+    if timeline is None or until <= timeline.first_seen:
+        return Share(0, 0, 0, 0 if timeline is None else timeline.outages)
+    planned_ms = _ms(timeline.planned_time(until))
+    observed_ms = _ms(until - timeline.first_seen) - planned_ms
+    return Share(_ms(timeline.counted_downtime(until)), observed_ms, planned_ms, timeline.outages)
 
 
 class Device:
@@ -192,6 +214,12 @@ class Group:
         planned_ms = _ms(timeline.planned_time(now)) - _ms(device.base_planned)
         self.observed_ms += max(0, _ms(now) - _ms(device.observed_from)) - planned_ms
         self.outages += timeline.outages - device.base_outages
+
+    def correct(self, share: Share) -> None:
+        """Add to what devices that left have contributed."""
+        self.closed_ms += share.downtime_ms
+        self.observed_ms += share.observed_ms
+        self.outages += share.outages
 
 
 class OutageHistogram:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.conventions import ACCEPTED, LATE, REDUNDANT
+from exporter.domain.accounts import share_until
 from exporter.domain.fleet import Change
 from exporter.domain.timeline import Kind, advance, fold, outages, plan
 
@@ -48,6 +49,7 @@ class Applier:
         if history is not None:
             after = fold(history.events, history.base)
             self._count_corrected(record, history)
+            self._correct_former_group(record, history, device, after)
         elif record.kind in _CHANGES or before is None:
             after = advance(before, record.timestamp, up=record.kind is Kind.CONNECTED)
             if before is not None and after.up and not before.up:
@@ -85,12 +87,47 @@ class Applier:
         if old != new:
             self._count_outages(record, new, old)
 
+    def _correct_former_group(
+        self, record: Record, history: DeviceHistory, device: Device | None, timeline: Timeline | None
+    ) -> None:
+        """Book what a late event changes of the time before a device moved or was forgotten where it was then."""
+        until = _left_at(record, history, device)
+        if until is None:
+            return
+        identity = record.identity
+        group = self._fleet.group(identity.engine, identity.business_id)
+        moved = device if device is not None and until == device.observed_from else None
+        if moved is not None and moved.group is group:
+            return  # it came back, and its timeline has it all
+        events = [event for event in history.events if event[0] < until]
+        earlier = [event for event in events if event != (record.timestamp, record.kind)]
+        after, before = (share_until(fold(some, history.base), until) for some in (events, earlier))
+        share = after.less(before)
+        if moved is not None and timeline is not None:
+            new = timeline.outages - moved.timeline.outages
+            share = share._replace(outages=min(new, share.outages))  # one that only begins earlier is not taken away
+        if any(share):
+            exposed_at = record.exposed_ms / 1000
+            self._fleet.correct(group, share, identity.device_id, moved, exposed_at=exposed_at)
+
     def _tell(self, change: Change) -> None:
         for listener in self.listeners:
             try:
                 listener(change)
             except Exception:  # the journal and the fleet go on whatever a listener does
                 self._listener_failed(change)
+
+
+def _left_at(record: Record, history: DeviceHistory, device: Device | None) -> float | None:
+    """Return when the device left the group that it was in at the time of a late event; None: it did not."""
+    if record.kind not in _CHANGES:
+        return None
+    cuts = [at for at, kind in history.events if kind is Kind.FORGOTTEN and at >= record.timestamp]
+    if cuts:
+        return min(cuts)
+    if device is None or not device.timeline.first_seen <= record.timestamp < device.observed_from:
+        return None
+    return device.observed_from
 
 
 def _finished(events: list[Event], base: Timeline | None) -> list[int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.domain.accounts import Device, Group, OutageHistogram
+from exporter.domain.accounts import Device, Group, OutageHistogram, Share
 from exporter.domain.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -147,6 +147,28 @@ class Fleet:
         self.down.pop(device_id, None)
         self.planned.pop(device_id, None)
         self.dirty.add(device)
+        self.unsaved.add(device_id)
+
+    def correct(self, group: Group, share: Share, device_id: str, moved: Device | None, *, exposed_at: float) -> None:
+        """Book what a late event changes in a group that the device has left; `moved` is the device if it lives on.
+
+        What changes there is none of its present group's business, although its timeline has it.
+        """
+        for changed in {group, group if moved is None else moved.group}:
+            if self.before_change is not None:
+                self.before_change(device_id, changed)
+            changed.hold(exposed_at)
+            self.unsaved_groups.add(changed)
+        group.correct(share)
+        if moved is None:
+            return
+        planned = moved.timeline.planned
+        moved.group.correct(
+            Share(-share.downtime_ms, share.planned_ms if planned is not None else 0, 0, -share.outages)
+        )
+        moved.base_downtime += share.downtime_ms / 1000
+        moved.base_outages += share.outages
+        moved.base_planned += share.planned_ms / 1000
         self.unsaved.add(device_id)
 
     def restore(self, device: Device, saved_ms: int) -> None:
