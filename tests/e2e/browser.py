@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from tests.patience import patient
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -55,7 +57,7 @@ class Tab:
                 return message
 
     async def _receive(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads((await self._socket.receive(timeout=30)).data)
+        message: dict[str, Any] = json.loads((await self._socket.receive(timeout=patient(30))).data)
         if message.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
             self.console.append(json.dumps(message["params"]))
         return message
@@ -66,7 +68,7 @@ class Tab:
 
     async def _until_loaded(self) -> None:
         expression = "!window.isOld && document.readyState === 'complete'"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             while True:
                 result = await self._send("Runtime.evaluate", expression=expression)
                 if result.get("result", {}).get("result", {}).get("value") is True:
@@ -173,7 +175,7 @@ def _ports(path: Path) -> list[str]:
 
 
 async def _port(path: Path) -> int:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patient(60)):
         while len(lines := _ports(path)) < 2:  # noqa: ASYNC110 - the file is the only sign that Chromium gives
             await asyncio.sleep(0.05)
     return int(lines[0])

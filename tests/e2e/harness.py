@@ -2,15 +2,13 @@
 Real Alertmanager and Prometheus on loopback, with the sinks that stand for Slack, a mail server and an SMS gateway.
 
 The configuration is the shipped alertmanager/alertmanager.yml; only addresses, secret files and waiting times are
-replaced. Everything lives in one temporary folder, every program is stopped by its own process, and whoever waits
-names what for and how long: `wait_for` polls a condition until its deadline.
+replaced. Everything lives in one temporary folder, and every program is stopped by its own process.
 """
 
 from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -22,49 +20,31 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from aiosmtpd.controller import Controller
 
+from tests.patience import patient, wait_for
+from tests.ports import LOOPBACK, free_port
 from tests.tools import ROOT, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from email.message import EmailMessage
     from pathlib import Path
 
-T = TypeVar("T")
-LOOPBACK = "127.0.0.1"
 SECRETS = "/run/secrets/"
 RELAY = "http://exporter-admin:9877"
 QUICK = {"group_wait": {"30s": "300ms"}, "group_interval": {"30s": "1s", "5m": "1s", "1m": "1s"}}
 """The shipped waits, and what the tests take instead. A group_wait of 0s stays what it is."""
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def wait_for(condition: Callable[[], T], what: str, within: float = 15.0) -> T:
-    """Return the first true value of the condition; fail with `what` and its last value after `within` seconds."""
-    deadline = time.monotonic() + within
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within:g} s: {what} (last: {value!r})")
-        time.sleep(0.01)
-
-
 def request(url: str, body: Any = None, *, method: str | None = None, timeout: float = 10.0) -> Any:
     """Send JSON and return the JSON of the answer, or None where the answer has none."""
     data = None if body is None else json.dumps(body).encode()
     call = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(call, timeout=timeout) as answer:
+    with urllib.request.urlopen(call, timeout=patient(timeout)) as answer:
         text = answer.read()
     return json.loads(text) if text.lstrip()[:1] in {b"{", b"[", b'"'} else None
 
@@ -206,7 +186,7 @@ class Program:
         if self.process.poll() is not None:
             raise AssertionError(f"{self.name} ended:\n{self.log[-3000:]}")
         try:
-            request(self.url + self._ready_path, timeout=2)
+            request(self.url + self._ready_path, timeout=patient(2))
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
         return True
@@ -217,10 +197,10 @@ class Program:
             return
         self.process.send_signal(number)
         try:
-            self.process.wait(15)
+            self.process.wait(patient(15))
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(15)
+            self.process.wait(patient(15))
         self.process = None
 
     def kill(self) -> None:
@@ -293,7 +273,7 @@ class Alertmanager(Program):
 
     def metric(self, name: str) -> float:
         """Return the sum of all series of one of Alertmanager's own metrics."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=patient(10)) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 

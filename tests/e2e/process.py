@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.harness import wait_for
+from tests.patience import patient, wait_for
 from tests.tools import ROOT
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Client:
     """One connection that stays open, as a platform's would; ConnectionError and OSError when it breaks."""
 
     def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=15)
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=patient(15))
         self._headers = headers or {}
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
@@ -206,8 +206,8 @@ class ExporterProcess:
         """Return the exit status once it has ended and its whole log is read."""
         assert self.process is not None
         assert self._reader is not None
-        status = self.process.wait(within)
-        self._reader.join(10)
+        status = self.process.wait(patient(within))
+        self._reader.join(patient(10))
         return status
 
     def __enter__(self) -> ExporterProcess:
@@ -312,6 +312,6 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         cwd=ROOT,
         env=environment(),
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )

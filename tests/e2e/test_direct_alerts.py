@@ -13,19 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiohttp
 import pytest
 
-from tests.e2e.harness import (
-    LOOPBACK,
-    Alertmanager,
-    Prometheus,
-    Sinks,
-    free_port,
-    request,
-    running,
-    shipped_config,
-    sinks,
-    wait_for,
-)
+from tests.e2e.harness import Alertmanager, Prometheus, Sinks, request, running, shipped_config, sinks
 from tests.e2e.process import EXAMPLE, ExporterProcess
+from tests.patience import wait_for, wait_for_counts
+from tests.ports import LOOPBACK, free_port
 from tests.tools import ROOT
 
 if TYPE_CHECKING:
@@ -188,7 +179,7 @@ class Site:
     def wait_told(self, about: str, times: int = 1, within: float = 20) -> None:
         """Wait until each way has had so many messages with these words."""
         expected = dict.fromkeys(ONCE, times)
-        wait_for(lambda: self.counts(about) == expected or None, f"{times} x {about!r}: {self.counts(about)}", within)
+        wait_for_counts(lambda: self.counts(about), expected, f"{times} x {about!r}", within)
 
     def settle(self, rounds: int = 4) -> None:
         """Wait until alerts have been repeated so often: whatever would be told twice has been by then."""
@@ -429,22 +420,27 @@ def test_a_device_that_flaps_is_one_notice(site: Site) -> None:
 
 
 # Several Alertmanagers, silences -----------------------------------------------------------------------------
-def test_two_alertmanagers_in_a_cluster_tell_once(tmp_path: Path) -> None:
+def test_two_alertmanagers_in_a_cluster_tell_at_least_once_and_not_all_of_it_twice(tmp_path: Path) -> None:
     with site_of(tmp_path, alertmanagers=2) as site:
         for program in site.alertmanagers:
             wait_for(lambda one=program: one.metric("alertmanager_cluster_members") == 2, "two members")
         site.down("w1", name="Meja Depan")
-        site.wait_told("Meja Depan")
+        wait_for(lambda: min(site.counts("Meja Depan").values()) >= 1, "one message on each way", 20)
         for program in site.alertmanagers:
             wait_for(lambda one=program: one.alerts("device_id=w1"), "each has the alert")
         site.settle()
-        assert site.counts("Meja Depan") == ONCE
+        once = site.counts("Meja Depan")
 
         site.back("w1", name="Meja Depan")
-        site.wait_told("PULIH")
+        wait_for(lambda: min(site.counts("PULIH").values()) >= 1, "its end on each way", 20)
         site.down("w2", name="Meja Belakang")
         site.settle()
-        assert site.counts("Meja Depan") == dict.fromkeys(ONCE, 2)
+        twice = site.counts("Meja Depan")
+        # A cluster tells at least once, as a rule no more; two that know nothing of each other tell all of it twice.
+        assert min(once.values()) >= 1
+        assert min(twice.values()) >= 2
+        assert sum(once.values()) < 2 * len(ONCE)
+        assert sum(twice.values()) < 4 * len(ONCE)
 
 
 def test_a_silence_quiets_the_direct_alert(site: Site) -> None:

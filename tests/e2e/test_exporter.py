@@ -17,8 +17,10 @@ from exporter.domain.records import Append, Record
 from exporter.domain.timeline import Kind
 from exporter.journal.sqlite.database import SqliteJournal
 from exporter.journal.sqlite.reader import Reader, open_reader
-from tests.e2e.harness import Prometheus, free_port, running, wait_for
+from tests.e2e.harness import Prometheus, running
 from tests.e2e.process import EXAMPLE, Client, ExporterProcess, device_event, run_command
+from tests.patience import patient, wait_for, wait_for_counts
+from tests.ports import free_port
 from tests.tools import require
 from tests.unit.journal_site import identity
 
@@ -86,7 +88,7 @@ class TestNewcomer:
             [require("promtool"), "check", "metrics"],
             input=exporter.get("/metrics").body,
             capture_output=True,
-            timeout=60,
+            timeout=patient(60),
             check=False,
         )
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
@@ -189,7 +191,7 @@ def test_increase_agrees_with_the_journal_across_a_kill_and_late_and_duplicate_e
         outages = exporter.api("devices/d1/outages")["outages"]
         exact = sum(outage["end"] - outage["start"] for outage in outages)
         assert exact == 5 + 30 + (back - down) + 1
-        wait_for(lambda: values()[-1][1] == exact, f"{exact} in Prometheus", 30)
+        wait_for_counts(lambda: {"seconds": values()[-1][1]}, {"seconds": exact}, "downtime in Prometheus", 30)
 
         samples = values()
         assert [value for _, value in samples] == sorted(value for _, value in samples)

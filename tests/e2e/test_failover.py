@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.e2e.harness import free_port, wait_for
 from tests.e2e.process import EXAMPLE, ExporterProcess, run_command
+from tests.patience import wait_for
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

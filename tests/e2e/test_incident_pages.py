@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.browser import DESKTOP, PHONE, browser
-from tests.e2e.harness import wait_for
 from tests.e2e.process import ExporterProcess, device_event, run_command
+from tests.patience import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

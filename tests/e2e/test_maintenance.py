@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.harness import running, sinks, wait_for
+from tests.e2e.harness import running, sinks
 from tests.e2e.process import run_command
 from tests.e2e.test_direct_alerts import ONCE, SLACK_AFTER, TELEGRAM_AFTER, Site, device_event, seldom, watched
+from tests.patience import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

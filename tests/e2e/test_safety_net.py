@@ -16,8 +16,8 @@ from tests.e2e.harness import (
     running,
     shipped_config,
     sinks,
-    wait_for,
 )
+from tests.patience import wait_for
 from tests.tools import ROOT
 
 pytestmark = pytest.mark.binaries

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.domain.timeline import Kind, Timeline, fold
-from tests.e2e.harness import wait_for
 from tests.e2e.process import Client, ExporterProcess, device_event
+from tests.patience import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.harness import wait_for
 from tests.e2e.process import ExporterProcess, device_event
+from tests.patience import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +17,8 @@ from exporter.gateways.csku.parse import DeviceEvent, parse
 from exporter.journal.sqlite.database import SqliteJournal
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.traffic import PROFILES, generate
+from tests.patience import patient, wait_for
+from tests.ports import free_port
 from tests.tools import require
 
 if TYPE_CHECKING:
@@ -52,12 +52,6 @@ def load(text: Path, data: Path, *options: str) -> None:
     assert loaded.returncode == 0, loaded.stdout + loaded.stderr
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 class Prometheus:
     """A running Prometheus over prepared blocks."""
 
@@ -66,7 +60,7 @@ class Prometheus:
 
     def ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=patient(5)) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -74,7 +68,7 @@ class Prometheus:
     def query(self, expression: str, at: int) -> dict[str, float]:
         """Return {label values: value} of an instant query."""
         parameters = urllib.parse.urlencode({"query": expression, "time": at})
-        with urllib.request.urlopen(f"{self._url}/api/v1/query?{parameters}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self._url}/api/v1/query?{parameters}", timeout=patient(30)) as answer:
             result = json.load(answer)["data"]["result"]
         return {",".join(v for _, v in sorted(s["metric"].items())): float(s["value"][1]) for s in result}
 
@@ -90,12 +84,13 @@ def prometheus(directory: Path, rules: Path | None = None) -> Iterator[Prometheu
     with (directory / "prometheus.log").open("w") as log, subprocess.Popen([*command, *options], stderr=log) as process:
         try:
             server = Prometheus(f"http://127.0.0.1:{port}")
-            deadline = time.monotonic() + 60
-            while not server.ready():
+
+            def ready() -> bool:
                 assert process.poll() is None, (directory / "prometheus.log").read_text()
-                assert time.monotonic() < deadline, "prometheus did not become ready"
-                time.sleep(0.1)
+                return server.ready()
+
+            wait_for(ready, "Prometheus is ready", 60)
             yield server
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(patient(30))

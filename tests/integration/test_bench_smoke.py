@@ -10,6 +10,7 @@ import pytest
 
 from bench import rows
 from bench.__main__ import BENCHMARKS
+from tests.patience import patient
 from tests.tools import ROOT, require
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def test_a_benchmark_runs_and_gives_its_rows(name: str, tmp_path: Path) -> None:
     file = tmp_path / "rows"
     command = [sys.executable, "-m", f"bench.bench_{name}", "--quick", "--rows", str(file)]
 
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=patient(150))
 
     assert done.returncode == 0, done.stderr[-3000:]
     found = rows.read(file)

@@ -18,6 +18,7 @@ import pytest
 from grafana import build
 from prometheus import slo_rules
 from tests.integration import fleet_history
+from tests.patience import patient, wait_for
 from tests.tools import ROOT, require
 
 pytestmark = pytest.mark.binaries
@@ -56,7 +57,7 @@ class Server:
         body = urllib.parse.urlencode({key: str(value) for key, value in parameters.items()}).encode()
         request = urllib.request.Request(f"http://{self.address}/api/v1/{path}", data=body)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=patient(30)) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{parameters['query']}: {json.load(error)['error']}") from None
@@ -110,28 +111,28 @@ def server(tmp_path_factory):
         yield Server(_address(folder / "log", process), fleet)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(patient(30))
 
 
 def _address(log, process) -> str:
     """Return where the server listens, once it is ready."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        text = log.read_text(encoding="utf-8")
-        if "Server is ready" in text:
-            return re.search(r'"Listening on","[^}]*"address":"([^"]+)"', text)[1]
-        time.sleep(0.1)
-    raise AssertionError(log.read_text(encoding="utf-8"))
+
+    def text():
+        return log.read_text(encoding="utf-8")
+
+    def ready():
+        assert process.poll() is None, text()
+        return "Server is ready" in text()
+
+    wait_for(ready, "Prometheus is ready", 60, shows=text, every=0.1)
+    return re.search(r'"Listening on","[^}]*"address":"([^"]+)"', text())[1]
 
 
 @pytest.fixture(scope="module")
 def evaluated(server):
     """The server after its rules were evaluated; gives the time to ask at."""
-    deadline = time.monotonic() + 60
     last = f'ALERTS{{alertname="ErrorBudgetBurnFast"}} and on () {slo_rules.budget_remaining("engine")}'
-    while not server.instant(last, time.time()):
-        assert time.monotonic() < deadline, "the rules were not evaluated"
-        time.sleep(0.3)
+    wait_for(lambda: server.instant(last, time.time()), "the rules are evaluated", 60, every=0.3)
     return time.time()
 
 

@@ -11,6 +11,7 @@ from exporter import conventions as names
 from exporter.journal.sqlite.reader import open_reader
 from exporter.report.availability import availability
 from tests.integration.history import backfill, fill, load, prometheus
+from tests.patience import wait_for
 from tests.tools import ROOT
 
 if TYPE_CHECKING:
@@ -39,10 +40,8 @@ def test_a_simulated_months_recorded_availability_is_the_reports(tmp_path: Path)
     backfill(journal, text, now - MONTH - BEFORE, now, 60, *only)
     load(text, tmp_path / "data", "--max-block-duration=30d")  # without it promtool reads the file once every 2 h
     with prometheus(tmp_path, quick_rules(tmp_path)) as server:
-        deadline = time.monotonic() + 60
-        while not (recorded := server.query("engine:fleet_availability:ratio_increase30d", int(time.time()))):
-            assert time.monotonic() < deadline, "the rules recorded nothing"
-            time.sleep(0.5)
+        ratio = "engine:fleet_availability:ratio_increase30d"
+        recorded = wait_for(lambda: server.query(ratio, int(time.time())), "the rules record", 60, every=0.5)
     with open_reader(f"sqlite:///{journal}") as reader:
         rows = availability(reader.histories(), blind=[], start=now - MONTH, end=now, by="engine")
     expected = {f"engine:fleet_availability:ratio_increase30d,{row.key}": row.availability_ratio for row in rows}

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from tests.patience import patient, wait_for
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -38,8 +40,8 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "device-exporter"
         self.name = f"stacktest{secrets.token_hex(3)}"
-        self.webhook_port, self.grafana_port, self.https_port, self.http_port = free_ports(4)
-        self.debug_ports = free_ports(2)
+        self.webhook_port, self.grafana_port, self.https_port, self.http_port = (free_port() for _ in range(4))
+        self.debug_ports = [free_port(), free_port()]
         self.seconds_to_healthy = 0.0
         self.environment = os.environ | {
             "COMPOSE_PROJECT_NAME": self.name,
@@ -89,7 +91,7 @@ class Stack:
             env=self.environment,
             input=stdin,
             text=True,
-            timeout=timeout,
+            timeout=patient(timeout),
             capture_output=True,
         )
         if check and done.returncode:
@@ -162,26 +164,16 @@ def project_files() -> Iterator[str]:
     return (name for name in names if (ROOT / name).is_file())
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
 def eventually(check: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true result of `check`; the last failure when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
+    """Return the first true result of `check`; a failure of it counts as not yet."""
+    failures: list[Exception] = []
+
+    def result() -> Any:
+        failures.clear()
         try:
-            result = check()
-            if result or time.monotonic() > deadline:
-                assert result, f"not within {seconds} s: {check}"
-                return result
-        except (AssertionError, OSError, json.JSONDecodeError):
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.5)
+            return check()
+        except (AssertionError, OSError, json.JSONDecodeError) as error:
+            failures.append(error)
+            return None
+
+    return wait_for(result, "what the stack is to show", seconds, shows=lambda: failures or result(), every=0.5)

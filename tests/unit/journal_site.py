@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 from contextlib import closing, contextmanager
@@ -20,7 +19,7 @@ from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from exporter.domain.timeline import Kind
@@ -98,13 +97,6 @@ class Site:
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"device_exporter_{name}", labels)
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something is so; fail after ten seconds."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in files
-            await asyncio.sleep(0.01)
 
 
 def picture(recorder: Recorder) -> object:

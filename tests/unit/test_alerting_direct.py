@@ -11,9 +11,9 @@ import pytest
 
 from exporter.alerting.direct import DirectAlerts
 from exporter.config.schema import Alertmanager, Alerts, Config
+from tests.patience import eventually
 from tests.unit.alerting_site import POLICIES, FakeAlertmanager
 from tests.unit.journal_site import NOW, Site, event
-from tests.unit.test_alerting_outbox import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,14 +84,14 @@ def posted(alertmanager: FakeAlertmanager) -> list[str]:
 async def test_an_event_is_posted_to_every_alertmanager(site: Site, alertmanager: FakeAlertmanager) -> None:
     async with FakeAlertmanager().running() as second, running(site, alertmanager.url, second.url) as direct:
         await direct.report(up=False)
-        await until(lambda: posted(alertmanager) == BOTH == posted(second))
-        await until(lambda: direct.delivered() == {"d1": 1.0})
+        await eventually(lambda: posted(alertmanager) == BOTH == posted(second))
+        await eventually(lambda: direct.delivered() == {"d1": 1.0})
 
 
 async def test_an_acknowledgement_counts_for_three_repetitions(site: Site, alertmanager: FakeAlertmanager) -> None:
     async with running(site, alertmanager.url) as direct:
         await direct.report(up=False)
-        await until(lambda: direct.delivered() == {"d1": 1.0})
+        await eventually(lambda: direct.delivered() == {"d1": 1.0})
         alertmanager.answers = [503] * 1000
         site.clock.now += 180
         assert direct.delivered() == {"d1": 1.0}
@@ -102,10 +102,10 @@ async def test_an_acknowledgement_counts_for_three_repetitions(site: Site, alert
 async def test_what_fires_is_repeated(site: Site, alertmanager: FakeAlertmanager) -> None:
     async with running(site, alertmanager.url) as direct:
         await direct.report(up=False)
-        await until(lambda: posted(alertmanager) == BOTH)
+        await eventually(lambda: posted(alertmanager) == BOTH)
         site.clock.now += 60
         direct.alerts.reconsider()  # the fake clock wakes nobody
-        await until(lambda: posted(alertmanager) == BOTH * 2)
+        await eventually(lambda: posted(alertmanager) == BOTH * 2)
 
 
 async def test_what_went_down_before_the_start_is_posted_at_the_start(
@@ -113,7 +113,7 @@ async def test_what_went_down_before_the_start_is_posted_at_the_start(
 ) -> None:
     await site.recorder.submit(event(NOW - 60, up=False))
     async with running(site, alertmanager.url):
-        await until(lambda: posted(alertmanager) == BOTH)
+        await eventually(lambda: posted(alertmanager) == BOTH)
 
 
 async def test_a_reload_with_another_alertmanager_tells_it_everything(
@@ -121,11 +121,11 @@ async def test_a_reload_with_another_alertmanager_tells_it_everything(
 ) -> None:
     async with FakeAlertmanager().running() as second, running(site, alertmanager.url) as direct:
         await direct.report(up=False)
-        await until(lambda: posted(alertmanager) == BOTH)
+        await eventually(lambda: posted(alertmanager) == BOTH)
         direct.reload(second.url)
-        await until(lambda: posted(second) == BOTH)
+        await eventually(lambda: posted(second) == BOTH)
         await direct.report(up=False, device_id="d2")
-        await until(lambda: "DeviceDown d2" in posted(second))
+        await eventually(lambda: "DeviceDown d2" in posted(second))
         assert "DeviceDown d2" not in posted(alertmanager)
         labels = {"alertmanager": second.url, "result": "error"}
         assert site.sample("alert_pushes_total", **labels) == 0
@@ -136,9 +136,9 @@ async def test_turned_off_it_lets_the_rules_take_over_and_turned_on_it_tells_wha
 ) -> None:
     async with running(site, alertmanager.url) as direct:
         await direct.report(up=False)
-        await until(lambda: posted(alertmanager) == BOTH)
+        await eventually(lambda: posted(alertmanager) == BOTH)
         direct.reload(alertmanager.url, direct=False)
-        await until(lambda: posted(alertmanager) == BOTH * 2)
+        await eventually(lambda: posted(alertmanager) == BOTH * 2)
         firing, *_, handed_over = [
             alert for post in alertmanager.posts for alert in post if "device_id" in alert["labels"]
         ]
@@ -147,7 +147,7 @@ async def test_turned_off_it_lets_the_rules_take_over_and_turned_on_it_tells_wha
 
         await direct.report(up=False, device_id="d2")
         direct.reload(alertmanager.url)
-        await until(lambda: sorted(posted(alertmanager)[4:])[:2] == ["DeviceDown d1", "DeviceDown d2"])
+        await eventually(lambda: sorted(posted(alertmanager)[4:])[:2] == ["DeviceDown d1", "DeviceDown d2"])
 
 
 async def test_without_an_alertmanager_nothing_is_delivered_nor_undelivered(site: Site) -> None:
@@ -171,6 +171,6 @@ async def test_a_journal_that_cannot_be_read_at_the_start_is_an_error_for_who_ke
             await direct.alerts.run()
     task = asyncio.create_task(direct.alerts.run())
     await direct.report(up=False)
-    await until(lambda: posted(alertmanager) == BOTH)
+    await eventually(lambda: posted(alertmanager) == BOTH)
     task.cancel()
     await asyncio.wait([task])

@@ -15,11 +15,12 @@ from exporter.alerting.client import Client, session
 from exporter.alerting.outbox import Outbox
 from exporter.config.schema import Alertmanager, Alerts, BasicAuth, Secret
 from exporter.metrics.own import SelfMetrics
+from tests.patience import eventually
 from tests.unit.alerting_site import NOW, FakeAlertmanager, identity
 from tests.unit.journal_site import FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from exporter.alerting.client import Standing
 
@@ -75,13 +76,6 @@ async def posting(url: str, clock: FakeClock, *alerts: Alert, **settings: Any) -
             await asyncio.wait([task])
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition that other tasks bring about; TimeoutError after 10 s."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - there is no event for what another program was told
-            await asyncio.sleep(0.002)
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock(NOW + 1)
@@ -103,7 +97,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_alert_is_posted_and_acknowledged(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     alert = down()
     async with posting(alertmanager.url, clock, alert) as post:
-        await until(lambda: alert.acknowledged_at)
+        await eventually(lambda: alert.acknowledged_at)
     assert alertmanager.told() == ["DeviceDown d1"]
     assert alert.acknowledged_at == NOW + 1
     assert (post.count("ok"), post.count("error"), post.latencies()) == (1, 0, 1)
@@ -111,9 +105,9 @@ async def test_an_alert_is_posted_and_acknowledged(alertmanager: FakeAlertmanage
 
 async def test_what_mutes_comes_first_and_its_end_last(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     async with posting(alertmanager.url, clock, down(), mass(), down("d2")):
-        await until(lambda: len(alertmanager.told()) == 3)
+        await eventually(lambda: len(alertmanager.told()) == 3)
     async with posting(alertmanager.url, clock, mass(ended=True), over("d3", acknowledged_at=NOW + 1.0)):
-        await until(lambda: len(alertmanager.told()) == 5)
+        await eventually(lambda: len(alertmanager.told()) == 5)
     assert alertmanager.told() == [
         "EngineOutage",
         "DeviceDown d1",
@@ -125,7 +119,7 @@ async def test_what_mutes_comes_first_and_its_end_last(alertmanager: FakeAlertma
 
 async def test_a_thousand_alerts_come_in_batches(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     async with posting(alertmanager.url, clock, *(down(f"d{number}") for number in range(1000))) as post:
-        await until(lambda: post.count("ok") == 5)
+        await eventually(lambda: post.count("ok") == 5)
     assert len(set(alertmanager.told())) == 1000
     assert [len(batch) for batch in alertmanager.posts] == [200] * 5
 
@@ -137,12 +131,12 @@ async def test_what_was_not_taken_is_tried_again_in_its_newest_state(
     alertmanager.answers = [503, 503, 503]
     first, again = down(acknowledged_at=NOW + 1.0), down()
     async with posting(alertmanager.url, clock, first) as post:
-        await until(lambda: post.count("error") == 1)
+        await eventually(lambda: post.count("error") == 1)
         first.ends_at = NOW + 10.0
         post.put(first)
         post.put(again)
-        await until(lambda: post.count("ok") == 1)
-        await until(lambda: again.acknowledged_at)
+        await eventually(lambda: post.count("ok") == 1)
+        await eventually(lambda: again.acknowledged_at)
     assert len(alertmanager.told()) == 1
     assert alertmanager.posts[0][0]["endsAt"] > alertmanager.posts[0][0]["startsAt"]
     assert first.acknowledged_at == NOW + 1
@@ -151,8 +145,8 @@ async def test_what_was_not_taken_is_tried_again_in_its_newest_state(
 async def test_one_that_is_away_holds_up_no_other(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     alert = down()
     async with posting("http://127.0.0.1:1", clock, alert) as away, posting(alertmanager.url, clock, alert) as here:
-        await until(lambda: here.count("ok") == 1)
-        await until(lambda: (away.count("error") or 0) > 2)
+        await eventually(lambda: here.count("ok") == 1)
+        await eventually(lambda: (away.count("error") or 0) > 2)
     assert away.count("ok") == 0
     assert alertmanager.told() == ["DeviceDown d1"]
 
@@ -163,7 +157,7 @@ async def test_being_away_is_logged_once_and_so_is_coming_back(
     caplog.set_level("INFO")
     alertmanager.answers = [500, 307, 401]
     async with posting(alertmanager.url, clock, down()) as post:
-        await until(lambda: post.count("ok") == 1)
+        await eventually(lambda: post.count("ok") == 1)
     assert [record.message for record in caplog.records if "Alertmanager" in record.message] == [
         "an Alertmanager does not take alerts",
         "an Alertmanager takes alerts again",
@@ -178,9 +172,9 @@ async def test_what_is_refused_for_good_holds_up_nothing(
     alertmanager.refused, alertmanager.answers = "d3", [status]
     alerts = [down(f"d{number}") for number in range(8)]
     async with posting(alertmanager.url, clock, *alerts) as post:
-        await until(lambda: len(alertmanager.told()) == 7 and post.count("error"))
+        await eventually(lambda: len(alertmanager.told()) == 7 and post.count("error"))
         post.put(down("d9"))
-        await until(lambda: "DeviceDown d9" in alertmanager.told())
+        await eventually(lambda: "DeviceDown d9" in alertmanager.told())
     assert "DeviceDown d3" not in alertmanager.told()
     assert post.count("error") == 1
     assert [alert.labels["device_id"] for alert in alerts if alert.acknowledged_at is None] == ["d3"]
@@ -189,7 +183,7 @@ async def test_what_is_refused_for_good_holds_up_nothing(
 async def test_a_way_that_is_not_needed_just_now_is_tried_out(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     alertmanager.answers = [503]
     async with posting(alertmanager.url, clock) as post:
-        await until(lambda: post.count("ok") == 1)
+        await eventually(lambda: post.count("ok") == 1)
     assert (alertmanager.posts, post.count("error")) == ([[]], 1)
 
 
@@ -202,13 +196,13 @@ async def test_what_the_rules_told_meanwhile_is_left_to_them(alertmanager: FakeA
     alertmanager.standing = [has(down(source="prometheus"))]
     alert, other = down(), down("d2")
     async with posting(alertmanager.url, clock, alert, other, down(name="DeviceDownEscalated")) as post:
-        await until(lambda: other.acknowledged_at)
+        await eventually(lambda: other.acknowledged_at)
         assert alertmanager.told() == ["DeviceDown d2"]
 
         clock.now += 60
         post.put(alert)  # repeated; now Prometheus is gone
         alertmanager.standing = []
-        await until(lambda: alert.acknowledged_at)
+        await eventually(lambda: alert.acknowledged_at)
 
 
 async def test_where_all_is_left_to_the_rules_the_way_is_tried_all_the_same(
@@ -217,7 +211,7 @@ async def test_where_all_is_left_to_the_rules_the_way_is_tried_all_the_same(
     clock.now = NOW + LATE
     alertmanager.standing = [has(down(source="prometheus"))]
     async with posting(alertmanager.url, clock, down()) as post:
-        await until(lambda: post.count("ok"))
+        await eventually(lambda: post.count("ok"))
     assert alertmanager.told() == []
 
 
@@ -228,18 +222,18 @@ async def test_the_end_of_what_was_left_to_the_rules_is_theirs_too(
     alertmanager.standing = [has(down(source="prometheus"))]
     alert = down()
     async with posting(alertmanager.url, clock, alert, down("d2")) as post:
-        await until(lambda: alertmanager.told() == ["DeviceDown d2"])
+        await eventually(lambda: alertmanager.told() == ["DeviceDown d2"])
         clock.now += 10
         alert.ends_at = clock.now
         alertmanager.standing = []
         post.put(alert, down("d3"))
-        await until(lambda: "DeviceDown d3" in alertmanager.told())
+        await eventually(lambda: "DeviceDown d3" in alertmanager.told())
         assert "DeviceDown d1" not in alertmanager.told()
 
         again = down(due_at=clock.now, received_at=clock.now)
         clock.now += 10
         post.put(again)
-        await until(lambda: again.acknowledged_at)
+        await eventually(lambda: again.acknowledged_at)
 
 
 async def test_what_it_has_from_us_is_ours_whatever_the_rules_say(
@@ -249,7 +243,7 @@ async def test_what_it_has_from_us_is_ours_whatever_the_rules_say(
     alert = down()
     alertmanager.standing = [has(down(source="prometheus")), has(alert)]
     async with posting(alertmanager.url, clock, alert):
-        await until(lambda: alert.acknowledged_at)
+        await eventually(lambda: alert.acknowledged_at)
 
 
 @pytest.mark.parametrize("status", [403, 404, 405])
@@ -260,14 +254,14 @@ async def test_one_that_may_not_be_asked_is_told_all_the_same(
     alertmanager.ask_status = status
     alert = down()
     async with posting(alertmanager.url, clock, alert) as post:
-        await until(lambda: alert.acknowledged_at)
+        await eventually(lambda: alert.acknowledged_at)
     assert post.count("error") == 0
 
 
 async def test_many_unsure_alerts_ask_once(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     clock.now = NOW + LATE
     async with posting(alertmanager.url, clock, *(down(f"d{number}") for number in range(1000))):
-        await until(lambda: len(alertmanager.told()) == 1000)
+        await eventually(lambda: len(alertmanager.told()) == 1000)
     assert alertmanager.asked == 1
 
 
@@ -275,7 +269,7 @@ async def test_what_it_had_of_us_is_adopted_once(alertmanager: FakeAlertmanager,
     alertmanager.standing = [has(down()), has(down("d2", source="prometheus"))]
     alertmanager.answers = [503]
     async with posting(alertmanager.url, clock, down("d3")) as post:
-        await until(lambda: post.count("ok") == 1)
+        await eventually(lambda: post.count("ok") == 1)
     assert [standing.labels["device_id"] for standing in post.adopted] == ["d1"]
 
 
@@ -290,12 +284,12 @@ async def test_a_hand_over_ends_soon_what_fires(alertmanager: FakeAlertmanager, 
 async def test_credentials_are_sent(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     basic = BasicAuth("exporter", Secret("Rahasia-42"))
     async with posting(alertmanager.url, clock, down(), basic_auth=basic) as post:
-        await until(lambda: post.count("ok") == 1)
+        await eventually(lambda: post.count("ok") == 1)
     assert alertmanager.headers[0]["Authorization"] == "Basic ZXhwb3J0ZXI6UmFoYXNpYS00Mg=="
 
 
 async def test_an_alert_from_before_the_start_is_no_latency(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     alert = down(received_at=None)
     async with posting(alertmanager.url, clock, alert) as post:
-        await until(lambda: alert.acknowledged_at)
+        await eventually(lambda: alert.acknowledged_at)
     assert post.latencies() == 0

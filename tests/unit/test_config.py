@@ -17,6 +17,7 @@ from exporter.config.schema import Secret
 from exporter.config.sources import ANY, SETTABLE, keys, variable
 from exporter.errors import ConfigError
 from exporter.lib.yaml import BadYaml, parse_yaml
+from tests.patience import patient
 
 CASES = Path(__file__).parent / "config"
 ROOT = Path(__file__).parents[2]
@@ -446,7 +447,7 @@ def test_processes_that_start_at_once_agree_on_one_secret(tmp_path):
         process.stdin.write("\n")
         process.stdin.flush()
 
-    secrets = {process.communicate(timeout=60)[0] for process in processes}
+    secrets = {process.communicate(timeout=patient(60))[0] for process in processes}
 
     assert len(secrets) == 1
     assert secrets != {""}

@@ -12,8 +12,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import conventions
-from tests.e2e.harness import wait_for
 from tests.e2e.process import EXAMPLE, ExporterProcess
+from tests.patience import wait_for
 from tests.tools import ROOT
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from exporter.domain.fleet import Fleet
 from exporter.domain.identity import Identity
 from exporter.domain.timeline import Timeline
 from exporter.metrics.exposition import Exposition, negotiate
+from tests.patience import eventually
 from tests.tools import require
 
 START = 1_738_056_000
@@ -92,12 +93,6 @@ async def query(session, url, expression):
     return float(result[0]["value"][1]) if result else None
 
 
-async def eventually(session, url, expression):
-    while (found := await query(session, url, expression)) is None:  # noqa: ASYNC110 - Prometheus tells nobody
-        await asyncio.sleep(0.1)
-    return found
-
-
 @pytest.mark.binaries
 async def test_prometheus_takes_in_every_series_in_every_protocol(tmp_path):
     seen = set()
@@ -105,10 +100,10 @@ async def test_prometheus_takes_in_every_series_in_every_protocol(tmp_path):
         served(seen) as port,
         prometheus(tmp_path, config(port)) as url,
         aiohttp.ClientSession() as session,
-        asyncio.timeout(60),
     ):
         for job in PROTOCOLS:
-            assert await eventually(session, url, f'count(device_up{{job="{job}"}})') == DEVICES
+            devices = f'count(device_up{{job="{job}"}})'
+            assert await eventually(lambda what=devices: query(session, url, what), devices, 60) == DEVICES
             for expression, expected in (
                 (f'count(device_info{{job="{job}"}})', DEVICES),
                 (f'sum(fleet_devices{{job="{job}"}})', DEVICES),

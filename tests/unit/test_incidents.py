@@ -13,6 +13,7 @@ from exporter.errors import JournalUnavailable
 from exporter.incidents.model import ALERTED, SWITCHED, SWITCHED_BACK
 from exporter.incidents.reconcile import outage_of
 from exporter.incidents.service import AlreadyResolved
+from tests.patience import eventually
 from tests.unit.incident_site import BEGIN, THRESHOLD, Desk, Disk, identity
 
 OPENED = BEGIN + THRESHOLD
@@ -491,9 +492,7 @@ async def test_the_task_opens_what_becomes_due_without_being_told():
     task = asyncio.create_task(site.incidents.run())
     site.policies = Policies({"default": Policy(alert_after=0)})
     site.recorder.hear(BEGIN, up=False)
-    async with asyncio.timeout(5):
-        while not site.all():  # noqa: ASYNC110 - the file is what people would see
-            await asyncio.sleep(0.01)
+    await eventually(site.all, "an incident in the file, which is what people would see")
     task.cancel()
     assert site.facts() == [(BEGIN, None, "")]
 

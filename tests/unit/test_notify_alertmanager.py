@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from exporter.config.schema import Alerts, Notify, Target
@@ -13,6 +13,8 @@ from exporter.notify.deliveries import MemoryDeliveries
 from exporter.notify.http import routes
 from exporter.notify.relay import Relay
 from exporter.notify.sending import ThreadedSender
+from tests.patience import eventually
+from tests.ports import free_port
 from tests.tools import require
 
 pytestmark = pytest.mark.binaries
@@ -52,21 +54,19 @@ class Stack:
             assert answer.status == 200
 
     async def until_texts(self, number):
-        async with asyncio.timeout(20):
-            while len(self.texts) < number:  # noqa: ASYNC110 - what is waited for happens in another program
-                await asyncio.sleep(0.02)
+        await eventually(lambda: len(self.texts) >= number, f"{number} texts", 20)
 
 
 async def _ready(address):
-    async with asyncio.timeout(20), ClientSession() as session:
-        while True:
-            try:
-                async with session.get(f"{address}/-/ready") as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                pass
-            await asyncio.sleep(0.05)
+    async def answers():
+        try:
+            async with session.get(f"{address}/-/ready") as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    async with ClientSession() as session:
+        await eventually(answers, "Alertmanager is ready", 20)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def stack(tmp_path):
         app.add_routes(routes(relay))
         async with TestServer(app, host="127.0.0.1") as admin:
             (tmp_path / "alertmanager.yml").write_text(CONFIG.format(relay=admin.port, folder=tmp_path))
-            port = unused_port()
+            port = free_port()
             process = await asyncio.create_subprocess_exec(
                 program,
                 f"--config.file={tmp_path}/alertmanager.yml",

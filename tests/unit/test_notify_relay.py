@@ -25,6 +25,7 @@ from exporter.notify.http import operations, routes
 from exporter.notify.relay import Relay
 from exporter.notify.sending import Result, ThreadedSender, load_apprise
 from exporter.web.openapi import document
+from tests.patience import eventually
 
 TOKEN = "relay-token-47"
 URL_SECRET = "gatewaysecret93"
@@ -158,12 +159,6 @@ def webhook(*, status="firing", start="2025-01-28T09:20:00Z", name="Kasir", grou
         "externalURL": "http://alertmanager:9093",
         "alerts": [entry | alert],
     }
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in other threads
-            await asyncio.sleep(0.01)
 
 
 # Sending ----------------------------------------------------------------------------------------
@@ -315,7 +310,7 @@ async def test_two_alertmanagers_at_once_cause_one_text(bench, gateway):
     gateway.gate = asyncio.Event()
     async with bench.running():
         first, second = asyncio.create_task(bench.post()), asyncio.create_task(bench.post())
-        await until(lambda: gateway.texts)
+        await eventually(lambda: gateway.texts)
         gateway.gate.set()
         assert [(await first)[0], (await second)[0]] == [200, 200]
     assert len(gateway.texts) == 1
@@ -360,7 +355,7 @@ async def test_no_more_than_the_limit_send_at_once(bench):
     bench.write_urls(*(bench.url("json", f"/{number}") for number in range(5)))
     async with bench.running():
         post = asyncio.create_task(bench.post())
-        await until(lambda: slow.inside == 2)
+        await eventually(lambda: slow.inside == 2)
         slow.release.set()
         assert await post == (200, {"results": {"sent": 5}})
     assert slow.most == 2
@@ -372,9 +367,9 @@ async def test_a_text_that_found_no_free_slot_in_time_is_not_sent_late(bench):
     bench.write_urls(bench.url("json", "/1"), bench.url("json", "/2"))
     async with bench.running(timeout=0.2):
         assert (await bench.post())[0] == 502
-        await until(lambda: len(bench.relay._running) == 1)
+        await eventually(lambda: len(bench.relay._running) == 1)
         slow.release.set()
-        await until(lambda: not bench.relay._running)
+        await eventually(lambda: not bench.relay._running)
     assert len(slow.sent) == 1
 
 

@@ -14,7 +14,8 @@ import pytest
 from exporter.conventions import ACCEPTED, DUPLICATE, LATE, REDUNDANT
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.journal.sqlite.log import last_number, paths
-from tests.unit.journal_site import NOW, FakeClock, Site, event, eventually, picture
+from tests.patience import eventually
+from tests.unit.journal_site import NOW, FakeClock, Site, event, picture
 
 if TYPE_CHECKING:
     from pathlib import Path

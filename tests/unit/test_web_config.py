@@ -20,6 +20,7 @@ from exporter.errors import ConfigError, Overloaded
 from exporter.web import listeners
 from exporter.web.basicauth import THREADS, WAITING, BasicAuth, credentials
 from exporter.web.webconfig import WebConfigFile
+from tests.patience import eventually
 from tests.unit.web_site import Site, running
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ async def test_a_change_of_the_file_is_noticed_without_a_reload(tmp_path, author
 
         (tmp_path / "web.yml").write_text(f"basic_auth_users: {{admin: {HASH}}}\n")
 
-        assert await eventually(site, 401)
+        assert await answers(site, 401)
 
 
 async def test_a_bad_file_keeps_the_former_one_in_force(tmp_path, monkeypatch, caplog):
@@ -168,13 +169,13 @@ async def test_a_bad_file_keeps_the_former_one_in_force(tmp_path, monkeypatch, c
         assert (await get(site, Authorization=basic("admin", "kata sandi"))).status == 200
 
 
-async def eventually(site: Site, status: int) -> bool:
+async def answers(site: Site, status: int) -> bool:
     """Wait until the listener answers with a status."""
-    for _ in range(100):
-        if (await get(site)).status == status:
-            return True
-        await asyncio.sleep(0.05)
-    return False
+
+    async def does() -> bool:
+        return (await get(site)).status == status
+
+    return bool(await eventually(does, f"an answer with {status}"))
 
 
 # Basic auth -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from exporter.web.connections import Limits
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.public import public_app
+from tests.patience import patient
 from tests.unit.web_site import EVENT, SECRET, Site, connected, exchange, post, read_answer, running
 
 GOOD = json.dumps(EVENT).encode()
@@ -33,7 +34,7 @@ async def closed_within(reader: asyncio.StreamReader, seconds: float) -> bytes:
     """Return what still comes until the server closes; TimeoutError if it does not."""
     received = b""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(patient(seconds)):
             while chunk := await reader.read(65536):
                 received += chunk
     except ConnectionError:
@@ -145,7 +146,7 @@ async def test_a_client_that_waits_for_100_continue_is_invited_once_it_is_known(
     head, body = post(GOOD, Expect="100-continue").split(b"\r\n\r\n", 1)
     async with running() as site, connected(site.public) as (reader, writer):
         writer.write(head + b"\r\n\r\n")
-        invitation = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        invitation = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), patient(5))
         writer.write(body)
 
         assert invitation == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -193,7 +194,7 @@ BAD_HEADS = [
 async def test_a_bad_head_gets_the_json_error_and_the_connection_is_closed(request_bytes, status, code, caplog):
     async with running(limits=QUICK) as site, connected(site.public) as (reader, writer):
         writer.write(request_bytes)
-        answer = await asyncio.wait_for(read_answer(reader), 5)
+        answer = await asyncio.wait_for(read_answer(reader), patient(5))
 
         assert (answer.status, answer.code) == (status, code)
         assert await closed_within(reader, 5) == b""
@@ -263,7 +264,7 @@ async def test_a_client_that_never_reads_is_cut_off():
             client.setblocking(False)
             await loop.sock_connect(client, tuple(site.public))
             with pytest.raises(ConnectionError):
-                await asyncio.wait_for(loop.sock_sendall(client, post(GOOD) * 50_000), 30)
+                await asyncio.wait_for(loop.sock_sendall(client, post(GOOD) * 50_000), patient(30))
 
         assert site.closed("stalled") == 1
         assert len(site.recorder.submitted) < 50_000
@@ -373,8 +374,8 @@ async def test_a_stop_lets_a_request_in_progress_finish_and_takes_no_new_one():
             await asyncio.open_connection(*site.public)
         site.recorder.hold.set()
 
-        assert (await asyncio.wait_for(read_answer(reader), 5)).status == 200
-        await asyncio.wait_for(stopping, 5)
+        assert (await asyncio.wait_for(read_answer(reader), patient(5))).status == 200
+        await asyncio.wait_for(stopping, patient(5))
 
 
 async def test_a_stop_does_not_wait_longer_than_its_time_for_a_request():
@@ -383,7 +384,7 @@ async def test_a_stop_does_not_wait_longer_than_its_time_for_a_request():
         writer.write(post(GOOD))
         await asyncio.sleep(0.05)
 
-        await asyncio.wait_for(site.listeners.stop(), 5)
+        await asyncio.wait_for(site.listeners.stop(), patient(5))
 
         assert await closed_within(reader, 5) == b""
 

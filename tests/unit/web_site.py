@@ -27,6 +27,7 @@ from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.operations import Operation
 from exporter.web.public import public_app
+from tests.patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -272,7 +273,7 @@ async def exchange(address: Address, *pieces: bytes, method: str = "POST") -> An
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-        return await asyncio.wait_for(read_answer(reader, method), 10)
+        return await asyncio.wait_for(read_answer(reader, method), patient(10))
 
 
 def state(**other: Any) -> Operation:

@@ -1,0 +1,37 @@
+"""What holds for all tests: the production's event loop, patience, and how many examples Hypothesis tries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import uvloop
+from hypothesis import HealthCheck, settings
+
+from tests.patience import PATIENCE, patient
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+# No example has a deadline: machines differ. With `CI=true` Hypothesis chooses its own profile of that name, with the
+# same examples each time; the nightly run (--hypothesis-profile nightly) has other ones and keeps those that failed.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("laptop", PATIENT)
+settings.register_profile("nightly", PATIENT, max_examples=1000, print_blob=True)
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("laptop")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test its time-out times the patience asked for."""
+    if PATIENCE == 1:
+        return
+    usual = float(config.getoption("timeout") or config.getini("timeout"))
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        item.add_marker(pytest.mark.timeout(patient(marker.args[0] if marker else usual)), append=False)
