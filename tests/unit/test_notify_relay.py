@@ -25,7 +25,7 @@ from exporter.notify.http import operations, routes
 from exporter.notify.relay import Relay
 from exporter.notify.sending import Result, ThreadedSender, load_apprise
 from exporter.web.openapi import document
-from tests.patience import eventually
+from tests.patience import eventually, patient
 
 TOKEN = "relay-token-47"
 URL_SECRET = "gatewaysecret93"
@@ -97,7 +97,7 @@ class Bench:
         if not token_file.exists():
             token_file.write_text(TOKEN + "\n")
         targets = {name: Target(urls_file=str(self.folder / name)) for name in ("sms", "other")}
-        return Notify(**({"token_file": str(token_file), "targets": targets, "timeout": 5.0} | changes))
+        return Notify(**({"token_file": str(token_file), "targets": targets, "timeout": patient(10)} | changes))
 
     @asynccontextmanager
     async def running(self, **changes):
