@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.e2e.harness import wait_for
 from tests.e2e.process import environment
+from tests.patience import wait_for
 from tests.tools import ROOT, require
 
 if TYPE_CHECKING:
