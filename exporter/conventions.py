@@ -102,7 +102,6 @@ DISCONNECTED_EVENT: Final = "device.disconnected"
 CONNECTED_EVENT: Final = "device.connected"
 MESSAGE_EVENTS: Final = ("channel.message_in", "agent.message_out", "ai.message_generated")
 TEST_EVENT: Final = "test"
-EVENT_TYPES: Final = (DISCONNECTED_EVENT, CONNECTED_EVENT, *MESSAGE_EVENTS, TEST_EVENT)
 OTHER_EVENT: Final = "other"  # the label value of every unknown type, so that a sender cannot create series
 
 # Alerts ------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from exporter.conventions import (
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.failover.sender import HookSender
 from exporter.failover.service import FailoverService
+from exporter.gateways.csku.gateway import Csku
 from exporter.impact.hashing import ConversationHasher, ensure_key
 from exporter.impact.service import ImpactService
 from exporter.incidents import feature as incidents
@@ -66,7 +67,7 @@ from exporter.web import descriptors
 from exporter.web.admin import admin_app
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
-from exporter.web.public import public_app
+from exporter.web.public import WEBHOOK_PATH, Door, public_app
 from exporter.web.webconfig import WebConfigFile
 
 if TYPE_CHECKING:
@@ -267,7 +268,8 @@ class Exporter:
         self.recorder.subscribe(_log_change)
 
     def _listeners(self) -> tuple[Listener, Listener]:
-        instruments = WebInstruments(self.metrics)
+        gateway = Csku()
+        instruments = WebInstruments(self.metrics, gateway.event_types)
         web_config = self._web_config
         exposition = self._exposition
         exposition.add_device_gauge(
@@ -288,7 +290,11 @@ class Exporter:
         ):
             exposition.add_gauge(name, HELP[name], labels, values)
         public = public_app(
-            self.recorder, lambda: self._webhook, instruments, self._warn, on_message=self.impact.message
+            self.recorder,
+            {WEBHOOK_PATH: Door(gateway, lambda: self._webhook)},
+            instruments,
+            self._warn,
+            on_message=self.impact.message,
         )
         incident_operations, incident_pages = incidents.operations_and_routes(
             self.incidents,
@@ -384,7 +390,7 @@ def _announce(exporter: Exporter) -> None:
     if not sys.stderr.isatty():
         return
     secret = exporter.secret_path or exporter.config.webhook.secret_file or "the configuration"
-    url = f"{exporter.public.url}/webhook"
+    url = f"{exporter.public.url}{WEBHOOK_PATH}"
     value = f"$(cat {secret})" if exporter.secret_path else "SECRET"
     body = (
         '{"event":"device.disconnected","timestamp":\'$(date +%s)\',"status":"disconnected","device":{"id":"device_1",'

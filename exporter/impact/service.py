@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Impact as Settings
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Change
-    from exporter.gateways.csku.parse import MessageEvent
+    from exporter.gateways.events import MessageEvent
     from exporter.recording.recorder import Recorder
 
 AFFECTED_BATCH: Final = 500

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter, Gauge, Histogram
 
 from exporter import __version__
-from exporter.conventions import EVENT_TYPES, OTHER_EVENT, OUTCOMES, SELF_PREFIX
+from exporter.conventions import SELF_PREFIX
 from exporter.metrics.tallies import Distributions, Tallies
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ class SelfMetrics:
         self.events = Tallies(
             f"{SELF_PREFIX}_events_total", "Webhook events by type and outcome.", ("event", "outcome"), registry
         )
-        for event in (*EVENT_TYPES, OTHER_EVENT):
-            for outcome in OUTCOMES:
-                self.events.labels(event, outcome)
         self.requests = self._distributions(
             "request_duration_seconds", "Time to answer a request.", _FAST, "listener", "code"
         )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from exporter.domain.identity import Identity
     from exporter.domain.records import Blind, History, Journal
     from exporter.domain.timeline import Outage
-    from exporter.gateways.csku.parse import DeviceEvent
+    from exporter.gateways.events import DeviceEvent
     from exporter.journal.port import Reader, Transaction
     from exporter.journal.sqlite.reader import Reader as SqliteReader
     from exporter.metrics.own import SelfMetrics

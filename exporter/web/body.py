@@ -9,7 +9,11 @@ import asyncio
 from email.message import Message
 from typing import TYPE_CHECKING, Final
 
+from exporter.gateways.gateway import JSON
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from aiohttp import StreamReader, web
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -24,12 +28,18 @@ class BodyRefused(Exception):
         self.code = code
 
 
-async def read_body(request: web.BaseRequest, limit: int, timeout: float) -> bytes:  # noqa: ASYNC109 - set up only when needed
-    """Return the whole body of a JSON request of at most `limit` bytes that arrives within `timeout` seconds.
+async def read_body(
+    request: web.BaseRequest,
+    limit: int,
+    timeout: float,  # noqa: ASYNC109 - set up only when needed
+    media_types: Collection[str] = JSON,
+) -> bytes:
+    """Return the whole body of a request of at most `limit` bytes that arrives within `timeout` seconds.
 
-    Raises BodyRefused with 415 (not JSON in UTF-8, or compressed), 417, 413, 408 or 400 (broken off or malformed).
+    Raises BodyRefused with 415 (another media type, not in UTF-8, or compressed), 417, 413, 408 or 400 (broken off or
+    malformed).
     """
-    _check_type(request)
+    _check_type(request, media_types)
     content = request.content
     if content.exception() is None and content.is_eof():
         body = content.read_nowait(-1)
@@ -49,19 +59,20 @@ async def read_body(request: web.BaseRequest, limit: int, timeout: float) -> byt
     return body
 
 
-def _check_type(request: web.BaseRequest) -> None:
+def _check_type(request: web.BaseRequest, media_types: Collection[str]) -> None:
     header = request.headers.get("Content-Type", "")
-    if header != "application/json" and not _is_json(header):
-        raise BodyRefused(415, "unsupported_media_type", "the body must be application/json in UTF-8")
+    if header not in media_types and not _is_one_of(header, media_types):
+        wanted = " or ".join(sorted(media_types))
+        raise BodyRefused(415, "unsupported_media_type", f"the body must be {wanted} in UTF-8")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise BodyRefused(415, "unsupported_encoding", "the body must not be compressed")
 
 
-def _is_json(header: str) -> bool:
+def _is_one_of(header: str, media_types: Collection[str]) -> bool:
     message = Message()
     message["Content-Type"] = header
     charset = message.get_content_charset("utf-8")
-    return message.get_content_type() == "application/json" and charset in ("utf-8", "utf8")
+    return message.get_content_type() in media_types and charset in ("utf-8", "utf8")
 
 
 async def _invite(request: web.BaseRequest) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter
 
-from exporter.conventions import EVENT_TYPES, OTHER_EVENT, OUTCOMES, SELF_PREFIX
+from exporter.conventions import OTHER_EVENT, OUTCOMES, SELF_PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from exporter.metrics.own import SelfMetrics
 
 LISTENERS: Final = ("public", "admin")
@@ -23,10 +25,10 @@ _USUAL_CODES: Final = {"public": (200, 400, 401, 503), "admin": (200,)}
 
 
 class WebInstruments:
-    """Implements RequestMetrics."""
+    """Implements RequestMetrics. `event_types` are those of all gateways."""
 
-    def __init__(self, metrics: SelfMetrics) -> None:
-        names = (*EVENT_TYPES, OTHER_EVENT)
+    def __init__(self, metrics: SelfMetrics, event_types: Iterable[str]) -> None:
+        names = {*event_types, OTHER_EVENT}
         self._events = {(name, out): metrics.events.labels(name, out) for name in names for out in OUTCOMES}
         self._requests = metrics.requests
         self._durations = {

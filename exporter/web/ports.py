@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from exporter.domain.fleet import Fleet
     from exporter.domain.identity import Identity
     from exporter.domain.timeline import Outage
-    from exporter.gateways.csku.parse import DeviceEvent
+    from exporter.gateways.events import DeviceEvent
 
 
 class RecorderPort(Protocol):

@@ -1,18 +1,17 @@
-"""The public listener: `POST /webhook` and `GET /-/healthy`, and nothing else.
+"""The public listener: webhooks and `GET /-/healthy`, and nothing else.
 
-A request is judged in this order, and goes no further than where it fails: path, method, announced length, secret,
-media type, body, event. So the body of a stranger is never parsed, kept or logged. 2xx is sent only after the event
-is on disk; 503 asks the sender to try again; 400 says that the same body will fail again.
+A request is judged in this order, and goes no further than where it fails: path, method, announced length, proof of
+the sender, media type, body, event. So the body of a stranger is never parsed, kept or logged. 2xx is sent only after
+every event is on disk; 503 asks the sender to try again; a body that cannot be understood is quarantined, and answered
+as its gateway says. What a sender's requests look like is its gateway's business: here are paths and answers.
 
-This is a plain handler for aiohttp's low-level server: two fixed paths need no router.
+This is a plain handler for aiohttp's low-level server: fixed paths need no router.
 """
 
 from __future__ import annotations
 
-import hmac
-from typing import TYPE_CHECKING, Final
-
-from aiohttp import hdrs
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.conventions import (
     ACCEPTED,
@@ -26,26 +25,34 @@ from exporter.conventions import (
     UNAVAILABLE,
 )
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
-from exporter.gateways.csku import parse as events
-from exporter.gateways.csku.redaction import redact
+from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, label_of
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from aiohttp import web
 
-    from exporter.gateways.csku.parse import MessageEvent
+    from exporter.gateways.events import Seen
+    from exporter.gateways.gateway import Gateway
     from exporter.lib.logs import RateLimited
     from exporter.web.ports import RecorderPort, RequestMetrics, WebhookSettings
 
     OnMessage = Callable[[MessageEvent, float], None]
 
 WEBHOOK_PATH: Final = "/webhook"
+"""The built-in gateway's; others are below it, by name."""
 HEALTH_PATH: Final = "/-/healthy"
 BODY_TIMEOUT: Final = 10.0
 """Seconds for a whole body to arrive."""
+
+
+class Door(NamedTuple):
+    """A gateway, and its settings, which are asked anew for each request."""
+
+    gateway: Gateway
+    settings: Callable[[], WebhookSettings]
 
 
 def _ignore_message(_event: MessageEvent, _now: float) -> None:
@@ -54,33 +61,43 @@ def _ignore_message(_event: MessageEvent, _now: float) -> None:
 
 def public_app(
     recorder: RecorderPort,
-    settings: Callable[[], WebhookSettings],
+    doors: Mapping[str, Door],
     metrics: RequestMetrics,
     warn: RateLimited,
     *,
     on_message: OnMessage = _ignore_message,
     body_timeout: float = BODY_TIMEOUT,
 ) -> PublicApp:
-    """Return the handler of the public listener. `settings` is asked anew for each request."""
-    webhook = Webhook(recorder, settings, metrics, warn, on_message=on_message, body_timeout=body_timeout)
-    return PublicApp(recorder, webhook)
+    """Return the handler of the public listener. `doors` are by path: `/webhook`, `/webhook/<name>`."""
+    webhooks = {
+        path: Webhook(door, recorder, metrics, warn, on_message=on_message, body_timeout=body_timeout)
+        for path, door in doors.items()
+    }
+    return PublicApp(recorder, webhooks)
 
 
 class PublicApp:
     """Handles requests."""
 
-    def __init__(self, recorder: RecorderPort, webhook: Webhook) -> None:
+    def __init__(self, recorder: RecorderPort, webhooks: Mapping[str, Webhook]) -> None:
         self._recorder = recorder
-        self._webhook = webhook
+        self._webhooks = webhooks
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
-        path = request.raw_path  # costs less than the path without query and escapes
-        if path != WEBHOOK_PATH:
-            path = request.path
-        if path == WEBHOOK_PATH:
-            return await self._webhook.answer(request)
-        return _health(request, self._recorder) if path == HEALTH_PATH else answers.http_error(404)
+        webhook, rest = self._webhooks.get(request.raw_path), ""  # costs less than the path without query and escapes
+        if webhook is None:
+            webhook, rest = self._below(request.path)
+        if webhook is not None:
+            return await webhook.answer(request, rest)
+        return _health(request, self._recorder) if request.path == HEALTH_PATH else answers.http_error(404)
+
+    def _below(self, path: str) -> tuple[Webhook | None, str]:
+        """Return whose path it is, and what follows; anything may follow a named gateway's."""
+        if not path.startswith(WEBHOOK_PATH + "/"):
+            return self._webhooks.get(path), ""
+        name, _, rest = path.removeprefix(WEBHOOK_PATH + "/").partition("/")
+        return self._webhooks.get(f"{WEBHOOK_PATH}/{name}"), rest
 
 
 def _health(request: web.BaseRequest, recorder: RecorderPort) -> web.Response:
@@ -92,86 +109,104 @@ def _health(request: web.BaseRequest, recorder: RecorderPort) -> web.Response:
 
 
 class Webhook:
-    """Takes one webhook request from its head to its answer."""
+    """Takes one gateway's requests from their head to their answer."""
 
     def __init__(
         self,
+        door: Door,
         recorder: RecorderPort,
-        settings: Callable[[], WebhookSettings],
         metrics: RequestMetrics,
         warn: RateLimited,
         *,
         on_message: OnMessage,
         body_timeout: float,
     ) -> None:
+        self._gateway, self._settings = door
         self._recorder = recorder
-        self._settings = settings
         self._metrics = metrics
         self._warn = warn
         self._on_message = on_message
         self._body_timeout = body_timeout
-        self._secret = ("", b"")  # as configured, and its bytes
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Return the answer; counts the outcome."""
-        settings = self._settings()
+    async def answer(self, request: web.BaseRequest, rest: str) -> web.StreamResponse:
+        """Return the answer; counts the outcome. `rest` is what follows the gateway's path."""
+        settings, gateway = self._settings(), self._gateway
         if request.method != "POST":
             return answers.http_error(405, {"Allow": "POST"})
         if (request.content_length or 0) > settings.max_body:
             return self._refuse(request, 413, "too_large", _too_large(settings.max_body), TOO_LARGE)
-        if not self._authorized(request.headers, settings.secret):
-            response = self._refuse(request, 401, "unauthorized", "missing or wrong secret", UNAUTHORIZED)
-            response.headers["WWW-Authenticate"] = "Webhook-Secret"
-            return response
+        if not gateway.signs_body and not gateway.proves(rest, request.headers, b"", settings.secret):
+            return self._unknown(request)
         try:
-            body = await read_body(request, settings.max_body, self._body_timeout)
+            body = await read_body(request, settings.max_body, self._body_timeout, gateway.media_types)
         except BodyRefused as refused:
             outcome = TOO_LARGE if refused.status == 413 else INVALID
             return self._refuse(request, refused.status, refused.code, str(refused), outcome)
+        if gateway.signs_body and not gateway.proves(rest, request.headers, body, settings.secret):
+            return self._unknown(request)
         return await self._take(request, body, settings)
-
-    def _authorized(self, headers: Mapping[str, str], secret: str) -> bool:
-        if secret is not self._secret[0]:
-            self._secret = (secret, secret.strip().encode())
-        expected = self._secret[1]
-        given = headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape").strip()
-        # An empty secret must not let everybody in.
-        return hmac.compare_digest(given, expected) and bool(expected)
 
     async def _take(self, request: web.BaseRequest, body: bytes, settings: WebhookSettings) -> web.StreamResponse:
         now = self._recorder.clock()
+        latest = now + settings.max_future_skew
         try:
-            known = self._recorder.identity_of
-            event = events.parse(body, now=now, max_future_skew=settings.max_future_skew, known=known)
-            label = events.event_label(event)
-            if isinstance(event, events.DeviceEvent):
-                outcome = await self._recorder.submit(event)
-            elif isinstance(event, events.MessageEvent):
-                self._on_message(event, now)
-                outcome = ACCEPTED
+            seen = self._gateway.read(body, now=now, latest=latest, known=self._recorder.identity_of)
+            if len(seen) == 1:
+                await self._record(seen[0], now)
             else:
-                outcome = IGNORED if isinstance(event, events.IgnoredEvent) else ACCEPTED
+                await self._record_all(seen or [IgnoredEvent()], now)
         except InvalidEvent as error:
             return await self._quarantine(request, body, error)
         except (JournalUnavailable, Overloaded) as error:
-            outcome = OVERLOADED if isinstance(error, Overloaded) else UNAVAILABLE
-            response = self._refuse(request, 503, error.code, "not stored, try again", outcome, label)
-            response.headers["Retry-After"] = answers.RETRY_AFTER
-            return response
-        self._metrics.heard(label, outcome, now)
+            return self._unavailable(request, error)
         return answers.text("OK")
 
+    async def _record(self, one: Seen, now: float) -> None:
+        label = label_of(one)
+        try:
+            if isinstance(one, DeviceEvent):
+                outcome = await self._recorder.submit(one)
+            elif isinstance(one, MessageEvent):
+                self._on_message(one, now)
+                outcome = ACCEPTED
+            else:
+                outcome = IGNORED if isinstance(one, IgnoredEvent) else ACCEPTED
+        except (JournalUnavailable, Overloaded) as error:
+            self._metrics.event(label, OVERLOADED if isinstance(error, Overloaded) else UNAVAILABLE)
+            raise
+        self._metrics.heard(label, outcome, now)
+
+    async def _record_all(self, seen: Sequence[Seen], now: float) -> None:
+        """Record the events of one body in their order, in as few commits as may be.
+
+        Where one is not stored the sender must repeat all of them; what is stored then changes nothing.
+        """
+        done = await asyncio.gather(*(self._record(one, now) for one in seen), return_exceptions=True)
+        errors = [error for error in done if error is not None]
+        for error in sorted(errors, key=lambda error: isinstance(error, InvalidEvent)):
+            raise error  # what can be mended by a repetition comes first
+
     async def _quarantine(self, request: web.BaseRequest, body: bytes, error: InvalidEvent) -> web.Response:
-        label = events.event_label(body)
+        gateway = self._gateway
+        label = gateway.type_of(body)
         response = self._refuse(request, 400, error.code, str(error), INVALID, label)
-        payload, digest = redact(body)
+        payload, digest = gateway.redact(body)
         try:
             await self._recorder.quarantine(error.code, str(error), payload, digest)
         except (JournalUnavailable, Overloaded) as failure:
             self._warn.warning("not_quarantined", "a refused body was not kept", reason=failure.code)
-        else:
-            self._metrics.event(label, QUARANTINED)
+            return response if gateway.refuses_invalid else self._unavailable(request, failure)
+        self._metrics.event(label, QUARANTINED)
+        return response if gateway.refuses_invalid else answers.json({"quarantined": error.code})
+
+    def _unknown(self, request: web.BaseRequest) -> web.Response:
+        response = self._refuse(request, 401, "unauthorized", "missing or wrong secret", UNAUTHORIZED)
+        response.headers["WWW-Authenticate"] = "Webhook-Secret"
         return response
+
+    def _unavailable(self, request: web.BaseRequest, error: JournalUnavailable | Overloaded) -> web.Response:
+        self._warn.warning(error.code, "webhook request refused", status=503, remote=request.remote)
+        return answers.error(503, error.code, "not stored, try again", {"Retry-After": answers.RETRY_AFTER})
 
     def _refuse(
         self,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from exporter.cli.main import main
 from exporter.domain.records import Append, Record
 from exporter.domain.timeline import Kind
-from exporter.gateways.csku.parse import DeviceEvent, parse
+from exporter.gateways.csku.parse import parse
+from exporter.gateways.events import DeviceEvent
 from exporter.journal.sqlite.database import SqliteJournal
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.traffic import PROFILES, generate
@@ -30,7 +31,7 @@ def fill(journal: Path, start: float, end: float, *, devices: int, profile: str)
     """Journal a simulated fleet's events as they would have arrived."""
     writer = SqliteJournal(journal)
     for sending in generate(make_fleet(devices, 5), seed=5, start=start, end=end, profile=PROFILES[profile]):
-        event = parse(json.dumps(sending.payload).encode(), now=sending.send_at, max_future_skew=0)
+        event = parse(json.dumps(sending.payload).encode(), latest=sending.send_at)
         assert isinstance(event, DeviceEvent)
         kind = Kind.CONNECTED if event.up else Kind.DISCONNECTED
         record = Record(event.identity, event.timestamp, kind, int(sending.send_at * 1000), 0)

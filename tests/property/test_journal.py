@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from exporter.domain.records import Append, Record
-    from exporter.gateways.csku.parse import DeviceEvent
+    from exporter.gateways.events import DeviceEvent
     from exporter.recording.recorder import Recorder
 
 MEMORY = Path("/dev/shm")  # a death of the process, not of the machine: the page cache survives it

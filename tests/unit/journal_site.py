@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from exporter.app.pieces import PIECES
 from exporter.domain.identity import Identity
 from exporter.domain.records import Append, Record
-from exporter.gateways.csku.parse import DeviceEvent
+from exporter.gateways.events import DeviceEvent
 from exporter.journal.sqlite.database import SqliteJournal
 from exporter.journal.sqlite.reader import Reader
 from exporter.metrics.own import SelfMetrics

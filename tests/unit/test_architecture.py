@@ -19,7 +19,17 @@ PURE = ("conventions", "errors", "domain", "gateways", "lib.durations")
 """Modules and rooms that know neither clock nor disk."""
 HARMLESS = frozenset(
     (
-        *("__future__", "bisect", "collections", "collections.abc", "dataclasses", "enum", "functools", "hashlib"),
+        *(
+            "__future__",
+            "bisect",
+            "collections",
+            "collections.abc",
+            "dataclasses",
+            "enum",
+            "functools",
+            "hashlib",
+            "hmac",
+        ),
         *("itertools", "math", "msgspec", "operator", "re", "typing"),
     )
 )

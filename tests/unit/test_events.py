@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.conventions import EVENT_TYPES, MESSAGE_EVENTS, OTHER_EVENT
+from exporter.conventions import MESSAGE_EVENTS, OTHER_EVENT
 from exporter.domain.identity import Identity
 from exporter.errors import InvalidEvent
 from exporter.gateways.csku import parse as events
-from exporter.gateways.csku.parse import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent, event_label, parse
+from exporter.gateways.csku.bodies import EVENT_TYPES, event_type
+from exporter.gateways.csku.parse import parse
 from exporter.gateways.csku.refusals import EARLIEST
+from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent, label_of
 
 NOW = 1_800_000_000
 SKEW = 300.0
@@ -50,7 +52,7 @@ NANO = "timestamp: looks like nanoseconds; expected Unix time in seconds"
 
 def parsed(body):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse(raw, now=NOW, max_future_skew=SKEW)
+    return parse(raw, latest=NOW + SKEW)
 
 
 def refusal(body) -> InvalidEvent:
@@ -198,7 +200,7 @@ def test_of_a_repeated_key_the_last_one_counts(body):
     event = parsed(body + rest)
 
     assert (event.up, event.timestamp) == (True, 1738056000)
-    assert event_label(body + rest) == "device.connected"
+    assert event_type(body + rest) == "device.connected"
 
 
 def test_a_repeated_event_key_is_the_last_one_for_unknown_types_too():
@@ -404,16 +406,16 @@ def test_errors_show_nothing_of_the_body():
     ],
 )
 def test_an_event_and_its_body_have_the_same_label(body, label):
-    assert (event_label(parsed(body)), event_label(json.dumps(body).encode())) == (label, label)
+    assert (label_of(parsed(body)), event_type(json.dumps(body).encode())) == (label, label)
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"event": 1}', b'{"event": "x"' + b"[" * 30_000])
 def test_what_has_no_type_is_labelled_other(body):
-    assert event_label(body) == OTHER_EVENT
+    assert event_type(body) == OTHER_EVENT
 
 
 def test_an_invalid_event_of_a_known_type_is_labelled_by_its_type():
-    assert event_label(b'{"event": "device.disconnected", "timestamp": "x"}') == "device.disconnected"
+    assert event_type(b'{"event": "device.disconnected", "timestamp": "x"}') == "device.disconnected"
 
 
 def test_texts_that_a_fleet_repeats_are_held_once():

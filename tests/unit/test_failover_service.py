@@ -16,7 +16,7 @@ from exporter.errors import JournalUnavailable
 from exporter.failover.sender import Answer
 from exporter.failover.service import FailoverService
 from exporter.failover.store import Store
-from exporter.gateways.csku.parse import DeviceEvent
+from exporter.gateways.events import DeviceEvent
 from tests.unit.journal_site import NOW, Site
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from exporter.config.schema import Impact
 from exporter.domain.fleet import Fleet
 from exporter.errors import JournalUnavailable
-from exporter.gateways.csku.parse import MessageEvent
+from exporter.gateways.events import MessageEvent
 from exporter.impact.service import BATCH, PRUNE_EVERY, ImpactService
 from tests.unit.journal_site import NOW, Site, event
 

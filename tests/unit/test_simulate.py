@@ -15,7 +15,8 @@ from exporter.cli import simulate as cli
 from exporter.cli.main import main
 from exporter.cli.main import parse as parse_arguments
 from exporter.domain.timeline import Kind, fold
-from exporter.gateways.csku.parse import DeviceEvent, MessageEvent, TestEvent, parse
+from exporter.gateways.csku.parse import parse
+from exporter.gateways.events import DeviceEvent, MessageEvent, TestEvent
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.outages import DAY, WIB, MassOutage, mass_outages
 from exporter.simulate.payloads import connection_test
@@ -63,10 +64,10 @@ def test_every_body_is_an_event_of_the_platform() -> None:
     chatty = Profile(messages_per_day=40)
     fleet = make_fleet(30, 1)
     sendings = list(generate(fleet, seed=1, start=START, end=START + DAY, profile=chatty))
-    kinds = {type(parse(json.dumps(s.payload).encode(), now=s.send_at, max_future_skew=0)) for s in sendings}
+    kinds = {type(parse(json.dumps(s.payload).encode(), latest=s.send_at)) for s in sendings}
     assert kinds == {DeviceEvent, MessageEvent}
     test = json.dumps(connection_test(START)).encode()
-    assert isinstance(parse(test, now=START, max_future_skew=0), TestEvent)
+    assert isinstance(parse(test, latest=START), TestEvent)
 
 
 def test_a_month_has_duplicates_and_events_out_of_order() -> None:

@@ -391,9 +391,9 @@ async def test_a_stop_does_not_wait_longer_than_its_time_for_a_request():
 
 async def test_if_one_listener_cannot_start_none_does():
     site = Site()
-    metrics = WebInstruments(SelfMetrics(site.registry))
+    metrics = WebInstruments(SelfMetrics(site.registry), ())
     warn = RateLimited(logging.getLogger("exporter.web"))
-    handler = public_app(site.recorder, lambda: site.settings, metrics, warn)
+    handler = public_app(site.recorder, {}, metrics, warn)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         parts = [

@@ -15,6 +15,7 @@ from exporter.domain.fleet import Fleet
 from exporter.domain.identity import Identity
 from exporter.domain.timeline import Outage, Timeline, advance
 from exporter.errors import JournalUnavailable
+from exporter.gateways.csku.gateway import Csku
 from exporter.lib.address import Address
 from exporter.lib.logs import RateLimited
 from exporter.metrics.exposition import Exposition
@@ -26,7 +27,7 @@ from exporter.web.connections import Limits
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.operations import Operation
-from exporter.web.public import public_app
+from exporter.web.public import WEBHOOK_PATH, Door, public_app
 from tests.patience import patient
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from exporter.gateways.csku.parse import DeviceEvent, MessageEvent
+    from exporter.gateways.events import DeviceEvent, MessageEvent
 
 ANY_PORT = Address("127.0.0.1", 0)
 SECRET = "Rahasia-42"
@@ -145,6 +146,7 @@ class Site:
     settings: Settings = field(default_factory=Settings)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     messages: list[tuple[MessageEvent, float]] = field(default_factory=list)
+    doors: dict[str, Door] = field(default_factory=dict)
     public: Address = ANY_PORT
     admin: Address = ANY_PORT
     listeners: Listeners | None = None
@@ -177,14 +179,17 @@ async def running(
     body_timeout: float = 10.0,
     admin: dict[str, Any] | None = None,
     drain: float = 2.0,
+    doors: dict[str, Door] | None = None,
 ) -> AsyncIterator[Site]:
-    """Start both listeners on loopback; `admin` are further arguments of `admin_app`."""
-    site = Site()
-    instruments = WebInstruments(SelfMetrics(site.registry))
+    """Start both listeners on loopback; `admin` are further arguments of `admin_app`, `doors` further gateways."""
+    site = Site(doors=doors or {})
+    every = {WEBHOOK_PATH: Door(Csku(), lambda: site.settings)} | site.doors
+    event_types = frozenset().union(*(door.gateway.event_types for door in every.values()))
+    instruments = WebInstruments(SelfMetrics(site.registry), event_types)
     warn = RateLimited(logging.getLogger("exporter.web"), per_minute=1000)
     public = public_app(
         site.recorder,
-        lambda: site.settings,
+        every,
         instruments,
         warn,
         on_message=lambda event, now: site.messages.append((event, now)),

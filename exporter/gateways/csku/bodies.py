@@ -14,7 +14,6 @@ from msgspec import Meta
 from exporter.conventions import (
     CONNECTED_EVENT,
     DISCONNECTED_EVENT,
-    EVENT_TYPES,
     MESSAGE_EVENTS,
     OTHER_EVENT,
     TEST_EVENT,
@@ -22,6 +21,8 @@ from exporter.conventions import (
 from exporter.domain.identity import ENGINE_LENGTH, ID_LENGTH, NAME_LENGTH
 from exporter.errors import InvalidEvent
 from exporter.gateways.csku.refusals import mend_surrogates, refusal_of_json, refusal_of_type
+
+EVENT_TYPES: Final = (DISCONNECTED_EVENT, CONNECTED_EVENT, *MESSAGE_EVENTS, TEST_EVENT)
 
 Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
 OptionalId = Annotated[str, Meta(max_length=ID_LENGTH)] | None

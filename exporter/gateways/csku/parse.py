@@ -16,49 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exporter.conventions import CONNECTED_EVENT, DISCONNECTED_EVENT, OTHER_EVENT, TEST_EVENT
+from exporter.conventions import CONNECTED_EVENT
 from exporter.domain.identity import Identity
 from exporter.errors import InvalidEvent
-from exporter.gateways.csku.bodies import DeviceBody, MessageBody, User, decode, event_type
+from exporter.gateways.csku.bodies import DeviceBody, MessageBody, User, decode
 from exporter.gateways.csku.refusals import EARLIEST, refuse_time
+from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-class DeviceEvent(msgspec.Struct, frozen=True, gc=False):
-    """A device went down or came up."""
-
-    timestamp: int
-    up: bool
-    identity: Identity
-
-
-class MessageEvent(msgspec.Struct, frozen=True, gc=False):
-    """A conversation was active on a channel. Holds no content and no names."""
-
-    event: str
-    timestamp: int
-    conversation_id: str
-    need_human: bool
-    channel_id: str
-    engine: str
-    business_id: str
-
-
-class TestEvent(msgspec.Struct, frozen=True, gc=False):
-    """The operator's connection test."""
-
-    __test__ = False  # not a test case, whatever pytest thinks of its name
-
-    timestamp: int
-
-
-class IgnoredEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event type that this version does not know."""
-
-
-WebhookEvent = DeviceEvent | MessageEvent | TestEvent | IgnoredEvent
+    from exporter.gateways.events import Known, Seen
 
 
 def _nobody(_device_id: str) -> Identity | None:
@@ -66,13 +32,11 @@ def _nobody(_device_id: str) -> Identity | None:
     return None
 
 
-def parse(
-    body: bytes, *, now: float, max_future_skew: float, known: Callable[[str], Identity | None] = _nobody
-) -> WebhookEvent:
-    """Return the event of a webhook body. `now` in Unix seconds, `max_future_skew` in seconds.
+def parse(body: bytes, *, latest: float, known: Known = _nobody) -> Seen:
+    """Return the event of a webhook body; `latest` is the last time that is believed, Unix seconds.
 
-    `known` gives the identity that a device has by now; if the event brings an equal one, that very object is part of
-    the event, and its texts are not looked at again.
+    If the event brings an identity that is equal to the known one, that very object is part of the event, and its
+    texts are not looked at again.
 
     Raises InvalidEvent, whose `code` is stable and whose `path` is written as the sender writes its fields.
     """
@@ -81,24 +45,13 @@ def parse(
         return IgnoredEvent()
     name, found = decoded
     if isinstance(found, DeviceBody):
-        return _device_event(name, found, now + max_future_skew, known)
+        return _device_event(name, found, latest, known)
     if isinstance(found, MessageBody):
-        return _message_event(name, found, now + max_future_skew)
+        return _message_event(name, found, latest)
     return TestEvent(found.timestamp)  # any time will do: the test must be answered with success
 
 
-def event_label(event: WebhookEvent | bytes) -> str:
-    """Return a bounded label value for metrics: one of EVENT_TYPES, or OTHER_EVENT for everything else."""
-    if isinstance(event, DeviceEvent):
-        return CONNECTED_EVENT if event.up else DISCONNECTED_EVENT
-    if isinstance(event, MessageEvent):
-        return event.event
-    if isinstance(event, bytes):
-        return event_type(event)
-    return TEST_EVENT if isinstance(event, TestEvent) else OTHER_EVENT
-
-
-def _device_event(name: str, body: DeviceBody, latest: float, known: Callable[[str], Identity | None]) -> DeviceEvent:
+def _device_event(name: str, body: DeviceBody, latest: float, known: Known) -> DeviceEvent:
     if not EARLIEST <= body.timestamp <= latest:
         refuse_time(body.timestamp)
     up = name == CONNECTED_EVENT
