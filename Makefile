@@ -7,6 +7,8 @@ VENV    := .venv
 PY      := $(VENV)/bin/python
 COMPOSE ?= docker compose
 PYTEST  := $(PY) -m pytest
+# two processes; a test that waits for another program leaves its processor to the other one
+PARALLEL ?= -n 2 --dist worksteal
 # the newest suitable interpreter on this machine
 PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -80,8 +82,15 @@ format: $(VENV)/.dev ## let ruff mend and format
 	$(VENV)/bin/ruff format .
 
 .PHONY: test
-test: $(VENV)/.dev tools lint ## all tests but the stack's, with their own set-up (ARGS="-k timeline" chooses)
-	$(PYTEST) $(ARGS)
+test: $(VENV)/.dev tools lint ## the tests of every day, some minutes on two cores (ARGS="-k timeline" chooses)
+	$(PYTEST) $(PARALLEL) -m "not slow" $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(VENV)/.dev tools ## long campaigns, months of history and the benchmarks' own tests
+	$(PYTEST) $(PARALLEL) -m slow $(ARGS)
+
+.PHONY: test-all
+test-all: test test-slow stack-test ## every test there is
 
 .PHONY: stack-test
 stack-test: $(VENV)/.dev ## the whole stack on a real Docker engine, as a newcomer brings it up
@@ -106,7 +115,7 @@ requirements: ## pin the container's dependencies with hashes (UPGRADE=1 takes n
 
 .PHONY: clean
 clean: ## remove what the targets above made, except data/ and backups/
-	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .tools .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp holds until pyproject.toml changes. `make run` takes the first one only: no development dependencies.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from tests.patience import PATIENCE, patient
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 # No example has a deadline: machines differ. With `CI=true` Hypothesis chooses its own profile of that name, with the
 # same examples each time; the nightly run (--hypothesis-profile nightly) has other ones and keeps those that failed.
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("laptop", PATIENT)
-settings.register_profile("nightly", PATIENT, max_examples=1000, print_blob=True)
+laptop = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+kept = DirectoryBasedExampleDatabase(".hypothesis/examples")
+settings.register_profile("laptop", laptop)
+settings.register_profile("nightly", laptop, derandomize=False, database=kept, max_examples=1000, print_blob=True)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("laptop")
 

@@ -369,6 +369,7 @@ def fleet(count: int, at: int, *, up: bool) -> list[dict[str, Any]]:
     return [device_event(f"w{number}", at, up=up) for number in range(count)]
 
 
+@pytest.mark.slow  # its end is told after a calm minute
 def test_a_mass_outage_and_its_end_are_a_handful_of_messages_and_the_next_outage_is_told(tmp_path: Path) -> None:
     with site_of(tmp_path, resend="5s") as site:
         site.report_at_once(*fleet(1000, int(time.time()) - 600, up=True))

@@ -241,7 +241,10 @@ def test_killed_while_the_hook_cannot_be_reached_it_calls_after_the_restart(tmp_
         hook.close()
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.001, 0.002, 0.004, 0.006, 0.01, 0.02])
+MOMENTS = [0.0, *(pytest.param(at, marks=pytest.mark.slow) for at in (0.001, 0.002, 0.004)), 0.006, 0.01, 0.02]
+
+
+@pytest.mark.parametrize("delay", MOMENTS)
 def test_killed_at_any_moment_no_call_is_lost_and_none_has_two_keys(hook: Hook, tmp_path: Path, delay: float) -> None:
     exporter = configured(tmp_path / "exporter", hook.url)
     with exporter:

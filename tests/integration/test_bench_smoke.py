@@ -24,6 +24,7 @@ NEEDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs_and_gives_its_rows(name: str, tmp_path: Path) -> None:
     for program in NEEDS.get(name, ()):

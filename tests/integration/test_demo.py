@@ -22,7 +22,7 @@ from tests.tools import FETCHED, ROOT, require
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.binaries
+pytestmark = [pytest.mark.binaries, pytest.mark.slow]
 
 DEVICES = 40
 DAYS = 2

@@ -17,7 +17,7 @@ from tests.tools import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.binaries
+pytestmark = [pytest.mark.binaries, pytest.mark.slow]
 
 MONTH = 30 * 86_400
 BEFORE = 3_600  # seconds of history before the month, so that the month is whole
