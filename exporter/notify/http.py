@@ -47,11 +47,6 @@ def operations(relay: Relay) -> list[Operation]:
     return [Operation("POST", TEMPLATE, handler, summary, outcomes, body=Notification, tag="notify")]
 
 
-def routes(relay: Relay) -> list[web.RouteDef]:
-    """Return the same as plain routes."""
-    return [operation.route() for operation in operations(relay)]
-
-
 def _handler(relay: Relay) -> Handler:
     async def notify(request: web.Request) -> web.StreamResponse:
         refusal = await _refuse(request, relay.notify)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config.schema import Alerts, Notify, Target
 from exporter.notify.deliveries import MemoryDeliveries
-from exporter.notify.http import routes
+from exporter.notify.http import operations
 from exporter.notify.relay import Relay
 from exporter.notify.sending import ThreadedSender
 from tests.patience import eventually
@@ -88,7 +88,7 @@ async def stack(tmp_path):
             clock=lambda: datetime.now(UTC).timestamp(),
         )
         app = web.Application()
-        app.add_routes(routes(relay))
+        app.add_routes(operation.route() for operation in operations(relay))
         async with TestServer(app, host="127.0.0.1") as admin:
             (tmp_path / "alertmanager.yml").write_text(CONFIG.format(relay=admin.port, folder=tmp_path))
             port = free_port()

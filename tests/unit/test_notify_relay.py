@@ -21,7 +21,7 @@ from exporter.errors import JournalUnavailable
 from exporter.journal.sqlite.schema import migrate
 from exporter.journal.sqlite.transaction import SqliteTransaction
 from exporter.notify.deliveries import PIECE, JournalDeliveries, MemoryDeliveries
-from exporter.notify.http import operations, routes
+from exporter.notify.http import operations
 from exporter.notify.relay import Relay
 from exporter.notify.sending import Result, ThreadedSender, load_apprise
 from exporter.web.openapi import document
@@ -110,7 +110,7 @@ class Bench:
             clock=lambda: self.now,
         )
         app = web.Application()
-        app.add_routes(routes(self.relay))
+        app.add_routes(operation.route() for operation in operations(self.relay))
         async with TestClient(TestServer(app, host="127.0.0.1")) as client:
             self.client = client
             yield self
