@@ -6,12 +6,14 @@ A round that fails is logged and counted in device_exporter_task_failures_total;
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.lib.logs import fields
+from exporter.lib.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,94 +31,90 @@ CHECKPOINT_LOOK = 0.25
 PRUNE_INTERVAL = 86_400.0
 FIRST_PRUNE = 600.0  # not while the start's backlog comes in
 LAG_INTERVAL = 0.25
+RETRY = 1.0
 
 
 class Housekeeping:
-    """Background rounds of a recorder; `start` once, `stop` once."""
+    """Runs tasks in the background; `stop` once."""
 
-    def __init__(self, recorder: Recorder, metrics: SelfMetrics, config: Callable[[], Config]) -> None:
-        self._recorder = recorder
+    def __init__(self, metrics: SelfMetrics) -> None:
         self._metrics = metrics
-        self._config = config
-        self._tasks: list[asyncio.Task[None]] = []
+        self._running: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
-        """Start every round."""
-        self.every("heartbeat", self._config().storage.heartbeat_interval, self._recorder.heartbeat)
-        self.every("checkpoint", CHECKPOINT_LOOK, Checkpoints(self._recorder, time.monotonic))
-        self.every("retention", PRUNE_INTERVAL, self._prune, first=FIRST_PRUNE)
-        self._tasks.append(asyncio.create_task(self._watch_loop(), name="loop_lag"))
-
-    def every(
-        self, name: str, interval: float, action: Callable[[], Awaitable[None]], *, first: float | None = None
-    ) -> None:
-        """Run `action` every `interval` seconds, the first time after `first` (or one interval)."""
-        failures = self._metrics.task_failures.labels(name)
-
-        async def rounds() -> None:
-            await asyncio.sleep(interval if first is None else first)
-            while True:
-                try:
-                    await action()
-                except JournalUnavailable as error:
-                    failures.inc()
-                    log.warning(
-                        "a background task could not use the journal", extra=fields(task=name, error=str(error))
-                    )
-                except Exception:
-                    failures.inc()
-                    log.exception("a background task failed", extra=fields(task=name))
-                await asyncio.sleep(interval)
-
-        self._tasks.append(asyncio.create_task(rounds(), name=name))
-
-    def keep(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
-        """Run `action`, and again a second after each failure, until it returns."""
-        failures = self._metrics.task_failures.labels(name)
-
-        async def rounds() -> None:
-            while True:
-                try:
-                    return await action()
-                except Exception:
-                    failures.inc()
-                    log.exception("a background task failed", extra=fields(task=name))
-                    await asyncio.sleep(1)
-
-        self._tasks.append(asyncio.create_task(rounds(), name=name))
+    def run(self, task: Task) -> None:
+        """Run a task until `stop`: its rounds, or, where it has none, itself and again a second after each failure."""
+        work = self._for_ever(task) if task.interval is None else self._rounds(task, task.interval)
+        self._metrics.task_failures.labels(task.name)
+        self._running.append(asyncio.create_task(work, name=task.name))
 
     def once(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
-        """Run `action` once in the background; what it raises is logged and counted."""
+        """Run `action` once; what it raises is logged and counted. A ConfigError is told where it arose."""
+
+        async def told() -> None:
+            with contextlib.suppress(ConfigError):
+                await action()
 
         async def run() -> None:
-            try:
-                await action()
-            except ConfigError:
-                pass  # told where it arose
-            except Exception:
-                self._metrics.task_failures.labels(name).inc()
-                log.exception("a background task failed", extra=fields(task=name))
+            await self._tried(name, told)
 
-        task = asyncio.create_task(run(), name=name)
-        self._tasks.append(task)
-        task.add_done_callback(self._tasks.remove)
+        running = asyncio.create_task(run(), name=name)
+        self._running.append(running)
+        running.add_done_callback(self._running.remove)
 
     async def stop(self) -> None:
-        """End every round."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        """End every task."""
+        running = list(self._running)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
-    async def _prune(self) -> None:
-        await self._recorder.prune(self._config().storage.retention)
+    async def _for_ever(self, task: Task) -> None:
+        while not await self._tried(task.name, task.run):  # noqa: ASYNC110 - nothing wakes it
+            await asyncio.sleep(RETRY)
 
-    async def _watch_loop(self) -> None:
+    async def _rounds(self, task: Task, interval: Callable[[], float] | float) -> None:
+        def seconds() -> float:
+            return interval() if callable(interval) else interval
+
+        await asyncio.sleep(seconds() if task.first is None else task.first)
+        while True:
+            await self._tried(task.name, task.run)
+            await asyncio.sleep(seconds())
+
+    async def _tried(self, name: str, action: Callable[[], Awaitable[None]]) -> bool:
+        """Run `action`; tell whether it returned."""
+        try:
+            await action()
+        except JournalUnavailable as error:
+            self._metrics.task_failures.labels(name).inc()
+            log.warning("a background task could not use the journal", extra=fields(task=name, error=str(error)))
+        except Exception:
+            self._metrics.task_failures.labels(name).inc()
+            log.exception("a background task failed", extra=fields(task=name))
+        else:
+            return True
+        return False
+
+
+def rounds(recorder: Recorder, metrics: SelfMetrics, settings: Callable[[], Config]) -> list[Task]:
+    """Return what every exporter does for its journal and its own health."""
+
+    async def prune() -> None:
+        await recorder.prune(settings().storage.retention)
+
+    async def watch_loop() -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_INTERVAL
             await asyncio.sleep(LAG_INTERVAL)
-            self._metrics.loop_lag.observe(max(0.0, loop.time() - due))
+            metrics.loop_lag.observe(max(0.0, loop.time() - due))
+
+    return [
+        Task("heartbeat", recorder.heartbeat, lambda: settings().storage.heartbeat_interval),
+        Task("checkpoint", Checkpoints(recorder, time.monotonic), CHECKPOINT_LOOK, leading=True),
+        Task("retention", prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
+        Task("loop_lag", watch_loop),
+    ]
 
 
 class Checkpoints:

@@ -1,8 +1,8 @@
-"""The incidents as one feature of the admin listener: its service, operations, pages and link."""
+"""The incidents as a feature: an incident for each long outage, with its API and pages, and what others did in it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
 from exporter.failover.machine import SWITCH
@@ -10,7 +10,10 @@ from exporter.incidents.api import IncidentApi
 from exporter.incidents.model import ALERTED, ESCALATED, SWITCHED, SWITCHED_BACK
 from exporter.incidents.pages import PATH, IncidentPages
 from exporter.incidents.rendering import PageRenderer
+from exporter.incidents.schema import PIECE
+from exporter.incidents.service import Incidents
 from exporter.incidents.wording import Wording
+from exporter.lib.tasks import Task
 from exporter.lib.times import zone_of
 from exporter.web.basicauth import credentials
 
@@ -20,64 +23,97 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from exporter.alerting.alert import Alert
-    from exporter.alerting.direct import DirectAlerts
-    from exporter.config.schema import Config
+    from exporter.config import Config
+    from exporter.domain.accounts import Device
     from exporter.failover.driver import Switched
-    from exporter.failover.service import FailoverService
-    from exporter.incidents.service import Incidents
-    from exporter.journal.port import Read
+    from exporter.journal.port import Piece
     from exporter.lib.words import Language
+    from exporter.recording.recorder import Recorder
     from exporter.web.operations import Operation
 
 _KINDS: Final = {ALERT_DEVICE_DOWN: ALERTED, ALERT_DEVICE_DOWN_ESCALATED: ESCALATED}
-LINK: Final = ("Incidents", PATH)
-"""For the landing page."""
+PRUNE_INTERVAL: Final = 86_400.0
+FIRST_PRUNE: Final = 600.0
+"""Seconds; not while the start's backlog comes in."""
 
 
-def follow(incidents: Incidents, alerts: DirectAlerts, failover: FailoverService) -> None:
-    """Let timelines show that people were told and that channels were switched."""
+class IncidentsFeature:
+    """`authenticated` tells whether requests carry a user's name that was checked: notes carry it then."""
 
-    def acknowledged(alert: Alert) -> None:
+    name: ClassVar[str] = PIECE.name
+    piece: ClassVar[Piece] = PIECE
+    links: ClassVar[tuple[tuple[str, str], ...]] = (("Incidents", PATH),)
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        config: Callable[[], Config],
+        *,
+        impact: Callable[[Device], dict[str, int] | None],
+        authenticated: Callable[[], bool],
+    ) -> None:
+        self.service = Incidents(recorder, lambda: config().policies, impact=impact)
+        self._recorder = recorder
+        self._config = config
+        self._authenticated = authenticated
+
+    # -- what others did ----------------------------------------------------------------------------------------------
+
+    def acknowledged(self, alert: Alert) -> None:
+        """Let the timeline show that people were told."""
         kind = _KINDS.get(alert.name)
         if kind is not None:
-            incidents.note_event(kind, alert.acknowledged_at or 0.0, device_id=alert.labels["device_id"])
+            self.service.note_event(kind, alert.acknowledged_at or 0.0, device_id=alert.labels["device_id"])
 
-    def switched(told: Switched) -> None:
+    def switched(self, told: Switched) -> None:
+        """Let the timelines show that a channel was switched."""
         kind = SWITCHED if told.action == SWITCH else SWITCHED_BACK
-        incidents.note_event(kind, told.at, f"{told.channel} → {told.backup}", channel_id=told.channel)
+        self.service.note_event(kind, told.at, f"{told.channel} → {told.backup}", channel_id=told.channel)
 
-    alerts.on_acknowledged.append(acknowledged)
-    failover.on_switch.append(switched)
+    # -- the feature --------------------------------------------------------------------------------------------------
 
+    async def start(self) -> None:
+        """Load what is open and find what is missing."""
+        await self.service.start()
 
-def operations_and_routes(
-    incidents: Incidents,
-    read: Read,
-    config: Callable[[], Config],
-    clock: Callable[[], float],
-    *,
-    authenticated: Callable[[], bool],
-) -> tuple[list[Operation], list[web.RouteDef]]:
-    """Return the API's operations and the pages' routes.
+    def tasks(self) -> list[Task]:
+        """Open, close and delete incidents, on one exporter."""
+        return [
+            Task("incidents", self.service.run, leading=True),
+            Task("incident_retention", self._prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
+        ]
 
-    `config` is asked anew each time. Where requests are authenticated, notes carry the user's name.
-    """
+    def operations(self) -> list[Operation]:
+        """Return the API."""
+        read, clock = self._recorder.read, self._recorder.clock
+        return IncidentApi(self.service, read, clock, author=self._author, wording=self._wording).operations()
 
-    def wording(language: Language | None) -> Wording:
-        alerts = config().alerts
+    def routes(self) -> list[web.RouteDef]:
+        """Return the pages."""
+        return IncidentPages(
+            self.service,
+            self._recorder.read,
+            self._recorder.clock,
+            author=self._author,
+            renderer=PageRenderer(self._wording),
+            zone=lambda: zone_of(self._config().alerts.timezone),
+        ).routes()
+
+    async def reload(self, _: Config) -> None:
+        """Judge every device that is down anew: policies or windows may be others."""
+        self.service.reconsider()
+
+    async def stop(self) -> None:
+        """Make durable what happened, and how far the journal is known."""
+        await self.service.flush(final=True)
+
+    async def _prune(self) -> None:
+        await self.service.prune(self._recorder.clock() - self._config().storage.retention)
+
+    def _wording(self, language: Language | None) -> Wording:
+        alerts = self._config().alerts
         return Wording(language or alerts.language, zone_of(alerts.timezone))
 
-    def author(request: web.Request) -> str:
-        given = credentials(request.headers.get("Authorization", "")) if authenticated() else None
+    def _author(self, request: web.Request) -> str:
+        given = credentials(request.headers.get("Authorization", "")) if self._authenticated() else None
         return given[0] if given is not None else ""
-
-    api = IncidentApi(incidents, read, clock, author=author, wording=wording)
-    pages = IncidentPages(
-        incidents,
-        read,
-        clock,
-        author=author,
-        renderer=PageRenderer(wording),
-        zone=lambda: zone_of(config().alerts.timezone),
-    )
-    return api.operations(), pages.routes()

@@ -46,11 +46,11 @@ LONGEST_WAIT: Final = 60.0  # the system's clock may be set
 class Maintenance:
     """`start` after the recorder, before its first heartbeat; then `run`. `config` is asked at start and `reload`."""
 
-    def __init__(self, recorder: Recorder, config: Callable[[], Config], *, changed: Callable[[], None]) -> None:
-        """Call `changed` whenever the windows are others than before."""
+    def __init__(self, recorder: Recorder, config: Callable[[], Config]) -> None:
         self._recorder = recorder
         self._config = config
-        self._changed = changed
+        self.on_change: list[Callable[[], None]] = []
+        """Called whenever the windows are others than before; must not raise."""
         self._stored: dict[int, store.Stored] = {}
         self.schedule = Schedule()
         self._active: list[Window] = []
@@ -160,7 +160,8 @@ class Maintenance:
                 self._renewed = True
                 raise
         self._wake.set()
-        self._changed()
+        for listener in self.on_change:
+            listener()
 
     async def _build(self) -> None:
         """Make the schedule of what is not over."""

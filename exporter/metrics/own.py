@@ -12,6 +12,8 @@ from exporter.conventions import SELF_PREFIX
 from exporter.metrics.tallies import Distributions, Tallies
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from prometheus_client import CollectorRegistry
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -24,13 +26,13 @@ JOURNAL_OPERATIONS = (
     "quarantine",
     "prune",
 )
-"""Of the journal itself; the features' are added where they are put together."""
 
 
 class SelfMetrics:
     """Counters, gauges and histograms named device_exporter_*."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, operations: Iterable[str] = ()) -> None:
+        """Count failed operations of the journal; `operations` are those of features."""
         self.registry = registry
         self.events = Tallies(
             f"{SELF_PREFIX}_events_total", "Webhook events by type and outcome.", ("event", "outcome"), registry
@@ -45,7 +47,7 @@ class SelfMetrics:
             "journal_batch_size", "Events in one commit.", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
         ).labels()
         self.failures = self._counter("journal_failures_total", "Failed journal operations.", "operation")
-        for operation in JOURNAL_OPERATIONS:
+        for operation in (*JOURNAL_OPERATIONS, *operations):
             self.failures.labels(operation)
         self.queue = self._gauge("journal_queue_depth", "Events that wait for the log.")
         self.backlog = self._gauge("journal_backlog", "Events that are in the log and not yet in the journal's file.")

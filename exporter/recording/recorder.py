@@ -82,7 +82,7 @@ class Recorder:
         self.ready = False
         self._metrics = metrics
         self._reader = reader
-        self._retry_span = retry_span
+        self.retry_span = retry_span
         self._elapsed = elapsed
         self._beat: float | None = None  # `elapsed` at the last heartbeat
         self._journal = journal
@@ -280,9 +280,9 @@ class Recorder:
         self._commits.warn_again()
         now_ms = round(self.clock() * 1000)
         lease_ms = max(self._lease_ms, now_ms + LEASE_MS) if self._exposed_ms else 0
-        span_ms = round(self._retry_span * 1000)
+        span_ms = round(self.retry_span * 1000)
         beat = self._elapsed()
-        if self._beat is not None and beat - self._beat <= self._retry_span:
+        if self._beat is not None and beat - self._beat <= self.retry_span:
             span_ms = now_ms  # the wall clock jumped: no such time has passed
         blind = await self._run("heartbeat", lambda journal: journal.heartbeat(now_ms, lease_ms, span_ms))
         self._lease_ms, self._beat = lease_ms, beat

@@ -42,7 +42,7 @@ def admin_app(
     reload: Reload,
     account: Account,
     ready: Callable[[], bool] | None = None,
-    external_url: str | None = None,
+    external_url: Callable[[], str | None] = lambda: None,
     web_config: WebConfigFile | None = None,
     operations: Iterable[Operation] = (),
     routes: Iterable[web.AbstractRouteDef] = (),

@@ -15,27 +15,29 @@ from aiohttp import web
 from exporter.web import answers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.typedefs import Handler, Middleware
 
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-def same_origin_only(external_url: str | None = None) -> Middleware:
+def same_origin_only(external_url: Callable[[], str | None]) -> Middleware:
     """Return the middleware; a page of `external_url`, where a proxy shows us, counts as our own."""
-    external = urlsplit(external_url).netloc.lower() if external_url else None
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method in _SAFE or _is_own(request, external):
+        if request.method in _SAFE or _is_own(request, external_url()):
             return await handler(request)
         return answers.error(403, "cross_origin", "requests from other web sites may not change anything")
 
     return check
 
 
-def _is_own(request: web.Request, external: str | None) -> bool:
+def _is_own(request: web.Request, external_url: str | None) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
     host = urlsplit(origin).netloc.lower()
+    external = urlsplit(external_url).netloc.lower() if external_url else None
     return bool(host) and host in (request.host.lower(), external)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from exporter.app.pieces import PIECES
+from exporter.app.features import PIECES
 from exporter.domain.identity import Identity
 from exporter.domain.records import Append, Record
 from exporter.gateways.events import DeviceEvent

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from exporter.app.pieces import PIECES
+from exporter.app.features import PIECES
 from exporter.domain.records import Blind
 from exporter.domain.timeline import Kind, Outage, fold
 from exporter.errors import ConfigError, JournalUnavailable

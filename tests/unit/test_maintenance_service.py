@@ -41,7 +41,8 @@ class Desk:
 
     async def start(self) -> Recorder:
         recorder = await self.site.start()
-        self.maintenance = Maintenance(recorder, lambda: self.config, changed=self._changed)
+        self.maintenance = Maintenance(recorder, lambda: self.config)
+        self.maintenance.on_change.append(self._changed)
         await self.maintenance.start()
         await recorder.heartbeat()
         return recorder

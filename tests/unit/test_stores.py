@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.app.pieces import PIECES
+from exporter.app.features import PIECES
 from exporter.domain.timeline import Kind
 from exporter.failover.accounts import Sums
 from exporter.failover.machine import State

@@ -121,7 +121,7 @@ async def test_a_reload_of_a_bad_file_tells_what_is_wrong():
     ],
 )
 async def test_other_web_sites_may_not_change_anything(headers, status):
-    async with running(admin={"external_url": "https://ops.example/exporter/"}) as site:
+    async with running(admin={"external_url": lambda: "https://ops.example/exporter/"}) as site:
         headers = {name: value.format(host=site.admin) for name, value in headers.items()}
 
         assert (await call(site, "/-/reload", "POST", headers=headers))[0] == status

@@ -1,0 +1,47 @@
+"""Direct alerts as a feature: posted to every Alertmanager, which gauges tell of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from exporter.alerting.direct import DirectAlerts
+from exporter.conventions import DEVICE_ALERT_DELIVERED
+from exporter.lib.tasks import Task
+from exporter.metrics.gauges import Gauge, OfDevices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.config import Config
+    from exporter.domain.accounts import Device
+    from exporter.metrics.own import SelfMetrics
+    from exporter.recording.recorder import Recorder
+
+
+class AlertingFeature:
+    """`service.on_acknowledged` are those who are told when an Alertmanager takes an alert."""
+
+    name: ClassVar[str] = "alerting"
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        config: Callable[[], Config],
+        metrics: SelfMetrics,
+        *,
+        impact: Callable[[Device], Mapping[str, int] | None],
+        planned_until: Callable[[Device, float], float | None],
+    ) -> None:
+        self.service = DirectAlerts(recorder, config, metrics, impact=impact, planned_until=planned_until)
+
+    def tasks(self) -> list[Task]:
+        """Post, on every exporter: Alertmanager takes what is equal for one."""
+        return [Task("alerts", self.service.run)]
+
+    def gauges(self) -> list[Gauge]:
+        """Show whose alert was taken."""
+        return [OfDevices(DEVICE_ALERT_DELIVERED, self.service.delivered)]
+
+    async def reload(self, _: Config) -> None:
+        """Judge every device anew, and post where the configuration says now."""
+        self.service.reconsider()

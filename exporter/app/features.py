@@ -1,0 +1,69 @@
+"""All features, in their order, and how they are joined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.alerting.feature import AlertingFeature
+from exporter.failover.feature import FailoverFeature
+from exporter.impact.feature import ImpactFeature
+from exporter.incidents.feature import IncidentsFeature
+from exporter.maintenance.feature import MaintenanceFeature
+from exporter.notify.feature import NotifyFeature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.app.feature import Feature
+    from exporter.config import Config
+    from exporter.journal.port import Piece
+    from exporter.metrics.own import SelfMetrics
+    from exporter.recording.recorder import Recorder
+
+ORDER: Final = {
+    "maintenance": "before all: at its start it asks when the journal was last in use, which the first heartbeat hides",
+    "impact": "before those who tell how many conversations an outage affects: it must hear of the outage first",
+    "alerting": "anywhere after maintenance and impact, whose answers its alerts carry",
+    "notify": "anywhere",
+    "failover": "after maintenance, which it asks whether a channel is down as planned",
+    "incidents": "last: it writes down what the others did, also what they do when they start",
+}
+"""In this order features are made, hear of each change, start and are reloaded; they stop in the reverse one."""
+
+PIECES: Final[tuple[Piece, ...]] = tuple(
+    feature.piece for feature in (MaintenanceFeature, ImpactFeature, NotifyFeature, FailoverFeature, IncidentsFeature)
+)
+"""Their parts of the schema, which the journal is built with; they do not build on each other."""
+
+
+class Features:
+    """Makes the features and joins them; `all` has them in their order."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        config: Callable[[], Config],
+        metrics: SelfMetrics,
+        *,
+        conversation_key: bytes,
+        authenticated: Callable[[], bool],
+    ) -> None:
+        self.maintenance = MaintenanceFeature(recorder, config)
+        self.impact = ImpactFeature(recorder, config, conversation_key)
+        planned_until, facts_of = self.maintenance.service.planned_until, self.impact.service.facts_of
+        self.alerting = AlertingFeature(recorder, config, metrics, impact=facts_of, planned_until=planned_until)
+        self.notify = NotifyFeature(recorder, config, metrics.registry)
+        self.failover = FailoverFeature(recorder, config, metrics.registry, planned_until=planned_until)
+        self.incidents = IncidentsFeature(recorder, config, impact=facts_of, authenticated=authenticated)
+        self.all: tuple[Feature, ...] = tuple(getattr(self, name) for name in ORDER)
+        self._join()
+
+    def _join(self) -> None:
+        alerting, failover, incidents = self.alerting.service, self.failover.service, self.incidents
+        alerting.on_acknowledged.append(incidents.acknowledged)
+        failover.on_switch.append(incidents.switched)
+        self.maintenance.service.on_change += [
+            alerting.reconsider,
+            incidents.service.reconsider,
+            failover.reconsider,
+        ]

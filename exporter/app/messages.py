@@ -1,0 +1,59 @@
+"""What the exporter says of itself: where it listens, once, and each change of a device as a line of the log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from exporter.lib.logs import fields
+
+if TYPE_CHECKING:
+    from exporter.app.settings import Settings
+    from exporter.domain.fleet import Change
+
+log = logging.getLogger(__name__)
+
+
+def announce(settings: Settings, *, webhook: str, admin: str) -> None:
+    """Say where a generated secret is; tell a person at a terminal what to do next."""
+    path = settings.secret_path
+    if path is not None:
+        log.info("the webhook secret is in a file", extra=fields(file=path))
+    if not sys.stderr.isatty():
+        return
+    secret = path or settings.current().webhook.secret_file or "the configuration"
+    value = f"$(cat {secret})" if path else "SECRET"
+    body = (
+        '{"event":"device.disconnected","timestamp":\'$(date +%s)\',"status":"disconnected","device":{"id":"device_1",'
+        '"name":"Front desk WhatsApp","channel":{"id":"channel_1","name":"WhatsApp Business","engine":"wa"},'
+        '"bisnis":{"id":"biz_1","name":"Toko Makmur"},"user":{"id":"merchant_1","name":"Ibu Sari"}}}'
+    )
+    print(  # noqa: T201 - for the person who ran it
+        f"\n  webhook   {webhook}\n  secret    {secret}\n  metrics   {admin}/metrics\n\n"
+        f'  curl -H "Authorization: {value}" -H "Content-Type: application/json" \\\n'
+        f"    -d '{body}' {webhook}\n  curl {admin}/api/v1/devices\n",
+        file=sys.stderr,
+    )
+
+
+def log_change(change: Change) -> None:
+    """Write one line a change of state; ids only, no names."""
+    if (
+        not log.isEnabledFor(logging.INFO)
+        or not change.live
+        or (change.before and change.after and change.before.up == change.after.up)
+    ):
+        return
+    identity, after = change.device.identity, change.after
+    state = "forgotten" if after is None else "up" if after.up else "down"
+    log.info(
+        f"device {state}",
+        extra=fields(
+            device_id=identity.device_id,
+            engine=identity.engine,
+            channel_id=identity.channel_id,
+            business_id=identity.business_id,
+            since=after.since if after is not None else None,
+        ),
+    )
