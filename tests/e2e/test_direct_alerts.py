@@ -260,7 +260,7 @@ def test_a_device_that_is_back_before_its_threshold_is_told_to_nobody(site: Site
 
 
 def test_a_device_that_is_back_after_its_threshold_is_told_once_with_how_long_it_was_away(site: Site) -> None:
-    site.down("w1", name="Meja Depan", ago=3900)
+    site.down("w1", name="Meja Depan", ago=545)
     site.wait_told("Meja Depan")
     site.back("w1", name="Meja Depan")
     site.wait_told("Meja Depan", 2)
@@ -268,8 +268,8 @@ def test_a_device_that_is_back_after_its_threshold_is_told_once_with_how_long_it
     site.settle()
 
     assert site.counts("Meja Depan") == dict.fromkeys(ONCE, 2)
-    assert re.search(r"PULIH: Meja Depan \(Toko Makmur\), mati 1 jam 5 menit\n", site.where.slack()[1])
-    assert "1 jam 5 mnt" in site.sms()[1]
+    assert re.search(r"PULIH: Meja Depan \(Toko Makmur\), mati 9 menit", site.where.slack()[1])
+    assert "Mati selama 9 mnt" in site.sms()[1]
 
 
 # Restarts ----------------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def test_a_device_that_was_renamed_while_down_is_told_once_even_over_a_restart(s
     assert site.counts("Meja Baru") == dict.fromkeys(ONCE, 0)
 
     site.back("w1", name="Meja Baru")
-    site.wait_told("Meja Depan", 2)
+    site.wait_told("PULIH: Meja Baru")
     site.settle()
     assert site.counts("PULIH") == ONCE
 
