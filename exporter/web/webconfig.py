@@ -33,6 +33,8 @@ _HEADER_VALUES: Final[dict[str, tuple[str, ...]]] = {
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Device Exporter", charset="UTF-8"'}
 OWN_TOKENS: Final = "/api/v1/notify/"
 """Below this path handlers check a bearer token themselves."""
+_OPEN: Final = frozenset({"/-/healthy", "/-/ready"})
+"""Health checks have no password, and learn nothing but yes or no."""
 
 
 class HttpServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,8 +94,8 @@ class WebConfigFile:
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             if not self._allowed_name(request):
                 return answers.error(403, "forbidden", "the client certificate has no allowed name")
-            own = request.path.startswith(OWN_TOKENS)
-            if self.config.basic_auth_users and not own:
+            free = request.path.startswith(OWN_TOKENS) or request.path in _OPEN
+            if self.config.basic_auth_users and not free:
                 try:
                     known = await self._auth.allows(request.headers.get("Authorization", ""))
                 except Overloaded as error:

@@ -65,7 +65,7 @@ def client_context(authority: trustme.CA, name: str | None = None) -> ssl.SSLCon
     return made
 
 
-async def get(site: Site, context: ssl.SSLContext | None = None, path: str = "/-/ready", **headers: str) -> Any:
+async def get(site: Site, context: ssl.SSLContext | None = None, path: str = "/api/v1/devices", **headers: str) -> Any:
     """Return the finished answer."""
     url = f"{'https' if context else 'http'}://{site.admin}{path}"
     async with aiohttp.ClientSession() as session, session.get(url, ssl=context or True, headers=headers) as answer:
@@ -200,7 +200,7 @@ async def answers(site: Site, status: int) -> bool:
 async def test_only_known_users_get_in(tmp_path, header, status):
     web_config = written(tmp_path, f"basic_auth_users: {{admin: {HASH}, other: {OTHER_HASH}}}\n")
     async with running(admin={"web_config": web_config}) as site:
-        for path in ("/-/ready", "/metrics", "/nowhere"):
+        for path in ("/", "/metrics", "/nowhere"):
             answer = await get(site, path=path, Authorization=header)
             assert answer.status == (404 if path == "/nowhere" and status == 200 else status)
         if status == 401:
@@ -213,6 +213,13 @@ async def test_paths_with_their_own_tokens_do_not_ask_for_a_password(tmp_path):
         assert (await get(site, path="/api/v1/notify/sms")).status == 404
         assert (await get(site, path="/api/v1/notify")).status == 401
         assert (await get(site, path="/api/v1/notify/%2e%2e/devices")).status in (401, 404)
+
+
+async def test_health_checks_need_no_password_and_only_they(tmp_path):
+    web_config = written(tmp_path, f"basic_auth_users: {{admin: {HASH}}}\n")
+    async with running(admin={"web_config": web_config}) as site:
+        paths = ("/-/ready", "/-/healthy", "/-/ready/", "/-/reload", "/-/healthyx")
+        assert [(await get(site, path=path)).status for path in paths] == [200, 200, 401, 401, 401]
 
 
 class Checked:
