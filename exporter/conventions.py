@@ -36,6 +36,7 @@ POLICY_ALERT_AFTER: Final = "policy_alert_after_seconds"
 POLICY_ESCALATE_AFTER: Final = "policy_escalate_after_seconds"
 POLICY_OBJECTIVE: Final = "policy_slo_objective_ratio"
 POLICY_SEVERITY: Final = "policy_severity_info"
+POLICY_UTC_OFFSET: Final = "policy_utc_offset_seconds"
 
 HELP: Final = {
     DEVICE_UP: "Whether the device is connected (1) or disconnected (0).",
@@ -64,6 +65,7 @@ HELP: Final = {
     POLICY_ESCALATE_AFTER: "How long a device must be down before management is told.",
     POLICY_OBJECTIVE: "Availability objective.",
     POLICY_SEVERITY: "Severity of alerts about devices of the engine; always 1, the severity is a label.",
+    POLICY_UTC_OFFSET: "How far local time is ahead of UTC now; the zone's short name is a label.",
 }
 
 OUTAGE_BUCKETS: Final = (1.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10800.0, 21600.0, 43200.0, 86400.0)

@@ -268,7 +268,10 @@ class Exporter:
 
     def _observe(self) -> None:
         fleet = self.recorder.fleet
-        policies = PolicyCollector(lambda: self.settings.current().policies, lambda: list(fleet.histograms))
+        settings = self.settings.current
+        policies = PolicyCollector(
+            lambda: settings().policies, lambda: list(fleet.histograms), lambda: settings().alerts.timezone
+        )
         self.registry.register(policies)
         self.metrics.devices.set_function(lambda: len(fleet.devices))
         self.metrics.queue.set_function(lambda: self.recorder.queue_depth)

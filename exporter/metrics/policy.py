@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from exporter.conventions import HELP, POLICY_ALERT_AFTER, POLICY_ESCALATE_AFTER, POLICY_OBJECTIVE, POLICY_SEVERITY
+from exporter.conventions import (
+    HELP,
+    POLICY_ALERT_AFTER,
+    POLICY_ESCALATE_AFTER,
+    POLICY_OBJECTIVE,
+    POLICY_SEVERITY,
+    POLICY_UTC_OFFSET,
+)
+from exporter.lib.times import local, zone_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +29,14 @@ if TYPE_CHECKING:
 
 
 class PolicyCollector(Collector):
-    """One series an engine, for every engine of the file and every engine seen."""
+    """One series an engine, for every engine of the file and every engine seen; and what local time is."""
 
-    def __init__(self, policies: Callable[[], Policies], engines_seen: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, policies: Callable[[], Policies], engines_seen: Callable[[], Iterable[str]], timezone: Callable[[], str]
+    ) -> None:
         self._policies = policies
         self._engines_seen = engines_seen
+        self._timezone = timezone
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families."""
@@ -39,4 +53,10 @@ class PolicyCollector(Collector):
                 escalate_after.add_metric([engine], policy.escalate_after)
             objective.add_metric([engine], policy.objective_ratio)
             severity.add_metric([engine, policy.severity], 1)
-        yield from (alert_after, escalate_after, objective, severity)
+        yield from (alert_after, escalate_after, objective, severity, self._utc_offset())
+
+    def _utc_offset(self) -> Metric:
+        now = local(time.time(), ZoneInfo(self._timezone()))
+        family = GaugeMetricFamily(POLICY_UTC_OFFSET, HELP[POLICY_UTC_OFFSET], labels=["zone"])
+        family.add_metric([zone_name(now)], (now.utcoffset() or timedelta()).total_seconds())
+        return family

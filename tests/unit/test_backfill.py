@@ -218,10 +218,11 @@ def test_the_policy_of_today_stands_at_every_step_as_the_exporter_exposes_it() -
     histories = [history_of([(0, C)], device="d1"), history_of([(0, C)], device="d2", engine="slack")]
     out = io.BytesIO()
     Backfill(FakeSource(*histories), Steps(0, 180, 60), out, policies=policies).write(POLICY_NAMES)
-    exposed = PolicyCollector(lambda: policies, lambda: ["slack"]).collect()
+    exposed = PolicyCollector(lambda: policies, lambda: ["slack"], lambda: "UTC").collect()
     expected = {
         (sample.name, tuple(sample.labels.items()), at): sample.value
         for family in exposed
+        if family.name in POLICY_NAMES
         for sample in family.samples
         for at in (0, 60, 120)
     }

@@ -127,7 +127,7 @@ def test_every_name_of_a_metric_is_in_the_conventions_or_the_exporters_own():
     labels = {"device_id", "channel_id", "device_name", "channel_name", "backup_channel_id"}
 
     assert {name for name in used - known - labels if not name.startswith(f"{c.SELF_PREFIX}_")} == set()
-    for_rules = {c.DEVICE_MAINTENANCE_END, c.POLICY_ESCALATE_AFTER, "policy_severity_info"}
+    for_rules = {c.DEVICE_MAINTENANCE_END, c.POLICY_ESCALATE_AFTER, c.POLICY_UTC_OFFSET, "policy_severity_info"}
     assert used >= known - for_rules - {c.FLEET_OUTAGE_DURATION}
 
 
