@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 SECRETS = "/run/secrets/"
 RELAY = "http://exporter-admin:9877"
+TELEGRAM_OK = b'{"ok": true, "result": {"message_id": 1, "date": 1, "chat": {"id": 1, "type": "group"}}}'
 QUICK = {"group_wait": {"30s": "300ms"}, "group_interval": {"30s": "1s", "5m": "1s", "1m": "1s"}}
 """The shipped waits, and what the tests take instead. A group_wait of 0s stays what it is."""
 
@@ -65,11 +66,15 @@ class Post:
 
 
 class HttpSink:
-    """Answers every POST with `status` and keeps it. Paths tell the integrations apart. Serves `pages` to GET."""
+    """Answers every POST with `status` and keeps it; paths tell the integrations apart.
+
+    `answers` are texts for POSTs to some paths, `pages` what GET finds.
+    """
 
     def __init__(self) -> None:
         self.posts: list[Post] = []
         self.pages: dict[str, str] = {}
+        self.answers: dict[str, bytes] = {}
         self.status = 200
         sink = self
 
@@ -79,7 +84,8 @@ class HttpSink:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 sink.posts.append(Post(time.time(), self.path, dict(self.headers), body))
-                self.answer(sink.status, b"ok")
+                usual = TELEGRAM_OK if self.path.startswith("/bot") else b"ok"
+                self.answer(sink.status, sink.answers.get(self.path, usual))
 
             def do_GET(self) -> None:
                 page = sink.pages.get(self.path)
@@ -345,6 +351,11 @@ class Sinks:
     def management(self) -> list[str]:
         return [_slack_text(post) for post in self.http.at("/management-slack")]
 
+    def telegram(self) -> list[str]:
+        """Return what stood in the team's chat on Telegram, in its HTML."""
+        posts = [post.json for post in self.http.at("/bot1:token/sendMessage")]
+        return [post["text"] for post in posts if str(post["chat_id"]) == "1"]
+
     def sms(self) -> list[dict[str, Any]]:
         """Return the webhook bodies that the relay would get for SMS."""
         return [post.json for post in self.http.at("/api/v1/notify/sms")]
@@ -383,6 +394,7 @@ def sinks(folder: Path) -> Iterator[Sinks]:
             (secrets / name).write_text(http.url + path)
         (secrets / "relay_token").write_text("relay-token")
         (secrets / "smtp_password").write_text("unused")
+        (secrets / "telegram_bot_token").write_text("1:token")
         yield Sinks(http, mail, secrets)
 
 
@@ -401,7 +413,7 @@ def shipped_config(
     settings = config["global"]
     for key in [key for key in settings if key.startswith("smtp_auth")]:
         del settings[key]
-    settings |= {"smtp_smarthost": where.mail.address, "smtp_require_tls": False}
+    settings |= {"smtp_smarthost": where.mail.address, "smtp_require_tls": False, "telegram_api_url": where.http.url}
     night = [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}] if quiet_hours else [{"years": ["2000"]}]
     config["time_intervals"] = [{"name": "quiet-hours", "time_intervals": night}]
     if quick:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.alertmanager_config import templates_with
+from scripts.settings import read_settings
 from tests.e2e.harness import Alertmanager, Device, Sinks, engine_outage, posted, running, shipped_config, sinks
 from tests.patience import wait_for
+from tests.tools import ROOT
 
 pytestmark = pytest.mark.binaries
 
@@ -302,23 +305,55 @@ def test_the_words_are_these(tmp_path: Path, where: Sinks, language: str) -> Non
 
     with running(program):
         program.post(*every_kind(start))
-        wait_for(lambda: (len(where.slack()), len(where.management()), len(where.emails())) == (6, 2, 6), "each kind")
+        wait_for(lambda: heard(where) == (6, 2, 6, 6), "each kind")
         program.post(*every_kind(start, end))
-        wait_for(lambda: (len(where.slack()), len(where.management()), len(where.emails())) == (12, 4, 12), "each end")
+        wait_for(lambda: heard(where) == (12, 4, 12, 12), "each end")
 
     mail = [
         f"{m['subject']}\n{m.get_body(('plain',)).get_content()}"
         for m in where.emails()
         if "Front desk" in m["subject"]
     ]
-    texts = [*sorted(where.slack()), *sorted(where.management()), *sorted(mail)]
+    texts = [*sorted(where.slack()), *sorted(where.management()), *sorted(mail), *sorted(where.telegram())]
     assert without_now("\n\n".join(texts)) == (GOLDEN / f"messages.{language}.txt").read_text(encoding="utf-8")
+
+
+def heard(where: Sinks) -> tuple[int, int, int, int]:
+    return len(where.slack()), len(where.management()), len(where.emails()), len(where.telegram())
 
 
 def without_now(text: str) -> str:
     """Without how long it has been until now, and without white space at the ends of lines."""
-    lines = [re.sub(r", (sudah|for) \d[^.]*\.", ".", line).rstrip() for line in text.splitlines()]
+    lines = [re.sub(r", (sudah|for) \d[^.;]*(?=[.;]|$)", "", line).rstrip() for line in text.splitlines()]
     return "\n".join(lines).strip() + "\n"
+
+
+def test_a_telegram_message_says_what_whose_since_when_and_how_bad_with_links_that_can_be_opened(
+    tmp_path: Path, where: Sinks
+) -> None:
+    """The templates are rendered as the stack renders them, for a stack with an address."""
+    settings = read_settings({"PUBLIC_URL": "https://alerts.toko.id"})
+    config = shipped_config(where)
+    for path in (ROOT / "alertmanager/templates").glob("*.tmpl"):
+        rendered = tmp_path / path.name
+        rendered.write_text(templates_with(path.read_text(encoding="utf-8"), settings), encoding="utf-8")
+        config = config.replace(str(path), str(rendered))
+    program = Alertmanager(tmp_path / "alertmanager", config)
+    device = Device(device_name="Kasir <b>& Co", since=int(time.time()) - 125)
+
+    with running(program):
+        program.post(device.alert(affected_conversations="14", waiting_conversations="3"))
+        wait_for(where.telegram, "the message")
+
+    [text] = where.telegram()
+    first, second, third = text.strip().splitlines()
+    assert first == "<b>🔴 MATI: Kasir \u2039b\u203a&amp; Co (Toko Makmur)</b>"
+    assert re.fullmatch(
+        r"sejak \d\d/\d\d \d\d\.\d\d WIB, sudah 2 menit \d detik; 14 percakapan terdampak, 3 menunggu petugas", second
+    )
+    assert '<a href="https://alerts.toko.id/grafana/d/devices-device-id?var-device=device_7f3a">Dasbor</a>' in third
+    assert '<a href="https://alerts.toko.id/incidents?device_id=device_7f3a">Insiden</a>' in third
+    assert "localhost" not in text
 
 
 def test_a_name_cannot_call_everybody_on_slack(alertmanager: Alertmanager, where: Sinks) -> None:
