@@ -15,7 +15,7 @@ COPY exporter ./exporter
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
  && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-index --no-compile /wheels/*.whl \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
- && mkdir /data /rendered
+ && mkdir /data /samples
 
 FROM ${PYTHON_IMAGE}
 ARG VERSION=dev
@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.title="device-exporter" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build --chown=10001:10001 /data /data
-COPY --from=build --chown=10001:10001 /rendered /rendered
+COPY --from=build --chown=10001:10001 /samples /samples
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -24,9 +24,13 @@ run: $(VENV)/.run ## run the exporter alone on SQLite under data/ (ARGS="--log.l
 	@mkdir -p data
 	@exec $(VENV)/bin/device-exporter serve $(ARGS)
 
+.PHONY: setup
+setup: ## ask what the stack should know (language, address, whom to tell), try it, write .env
+	@$(or $(PYTHON),python3) -m scripts.setup
+
 .PHONY: up
-up: ## bring the whole stack up and wait until it is healthy
-	$(COMPOSE) up -d --build --wait --wait-timeout 180
+up: ## bring the whole stack up, or take a changed .env into use, and wait until it is healthy
+	@scripts/upgrade.sh up
 
 .PHONY: down
 down: ## stop the stack; the volumes stay
@@ -34,15 +38,19 @@ down: ## stop the stack; the volumes stay
 
 .PHONY: secret
 secret: ## print the webhook secret of the running stack
-	@$(COMPOSE) exec -T exporter cat /data/webhook-secret; echo
+	@$(COMPOSE) exec -T exporter sh -c 'cat /run/secrets/webhook_secret 2>/dev/null || cat /data/webhook-secret'
+
+.PHONY: password
+password: ## print the password of the user admin, for the exporter's pages and Grafana, that the first start made
+	@$(COMPOSE) exec -T exporter cat /rendered/exporter-password; echo
 
 .PHONY: reload
-reload: ## take changed configuration, rules and secrets into use, without a gap
-	$(COMPOSE) run --rm --no-deps -T alertmanager-config
+reload: ## take changed files of config/ and secrets/ into use, without a gap
+	$(COMPOSE) run --rm --no-deps -T settings
 	$(COMPOSE) kill -s HUP exporter alertmanager prometheus
 
 .PHONY: backup
-backup: ## write backups/TIME.tar from the running stack, without stopping it
+backup: ## write backups/TIME.tar: all that is yours, without stopping anything
 	@scripts/backup.sh backup
 
 .PHONY: restore
@@ -126,7 +134,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	@echo "installing the exporter into $(VENV)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -e .
+	@set -o pipefail; $(PY) -m pip install --disable-pip-version-check -e . | sed -u -n 's/^ *\(Collecting\|Downloading\|Installing\|Successfully\)/  \1/p'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Grafana with an admin password made on the first start instead of a well-known one.
+# Grafana with the language, the time zone and the address of .env.
 set -eu
-password=/var/lib/grafana/admin-password
-if [ ! -s "$password" ]; then
-  (umask 077 && head -c 18 /dev/urandom | base64 | tr '+/' '-_' >"$password.new" && mv "$password.new" "$password")
-fi
+set -a
+. /rendered/grafana/grafana.env
+set +a
 exec /run.sh "$@"

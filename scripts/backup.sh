@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Back up and restore the exporter of the running stack.
+# Back up and restore everything that is yours in this stack.
 #
-#   scripts/backup.sh backup [FILE]   FILE (default backups/TIME.tar): the journal, as one consistent copy taken without
-#                                     stopping anything, and the secrets that the exporter made for itself
-#   scripts/backup.sh restore FILE    stops the exporter, puts the backup in place, starts it; what was there before is
-#                                     backed up first
+#   scripts/backup.sh backup [FILE]          FILE (default backups/TIME.tar), while everything runs: the journal as one consistent
+#                                            copy, the secrets that the first start made, Alertmanager's silences and what it has told,
+#                                            Grafana's users and own dashboards, and .env, config/ and secrets/
+#   scripts/backup.sh restore FILE [journal] puts all of it, or the journal alone, in place and starts the stack, on this machine or on
+#                                            a new clone on another one; what was there before is backed up first
 #
-# While the exporter is stopped (seconds) the sender's retries bridge the gap. COMPOSE names another compose command.
+# While the exporter is stopped (seconds) the sender's retries bridge the gap. Prometheus' volume holds derived data: it is not
+# in a backup. COMPOSE names another compose command.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 read -ra compose <<<"${COMPOSE:-docker compose}"
+umask 077
 
 die() { echo "backup: $*" >&2; exit 1; }
 
@@ -22,7 +25,7 @@ trap "rm -rf /data/.backup" EXIT
 mkdir /data/.backup
 device-exporter backup --storage.url=sqlite:////data/exporter.db /data/.backup/exporter.db >&2
 cd /data
-for file in *-secret *-token *-key; do [ ! -f "$file" ] || cp -p "$file" .backup/; done
+for file in *-secret *-token *-key *-password; do [ ! -f "$file" ] || cp -p "$file" .backup/; done
 tar -C .backup -cf - .'
 
 # the exporter is stopped: nobody else has the journal open
@@ -45,38 +48,77 @@ cd /data/.restore
 for file in *; do mv -f "$file" "/data/$file"; done
 sync /data'
 
-exporter_is_running() { [ -n "$("${compose[@]}" ps --status running --quiet exporter 2>/dev/null)" ]; }
+is_running() { [ -n "$("${compose[@]}" ps --status running --quiet "$1" 2>/dev/null)" ]; }
 
 in_exporter() { # SCRIPT: in the running container, or in a short-lived one on the same volume
-  if exporter_is_running; then
+  if is_running exporter; then
     "${compose[@]}" exec -T exporter sh -c "$1"
   else
     "${compose[@]}" run --rm --no-deps -T --entrypoint sh exporter -c "$1"
   fi
 }
 
+in_volumes() { "${compose[@]}" run --rm --no-deps -T volumes "$@"; }
+
+yours() { # the operator's own files in this folder
+  local path
+  for path in .env config secrets compose.override.yml docker-compose.override.yml; do [ ! -e "$path" ] || echo "$path"; done
+}
+
 save() { # FILE
-  mkdir -p "$(dirname "$1")"
-  (umask 077 && in_exporter "$pack" >"$1.partial") || { rm -f "$1.partial"; die "no backup was made"; }
-  mv "$1.partial" "$1"
+  local stage
+  mkdir -p -m 700 backups "$(dirname "$1")"
+  stage=$(mktemp -d "$(dirname "$1")/.partial.XXXXXX")
+  # shellcheck disable=SC2064
+  trap "rm -rf '$stage'" EXIT
+  mkdir "$stage/all" "$stage/all/project"
+  in_exporter "$pack" | tar -C "$stage/all" -xf - && [ -s "$stage/all/exporter.db" ] || die "no backup was made"
+  in_volumes pack | tar -C "$stage/all" -xf - || die "no backup was made"
+  yours | tar -cf - --exclude=README.md --exclude='*.example.yml' --exclude=.gitignore -T - | tar -C "$stage/all/project" -xf -
+  tar -C "$stage/all" -cf "$stage/backup.tar" .
+  mv "$stage/backup.tar" "$1"
+  rm -rf "$stage"
   echo "$1"
 }
 
 new_name() { echo "backups/$(date -u +%Y%m%dT%H%M%SZ)${1:-}.tar"; }
 
-restore() { # FILE
+members() { tar -tf "$1" | grep -E "$2" || true; }
+
+restore_journal() { # FILE
+  local stage
+  stage=$(mktemp -d)
+  # shellcheck disable=SC2064
+  trap "rm -rf '$stage'" RETURN
+  tar -C "$stage" -xf "$1" --exclude=./project --exclude=./alertmanager --exclude=./grafana
+  tar -C "$stage" -cf - . |
+    "${compose[@]}" run --rm --no-deps -T --entrypoint sh exporter -c "$unpack" ||
+    die "nothing was changed; start the exporter again with: ${compose[*]} start exporter"
+}
+
+restore() { # FILE [journal]
   [ -s "$1" ] || die "usage: make restore FILE=backups/TIME.tar"
   tar -tf "$1" ./exporter.db >/dev/null 2>&1 || die "$1 is not a backup"
-  echo "what is there now goes to $(save "$(new_name -before-restore)")"
+  if [ -n "$("${compose[@]}" ps --all --quiet exporter 2>/dev/null)" ]; then
+    echo "what is there now goes to $(save "$(new_name -before-restore)")"
+  fi
   "${compose[@]}" stop exporter
-  "${compose[@]}" run --rm --no-deps -T --entrypoint sh exporter -c "$unpack" <"$1" ||
-    die "nothing was changed; start the exporter again with: ${compose[*]} start exporter"
-  "${compose[@]}" up -d --no-deps --no-build --wait exporter
+  restore_journal "$1"
+  if [ "${2:-}" != journal ]; then
+    "${compose[@]}" stop alertmanager grafana
+    if [ -n "$(members "$1" '^\./(alertmanager|grafana)/.')" ]; then
+      in_volumes unpack <"$1" || die "Alertmanager's and Grafana's part could not be put in place"
+    fi
+    if [ -n "$(members "$1" '^\./project/.')" ]; then tar -xf "$1" --strip-components=2 ./project; fi
+    "${compose[@]}" up -d --no-build --wait --wait-timeout 300
+  else
+    "${compose[@]}" up -d --no-deps --no-build --wait exporter
+  fi
   echo "restored $1"
 }
 
 case ${1:-} in
   backup) save "${2:-$(new_name)}" ;;
-  restore) restore "${2:-}" ;;
-  *) die "usage: $0 backup [FILE] | restore FILE" ;;
+  restore) restore "${2:-}" "${3:-}" ;;
+  *) die "usage: $0 backup [FILE] | restore FILE [journal]" ;;
 esac

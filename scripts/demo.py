@@ -151,7 +151,7 @@ class Demo:
     # -- files ----------------------------------------------------------------------------------------------------
 
     def _write_configurations(self) -> None:
-        policy = yaml.safe_load((ROOT / "config" / "device-exporter.yml").read_text())
+        policy = yaml.safe_load((ROOT / "config" / "device-exporter.example.yml").read_text())
         policy["alertmanager"] = {"urls": [self.alertmanager_url]}
         (self.home / "device-exporter.yml").write_text(yaml.safe_dump(policy))
         prometheus = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
@@ -171,14 +171,8 @@ class Demo:
         source = ROOT / "alertmanager"
         target = self.home / "alertmanager"
         target.mkdir(exist_ok=True)
-        call(
-            [
-                sys.executable,
-                ROOT / "scripts" / "alertmanager_config.py",
-                source / "alertmanager.yml",
-                target / "alertmanager.yml",
-            ]
-        )
+        render = [sys.executable, "-m", "scripts.alertmanager_config", source / "alertmanager.yml"]
+        call([*render, target / "alertmanager.yml"])
         templates = target / "templates"
         if not templates.exists():
             templates.symlink_to(source / "templates")
@@ -228,8 +222,9 @@ def answers(url: str) -> bool:
 
 
 def call(command: Sequence[object]) -> None:
-    """Run to the end; SystemExit if it fails."""
-    if subprocess.run([str(part) for part in command], check=False).returncode:
+    """Run to the end in the project's folder, without the caller's settings; SystemExit if it fails."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("LANGUAGE", "TIMEZONE")}
+    if subprocess.run([str(part) for part in command], check=False, cwd=ROOT, env=kept).returncode:
         raise SystemExit(f"failed: {' '.join(str(part) for part in command)}")
 
 

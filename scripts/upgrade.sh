@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Upgrade the stack to what this checkout and .env name, and go back.
 #
+#   scripts/upgrade.sh up         builds or pulls what is missing, starts, waits for health
 #   scripts/upgrade.sh upgrade    notes the exporter's image, backs up, builds or pulls, starts, waits for health
 #   scripts/upgrade.sh rollback   starts the noted image again. The journal stays as it is when both versions use the same
 #                                 schema; otherwise the backup from before the upgrade comes back, because an older version cannot
 #                                 read a newer journal, and the newer journal is kept under backups/
 #
+# The exporter's image is built from this folder while its version is `local`; a published one that .env names is pulled.
 # Prometheus, Alertmanager and Grafana go back with the checkout and .env that named their older versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +16,29 @@ note=backups/last-upgrade
 
 die() { echo "upgrade: $*" >&2; exit 1; }
 
-image_name() { "${compose[@]}" config --format json | sed -n '/"exporter": {/,/"restart"/s/.*"image": "\([^"]*\)".*/\1/p' | head -1; }
+# `settings` runs the exporter's image and depends on nothing else
+image_name() { "${compose[@]}" config --images settings | head -1; }
+
+is_built_here() { case $(image_name) in *:local) true ;; *) false ;; esac; }
+
+get_exporter() {
+  if is_built_here; then
+    "${compose[@]}" build --quiet exporter
+  else
+    "${compose[@]}" pull --quiet exporter || docker image inspect "$(image_name)" >/dev/null 2>&1 || die "$(image_name) cannot be pulled"
+  fi
+}
+
+start() { # SECONDS
+  "${compose[@]}" up -d --no-build --wait --wait-timeout "$1" && return
+  "${compose[@]}" logs --no-log-prefix settings 2>/dev/null | tail -5 >&2
+  return 1
+}
+
+up() {
+  get_exporter
+  start 240
+}
 
 running_image() { docker inspect --format '{{.Image}}' "$("${compose[@]}" ps --quiet --all exporter | head -1)"; }
 
@@ -34,8 +58,8 @@ upgrade() {
   printf 'image=%s\nbackup=%s\n' "$before" "$saved" >"$note"
   echo "before: ${before:0:19}, backup $saved"
   "${compose[@]}" pull --ignore-buildable --policy missing --quiet || echo "upgrade: nothing could be pulled; using the images that are here"
-  "${compose[@]}" build --quiet exporter
-  "${compose[@]}" up -d --wait --wait-timeout 300 || die "the new version is not healthy; go back with: make rollback"
+  get_exporter
+  start 300 || die "the new version is not healthy; go back with: make rollback"
   echo "upgraded; go back with: make rollback"
 }
 
@@ -54,13 +78,14 @@ rollback() {
     "${compose[@]}" up -d --no-deps --no-build --wait exporter
     echo "rolled back to ${image:0:19}; the journal stays as it is"
   else
-    scripts/backup.sh restore "$backup"
+    scripts/backup.sh restore "$backup" journal
     echo "rolled back to ${image:0:19} and to the journal of $backup; the newer journal is $saved"
   fi
 }
 
 case ${1:-} in
+  up) up ;;
   upgrade) upgrade ;;
   rollback) rollback ;;
-  *) die "usage: $0 upgrade | rollback" ;;
+  *) die "usage: $0 up | upgrade | rollback" ;;
 esac

@@ -1,5 +1,6 @@
 """Drive one copy of the project through Docker Compose, as its user would."""
 
+import base64
 import json
 import os
 import secrets
@@ -40,15 +41,19 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "device-exporter"
         self.name = f"stacktest{secrets.token_hex(3)}"
-        self.webhook_port, self.grafana_port, self.https_port, self.http_port = (free_port() for _ in range(4))
+        self.webhook_port, self.grafana_port, self.https_port, self.http_port, self.admin_port = (
+            free_port() for _ in range(5)
+        )
         self.debug_ports = [free_port(), free_port()]
         self.seconds_to_healthy = 0.0
+        self.known_password = ""
         self.environment = os.environ | {
             "COMPOSE_PROJECT_NAME": self.name,
             "COMPOSE_FILE": "docker-compose.yml:sink.yml",
             "COMPOSE_PROGRESS": "plain",
             "WEBHOOK_PORT": str(self.webhook_port),
             "GRAFANA_PORT": str(self.grafana_port),
+            "ADMIN_PORT": str(self.admin_port),
             "PUBLIC_BIND": "127.0.0.1",
             "PUBLIC_HTTP_PORT": str(self.http_port),
             "PUBLIC_HTTPS_PORT": str(self.https_port),
@@ -64,7 +69,9 @@ class Stack:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target, follow_symlinks=False)
         (self.directory / "sink.yml").write_text(SINK % (HERE / "sink.py"))
-        (self.directory / "secrets/slack_url").write_text("http://sink:9000/slack\n")
+        slack = self.directory / "secrets/slack_url"
+        slack.write_text("http://sink:9000/slack\n")
+        slack.chmod(0o600)  # the services read it all the same
 
     def up(self) -> None:
         """Bring it up by the one command of the README, which builds the image; wait until every service is healthy."""
@@ -115,10 +122,20 @@ class Stack:
         return json.loads(self.compose("exec", "-T", service, "wget", "-q", "-O", "-", "-T", "5", url))
 
     def admin(self, path: str) -> Any:
-        """GET JSON from the exporter's admin listener, from within its own container."""
-        url = f"http://exporter-admin:9877{path}"
-        code = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=5).read().decode())"
-        return json.loads(self.compose("exec", "-T", "exporter", "python", "-c", code))
+        """GET JSON from the exporter's admin listener by its published port."""
+        return json.loads(self.page(f"http://127.0.0.1:{self.admin_port}{path}"))
+
+    def page(self, url: str) -> str:
+        """GET a text with the password that the first start made."""
+        request = urllib.request.Request(url)
+        request.add_header("Authorization", f"Basic {base64.b64encode(f'admin:{self.password()}'.encode()).decode()}")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read().decode()
+
+    def password(self) -> str:
+        if not self.known_password:
+            self.known_password = self.run("make", "-s", "password").strip()
+        return self.known_password
 
     def secret(self) -> str:
         return self.compose("exec", "-T", "exporter", "cat", "/data/webhook-secret").strip()

@@ -1,8 +1,8 @@
 """The whole stack on a real Docker engine, in the order in which a newcomer meets it."""
 
-import base64
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -62,11 +62,7 @@ def devices(stack):
 
 
 def grafana(stack, path):
-    password = stack.compose("exec", "-T", "grafana", "cat", "/var/lib/grafana/admin-password").strip()
-    request = urllib.request.Request(f"http://127.0.0.1:{stack.grafana_port}{path}")
-    request.add_header("Authorization", "Basic " + base64.b64encode(f"admin:{password}".encode()).decode())
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    return json.loads(stack.page(f"http://127.0.0.1:{stack.grafana_port}{path}"))
 
 
 def test_a_fresh_clone_comes_up_healthy(stack):
@@ -82,7 +78,7 @@ def test_a_fresh_clone_comes_up_healthy(stack):
     print(f"\n{took}", end=" ")  # noqa: T201 - figures to quote
 
 
-def test_only_the_webhook_and_grafana_are_published_and_on_loopback(stack):
+def test_only_the_webhook_the_pages_and_grafana_are_published_and_on_loopback(stack):
     published = {
         (service, binding["HostIp"], port)
         for service in SERVICES
@@ -90,7 +86,20 @@ def test_only_the_webhook_and_grafana_are_published_and_on_loopback(stack):
         for binding in bindings or []
     }
 
-    assert published == {("exporter", "127.0.0.1", "8080/tcp"), ("grafana", "127.0.0.1", "3000/tcp")}
+    assert published == {
+        ("exporter", "127.0.0.1", "8080/tcp"),
+        ("exporter", "127.0.0.1", "9877/tcp"),
+        ("grafana", "127.0.0.1", "3000/tcp"),
+    }
+
+
+def test_the_pages_open_on_this_machine_with_the_password_made_at_the_first_start(stack):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{stack.admin_port}/incidents", timeout=10)
+
+    assert refused.value.code == 401
+    assert "<html" in stack.page(f"http://127.0.0.1:{stack.admin_port}/incidents")
+    assert "NUMBER" in stack.compose("exec", "-T", "exporter", "device-exporter", "incidents", "list")
 
 
 def test_the_example_payload_is_accepted_through_the_published_port(stack):
@@ -110,8 +119,8 @@ def test_the_alert_reaches_alertmanager_and_its_notification_the_sink(stack):
 
 
 def test_integrations_without_a_secret_file_are_off(stack):
-    said = stack.compose("logs", "--no-log-prefix", "alertmanager-config")
-    config = stack.compose("exec", "-T", "alertmanager", "cat", "/rendered/alertmanager.yml")
+    said = stack.compose("logs", "--no-log-prefix", "settings")
+    config = stack.compose("exec", "-T", "alertmanager", "cat", "/rendered/alertmanager/alertmanager.yml")
 
     assert "email is off without" in said
     assert "slack_configs" in config
@@ -180,7 +189,7 @@ def test_a_service_is_bounded_in_memory_processes_and_logs(stack, service):
     host = stack.inspect(service)["HostConfig"]
 
     assert 0 < host["Memory"] <= 2 * 1024**3
-    assert 0 < host["PidsLimit"] <= 256
+    assert 0 < host["PidsLimit"] <= (1024 if service == "grafana" else 256)
     assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}
 
 
@@ -200,7 +209,16 @@ def reaches(stack, network, target):
     return done.returncode == 0
 
 
-def test_from_the_public_network_only_the_webhook_listener_can_be_reached(stack):
+def status_from_edge(stack, url):
+    """What a container on the public network is answered without a password."""
+    call = f"print(r.urlopen({url!r}, timeout=5).status)"
+    code = f"import urllib.request as r, urllib.error as e\ntry: {call}\nexcept e.HTTPError as x: print(x.code)"
+    image = stack.inspect("exporter")["Config"]["Image"]
+    options = ["--rm", "--network", f"{stack.name}_edge", "--entrypoint", "python"]
+    return int(stack.run("docker", "run", *options, image, "-c", code))
+
+
+def test_from_the_public_network_the_webhook_is_all_that_answers_without_a_password(stack):
     addresses = {
         (service, name.removeprefix(f"{stack.name}_")): settings["IPAddress"]
         for service in SERVICES
@@ -208,10 +226,10 @@ def test_from_the_public_network_only_the_webhook_listener_can_be_reached(stack)
     }
 
     assert reaches(stack, "edge", "exporter:8080")
+    for path in ("/", "/metrics", "/incidents", "/api/v1/devices", "/-/reload"):
+        assert status_from_edge(stack, f"http://exporter:9877{path}") == 401, path
     for target in (
-        "exporter:9877",
         "exporter-admin:9877",
-        f"{addresses['exporter', 'edge']}:9877",
         f"{addresses['exporter', 'inside']}:9877",
         "prometheus:9090",
         f"{addresses['prometheus', 'inside']}:9090",
@@ -326,13 +344,51 @@ def test_an_upgrade_and_its_rollback_lose_nothing(stack):
     assert before | {"while-upgraded"} <= set(devices(stack))
 
 
-def test_the_front_door_forwards_exactly_post_webhook_over_https(stack):
+def test_a_changed_env_file_is_taken_into_use_by_the_next_up(stack):
+    (stack.directory / ".env").write_text(
+        "LANGUAGE=en\nTIMEZONE=WITA\nPUBLIC_URL=https://alerts.example.org\n"
+        "TELEGRAM_BOT_TOKEN=123456789:AAFabcdefghijklmnopqrstuvwxyz\nTELEGRAM_CHAT=-100123\n"
+    )
+    stack.compose("up", "-d", "--wait", "--wait-timeout", "240")
+
+    config = stack.compose("exec", "-T", "alertmanager", "cat", "/rendered/alertmanager/alertmanager.yml")
+    status = stack.inside("alertmanager", "http://127.0.0.1:9093/api/v2/status")["config"]["original"]
+    assert "chat_id: -100123" in config
+    assert "chat_id: -100123" in status
+    assert "Asia/Makassar" in status
+    assert "told: chat: slack, telegram" in stack.compose("logs", "--no-log-prefix", "settings")
+    stack.post(event("after-env", "disconnected", int(time.time())), secret=stack.secret())
+    told = eventually(lambda: [m for m in stack.sink() if "after-env" in json.dumps(m)])
+    assert "DOWN: after-env" in json.dumps(told)
+    assert "https://alerts.example.org/incidents?device_id=after-env" in json.dumps(told)
+    assert "localhost" not in json.dumps(told)
+    kept = stack.compose("ps", "--format", "{{.Service}} {{.ID}}")
+    stack.compose("up", "-d", "--wait", "--wait-timeout", "120")
+    assert stack.compose("ps", "--format", "{{.Service}} {{.ID}}") == kept
+
+
+def test_a_wrong_setting_is_named_and_leaves_what_runs_alone(stack):
+    file = stack.directory / "config/device-exporter.yml"
+    file.write_text("policies: [\n")
+
+    with pytest.raises(AssertionError, match=r"config/device-exporter\.yml"):
+        stack.run("make", "-s", "reload")
+    file.unlink()
+    stack.run("make", "-s", "reload")
+
+    assert devices(stack)["device_7f3a"]
+
+
+def test_the_front_door_lets_webhooks_and_pages_with_a_password_through_over_https(stack):
+    (stack.directory / ".env").write_text("PUBLIC_URL=https://alerts.localhost\n")
     stack.compose("--profile", "public", "up", "-d", "--wait", "--wait-timeout", "120")
     payload = event("through-caddy", "connected", int(time.time()))
 
-    def status(method, path, secret=""):
-        address = f"https://localhost:{stack.https_port}{path}"
-        command = ["curl", "-sk", "--max-time", "10", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, address]
+    def status(method, path, secret="", login=""):
+        name, port = "alerts.localhost", stack.https_port
+        command = ["curl", "-sk", "--max-time", "10", "--connect-to", f"{name}:443:127.0.0.1:{port}"]
+        command += ["-o", "/dev/null", "-w", "%{http_code}", "-X", method, f"https://{name}{path}"]
+        command += ["-u", login] if login else []
         body = ["-H", f"Authorization: {secret}", "-H", "Content-Type: application/json", "-d", json.dumps(payload)]
         command += body if method == "POST" else []
         return int(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
@@ -340,13 +396,21 @@ def test_the_front_door_forwards_exactly_post_webhook_over_https(stack):
     eventually(lambda: status("POST", "/webhook", stack.secret()) == 200)
     assert "through-caddy" in set(devices(stack))
     assert status("POST", "/webhook", "wrong") == 401
-    forbidden = [("GET", "/webhook"), ("POST", "/webhook/"), ("POST", "/webhook/x"), ("GET", "/metrics"), ("GET", "/")]
+    assert status("GET", "/incidents") == 401
+    assert status("GET", "/incidents", login=f"admin:{stack.password()}") == 200
+    assert status("GET", "/grafana/api/search") == 401
+    assert status("GET", "/grafana/login") == 200
+    assert status("GET", "/") == 302
+    forbidden = [("GET", "/webhook"), ("POST", "/webhook/"), ("POST", "/webhook/x"), ("GET", "/metrics")]
+    forbidden += [("GET", "/api/v1/devices"), ("GET", "/x/incidents"), ("GET", "/incidentsx")]
     forbidden += [("POST", "/-/reload"), ("GET", "/-/healthy"), ("PUT", "/webhook")]
     # 0 is a connection that broke: it says nothing, so it is tried again
     assert {pair: eventually(lambda pair=pair: status(*pair)) for pair in forbidden} == dict.fromkeys(forbidden, 404)
     plain = post(f"http://127.0.0.1:{stack.http_port}/webhook", payload, stack.secret())
     assert plain != 200
     stack.compose("--profile", "public", "stop", "caddy")
+    (stack.directory / ".env").unlink()
+    stack.compose("up", "-d", "--wait", "--wait-timeout", "240")
 
 
 def test_the_debug_profile_publishes_prometheus_and_alertmanager_on_loopback(stack):
@@ -357,6 +421,70 @@ def test_the_debug_profile_publishes_prometheus_and_alertmanager_on_loopback(sta
             assert answer.status == 200
     bindings = stack.inspect("debug")["NetworkSettings"]["Ports"].values()
     assert {binding["HostIp"] for group in bindings for binding in group or []} == {"127.0.0.1"}
+
+
+def test_a_backup_holds_everything_and_comes_back_on_a_new_machine(stack, tmp_path_factory):
+    (stack.directory / ".env").write_text("LANGUAGE=en\nTIMEZONE=WITA\nMAIL_TO=ops@toko.id\n")
+    (stack.directory / "config/device-exporter.yml").write_text("policies: {wa: {alert_after: 1m}}\n")
+    stack.compose("up", "-d", "--wait", "--wait-timeout", "240")
+    starts, ends = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + after)) for after in (0, 3600))
+    matchers = [{"name": "device_id", "value": "silenced", "isRegex": False, "isEqual": True}]
+    silence = {"matchers": matchers, "startsAt": starts, "endsAt": ends, "createdBy": "test", "comment": "kept"}
+    command = (
+        "wget",
+        "-q",
+        "-O",
+        "-",
+        "--header",
+        "Content-Type: application/json",
+        "--post-data",
+        json.dumps(silence),
+    )
+    stack.compose("exec", "-T", "alertmanager", *command, "http://127.0.0.1:9093/api/v2/silences")
+    stack.compose("restart", "alertmanager")  # it writes its silences at a stop, and every 15 minutes
+    script = "import sqlite3; c = sqlite3.connect('/g/grafana.db'); c.execute('CREATE TABLE own (n)'); c.commit()"
+    image = stack.inspect("exporter")["Config"]["Image"]
+    options = ["--rm", "-u", "472:0", "-v", f"{stack.name}_grafana-data:/g", "--entrypoint", "python"]
+    stack.run("docker", "run", *options, image, "-c", script)
+    backup = stack.run("make", "-s", "backup").split()[-1]
+    assert (stack.directory / backup).stat().st_mode & 0o777 == 0o600
+    assert (stack.directory / "backups").stat().st_mode & 0o777 == 0o700
+    assert "backups/" not in stack.run("git", "-C", str(stack.directory), "status", "--short", check=False)
+    before = set(devices(stack))
+
+    new = Stack(tmp_path_factory.mktemp("new-machine"))
+    try:
+        new.prepare()
+        (new.directory / "secrets/slack_url").unlink()
+        shutil.copy(stack.directory / backup, new.directory / "moved.tar")
+        new.environment["EXPORTER_IMAGE"] = stack.environment["EXPORTER_IMAGE"]
+        new.run("make", "-s", "restore", "FILE=moved.tar", timeout=600)
+
+        assert set(devices(new)) == before
+        assert (new.secret(), new.password()) == (stack.secret(), stack.password())
+        for name in (".env", "config/device-exporter.yml", "secrets/slack_url"):
+            assert (new.directory / name).read_text() == (stack.directory / name).read_text(), name
+        kept = new.inside("alertmanager", "http://127.0.0.1:9093/api/v2/silences")
+        assert [one["comment"] for one in kept if one["status"]["state"] == "active"] == ["kept"]
+        options[4] = f"{new.name}_grafana-data:/g"
+        assert (
+            new.run("docker", "run", *options, image, "-c", script.replace("CREATE TABLE own (n)", "SELECT n FROM own"))
+            == ""
+        )
+        assert '"timezone": "Asia/Makassar"' in new.compose(
+            "exec", "-T", "exporter", "cat", "/rendered/device-exporter.yml"
+        )
+    finally:
+        new.environment["EXPORTER_IMAGE"] = new.name  # the image is the other stack's
+        new.tear_down()
+        (stack.directory / ".env").unlink()
+        (stack.directory / "config/device-exporter.yml").unlink()
+        stack.compose("up", "-d", "--wait", "--wait-timeout", "240")
+
+
+def test_the_demo_refuses_a_journal_with_a_real_fleet(stack):
+    with pytest.raises(AssertionError, match="the demo refuses this journal"):
+        stack.compose("--profile", "demo", "run", "--rm", "--no-deps", "-T", "demo-past")
 
 
 def test_the_whole_stack_down_and_up_again_keeps_everything(stack):

@@ -45,17 +45,17 @@ def test_amtool_accepts_the_shipped_configuration_in_each_language(language: str
 
 
 DEVICE = {"device_id": "device_7f3a", "business_id": "biz_9"}
-PEOPLE = ["sms", "email", "slack"]
+PEOPLE = ["sms", "email", "chat"]
 
 ROUTES = [
     pytest.param({"alertname": "DeviceDown", "engine": "wa", "severity": "critical", "source": "exporter", **DEVICE},
-                 ["automation", *PEOPLE], id="a critical device goes to Slack, e-mail and SMS at once"),
+                 ["automation", *PEOPLE], id="a critical device goes to the chat, e-mail and SMS at once"),
     pytest.param({"alertname": "DeviceDown", "engine": "wa", "severity": "critical", "source": "prometheus", **DEVICE},
                  ["automation", *PEOPLE], id="and the same from the safety net"),
     pytest.param({"alertname": "DeviceDown", "engine": "slack", "severity": "warning", "source": "exporter", **DEVICE},
-                 ["automation", "email", "slack"], id="a warning wakes nobody by SMS"),
+                 ["automation", "email", "chat"], id="a warning wakes nobody by SMS"),
     pytest.param({"alertname": "DeviceDown", "engine": "intercom", "severity": "info", "source": "exporter", **DEVICE},
-                 ["automation", "email", "slack"], id="what the policy calls info goes with the warnings"),
+                 ["automation", "email", "chat"], id="what the policy calls info goes with the warnings"),
     pytest.param({"alertname": "DeviceDownEscalated", "engine": "wa", "severity": "critical", "source": "exporter",
                   "escalation": "management", **DEVICE}, ["management"], id="an escalation goes to management alone"),
     pytest.param({"alertname": "DeviceDownEscalated", "engine": "wa", "severity": "critical", "source": "prometheus",
@@ -65,14 +65,14 @@ ROUTES = [
     pytest.param({"alertname": "DeviceFlapping", "engine": "wa", "severity": "critical", **DEVICE},
                  ["automation", *PEOPLE], id="a critical device that flaps"),
     pytest.param({"alertname": "ExporterDown", "severity": "critical"}, PEOPLE, id="the pipeline's critical alerts"),
-    pytest.param({"alertname": "RelayFailing", "severity": "critical", "target": "sms"}, ["email", "slack"],
+    pytest.param({"alertname": "RelayFailing", "severity": "critical", "target": "sms"}, ["email", "chat"],
                  id="failing SMS are not told by SMS"),
-    pytest.param({"alertname": "AlertPushFailing", "severity": "warning"}, ["email", "slack"],
+    pytest.param({"alertname": "AlertPushFailing", "severity": "warning"}, ["email", "chat"],
                  id="the pipeline's warnings"),
     pytest.param({"alertname": "ErrorBudgetBurnFast", "severity": "critical", "engine": "wa", "business_id": "biz_9"},
                  PEOPLE, id="an error budget that burns fast"),
     pytest.param({"alertname": "Watchdog", "severity": "none"}, ["deadman"], id="the watchdog has its own receiver"),
-    pytest.param({"alertname": "SomethingNew"}, ["slack"], id="what nobody thought of is told all the same"),
+    pytest.param({"alertname": "SomethingNew"}, ["chat"], id="what nobody thought of is told all the same"),
 ]  # fmt: skip
 
 

@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts/alertmanager_config.py"
+from scripts.alertmanager_config import rendered, templates_with, ways_on
+from scripts.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = (ROOT / "alertmanager/alertmanager.yml").read_text()
 
 CONFIG = """
 templates: [templates/messages.tmpl]
-global: {{smtp_smarthost: "smtp.example.com:587", smtp_auth_password_file: {dir}/smtp_password}}
+global: {{smtp_smarthost: "mail.toko.id:587", smtp_from: a@toko.id, smtp_auth_password_file: {dir}/smtp_password}}
 route: {{receiver: all}}
 receivers:
   - name: all
-    email_configs: [{{to: operator@example.com}}]
+    email_configs: [{{to: operator@toko.id}}]
     slack_configs: [{{api_url_file: {dir}/slack_url}}, {{api_url_file: {dir}/other_slack_url}}]
     webhook_configs:
       - url: http://relay/sms
@@ -27,29 +31,26 @@ receivers:
 
 @pytest.fixture
 def render(tmp_path):
-    def run(*options, **secrets):
-        source, target = tmp_path / "alertmanager.yml", tmp_path / "rendered.yml"
-        source.write_text(CONFIG.format(dir=tmp_path))
+    def run(source=CONFIG, catcher=None, env=None, **secrets):
         for name, text in secrets.items():
             (tmp_path / name).write_text(text)
-        command = [sys.executable, str(SCRIPT), str(source), str(target), *options]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        rendered = yaml.safe_load(target.read_text())
-        return rendered, {receiver["name"]: receiver for receiver in rendered["receivers"]}, done.stdout
+        text = source.format(dir=tmp_path) if source is CONFIG else source.replace("/run/secrets", str(tmp_path))
+        config, off = rendered(text, read_settings(env or {}), Path("/rendered/alertmanager"), catcher)
+        return config, {receiver["name"]: receiver for receiver in config["receivers"]}, off
 
     return run
 
 
 def test_without_any_secret_file_only_what_needs_none_is_on(render):
-    rendered, receivers, said = render()
+    config, receivers, off = render()
 
     assert receivers == {
         "all": {"name": "all"},
         "plain": {"name": "plain", "webhook_configs": [{"url": "http://example.com"}]},
     }
-    assert "smtp_auth_password_file" not in rendered["global"]
-    assert "all: email is off without" in said
-    assert "1 receivers notify somebody" in said
+    assert "smtp_auth_password_file" not in config["global"]
+    assert "all: email is off without SMTP_PASSWORD" in off
+    assert ways_on(config) == {"plain": ["webhook"]}
 
 
 def test_a_secret_file_switches_on_its_own_entry_and_no_other(render, tmp_path):
@@ -67,7 +68,7 @@ def test_a_nested_secret_file_counts_too(render):
 def test_the_global_mail_password_switches_on_every_mail(render):
     _, receivers, _ = render(smtp_password="password")
 
-    assert receivers["all"]["email_configs"] == [{"to": "operator@example.com"}]
+    assert receivers["all"]["email_configs"] == [{"to": "operator@toko.id"}]
 
 
 @pytest.mark.parametrize("text", ["", "  \n"], ids=["an empty file", "a file of white space"])
@@ -77,28 +78,123 @@ def test_a_secret_without_content_is_none(render, text):
     assert "slack_configs" not in receivers["all"]
 
 
-def test_templates_are_found_from_the_place_of_the_source(render, tmp_path):
-    rendered, _, _ = render()
+def test_templates_are_found_where_they_are_rendered(render):
+    config, _, _ = render()
 
-    assert rendered["templates"] == [str(tmp_path / "templates/messages.tmpl")]
+    assert config["templates"] == ["/rendered/alertmanager/templates/messages.tmpl"]
 
 
 def test_the_mail_catcher_hears_every_receiver_without_a_password(render):
-    rendered, receivers, _ = render("--mail-catcher", "mail:1025")
+    config, receivers, _ = render(catcher="mail:1025")
 
-    assert not [key for key in rendered["global"] if key.startswith("smtp_")]
+    assert not [key for key in config["global"] if key.startswith("smtp_")]
     for receiver in receivers.values():
         assert [(mail["smarthost"], mail["require_tls"]) for mail in receiver["email_configs"]] == [
             ("mail:1025", False)
         ]
-    assert receivers["all"]["email_configs"][0]["to"] == "operator@example.com"
+    assert receivers["all"]["email_configs"][0]["to"] == "operator@toko.id"
 
 
-def test_a_source_named_by_a_relative_path_keeps_its_templates(tmp_path):
+def test_the_mail_catcher_hears_every_receiver_of_the_shipped_file_too(render):
+    config, receivers, _ = render(SHIPPED, catcher="mail:1025")
+
+    assert all(receiver["email_configs"] for receiver in receivers.values())
+    assert "example.com" not in str(config)
+
+
+# The shipped file with settings --------------------------------------------------------------------------------------
+MAIL = {"SMTP_HOST": "mail.toko.id", "SMTP_USER": "ops@toko.id", "MAIL_TO": "a@toko.id, b@toko.id"}
+
+
+def test_the_shipped_file_notifies_nobody_without_settings(render):
+    config, _, off = render(SHIPPED)
+
+    assert ways_on(config) == {}
+    assert "chat: telegram is off without TELEGRAM_BOT_TOKEN, TELEGRAM_CHAT" in off
+
+
+def test_mail_is_on_with_server_account_password_and_address(render):
+    config, receivers, _ = render(SHIPPED, env=MAIL, smtp_password="x")
+
+    assert ways_on(config) == {"email": ["email"]}
+    assert receivers["email"]["email_configs"][0]["to"] == "a@toko.id, b@toko.id"
+    assert config["global"]["smtp_smarthost"] == "mail.toko.id:587"
+    assert config["global"]["smtp_from"] == "Device Exporter <ops@toko.id>"
+    assert config["global"]["smtp_auth_username"] == "ops@toko.id"
+
+
+@pytest.mark.parametrize("key", ["SMTP_HOST", "MAIL_TO"])
+def test_mail_is_off_while_an_address_is_still_the_example(render, key):
+    config, _, off = render(SHIPPED, env=MAIL | {key: "", "SMTP_FROM": "a@toko.id"}, smtp_password="x")
+
+    assert ways_on(config) == {}
+    assert f"email: email is off without {key}" in off
+
+
+def test_a_mail_server_without_an_account_needs_no_password(render):
+    env = {"SMTP_HOST": "10.0.0.2:25", "SMTP_FROM": "a@toko.id", "SMTP_TLS": "no", "MAIL_TO": "b@toko.id"}
+    config, _, _ = render(SHIPPED, env=env)
+
+    assert ways_on(config) == {"email": ["email"]}
+    assert not [key for key in config["global"] if key.startswith("smtp_auth")]
+    assert config["global"]["smtp_require_tls"] is False
+
+
+def test_telegram_is_on_with_token_and_chat_for_each_receiver_by_itself(render, tmp_path):
+    env = {"TELEGRAM_CHAT": "-100123", "MANAGEMENT_TELEGRAM_CHAT": "77"}
+    one, _, _ = render(SHIPPED, env={"TELEGRAM_CHAT": "-100123"}, telegram_bot_token="1:x")
+    both, receivers, _ = render(SHIPPED, env=env, telegram_bot_token="1:x")
+
+    assert ways_on(one) == {"chat": ["telegram"]}
+    assert ways_on(both) == {"chat": ["telegram"], "management": ["telegram"]}
+    [entry] = receivers["chat"]["telegram_configs"]
+    assert entry["chat_id"] == -100123
+    assert entry["bot_token_file"] == str(tmp_path / "telegram_bot_token")
+
+
+def test_quiet_hours_are_in_the_time_zone_of_the_settings(render):
+    config, _, _ = render(SHIPPED, env={"TIMEZONE": "WIT"})
+
+    zones = [interval["location"] for named in config["time_intervals"] for interval in named["time_intervals"]]
+    assert set(zones) == {"Asia/Jayapura"}
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_the_language_of_the_settings_chooses_the_texts(render, language):
+    config, _, _ = render(SHIPPED, env={"LANGUAGE": language})
+
+    assert [name for name in config["templates"] if name.endswith(("/id.tmpl", "/en.tmpl"))] == [
+        f"/rendered/alertmanager/templates/{language}.tmpl"
+    ]
+
+
+def test_an_operators_own_addresses_stay_as_they_are(render):
+    own = SHIPPED.replace("operator@example.com", "own@toko.id").replace("location: Asia/Jakarta", "location: UTC")
+    config, receivers, _ = render(own, env=MAIL | {"TIMEZONE": "WITA"}, smtp_password="x")
+
+    assert receivers["email"]["email_configs"][0]["to"] == "own@toko.id"
+    assert "Makassar" not in str(config["time_intervals"])
+
+
+def test_templates_get_the_zone_and_only_links_that_can_be_opened():
+    text = "".join(path.read_text() for path in (ROOT / "alertmanager/templates").glob("*.tmpl"))
+    plain = templates_with(text, read_settings({"TIMEZONE": "WITA"}))
+    public = templates_with(text, read_settings({"PUBLIC_URL": "https://alerts.toko.id/"}))
+
+    assert "Asia/Jakarta" not in plain
+    assert "Asia/Makassar" in plain
+    assert '$grafana := ""' in plain
+    assert "localhost:3000" not in plain
+    assert '$grafana := "https://alerts.toko.id/grafana"' in public
+    assert '$pages := "https://alerts.toko.id"' in public
+
+
+def test_a_file_can_be_rendered_without_the_stack(tmp_path):
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf/alertmanager.yml").write_text(CONFIG.format(dir=tmp_path))
+    command = [sys.executable, "-m", "scripts.alertmanager_config", str(tmp_path / "conf/alertmanager.yml")]
 
-    subprocess.run([sys.executable, str(SCRIPT), "conf/alertmanager.yml", "rendered.yml"], check=True, cwd=tmp_path)
+    subprocess.run([*command, str(tmp_path / "rendered.yml")], check=True, cwd=ROOT, env={})
 
-    rendered = yaml.safe_load((tmp_path / "rendered.yml").read_text())
-    assert rendered["templates"] == [str(tmp_path / "conf/templates/messages.tmpl")]
+    rendered_file = yaml.safe_load((tmp_path / "rendered.yml").read_text())
+    assert rendered_file["templates"] == [str(tmp_path / "conf/templates/messages.tmpl")]

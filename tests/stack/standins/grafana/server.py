@@ -8,10 +8,13 @@ import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
-PROVISIONING = Path("/etc/grafana/provisioning")
+PROVISIONING = Path(os.environ["GF_PATHS_PROVISIONING"])
 PASSWORD = Path(os.environ["GF_SECURITY_ADMIN_PASSWORD__FILE"]).read_text().strip()
-DASHBOARDS = Path("/etc/grafana/dashboards")
+DASHBOARDS = Path(os.environ["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]).parent
+PATH = urlsplit(os.environ["GF_SERVER_ROOT_URL"]).path.rstrip("/")
+"""Where the pages are below the address; health and metrics answer at the top as well."""
 
 
 def dashboards():
@@ -31,6 +34,7 @@ def home():
 
 
 ANSWERS = {
+    "/login": lambda: {"url": os.environ["GF_SERVER_ROOT_URL"]},
     "/api/health": lambda: {"database": "ok", "version": "stand-in"},
     "/api/search": dashboards,
     "/api/datasources": datasources,
@@ -40,11 +44,11 @@ ANSWERS = {
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        path = self.path.split("?")[0]
+        path = self.path.split("?")[0].removeprefix(PATH)
         expected = "Basic " + base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
         if path not in ANSWERS:
             return self.answer(404, {"message": "Not found"})
-        if path != "/api/health" and self.headers.get("Authorization") != expected:
+        if path not in ("/api/health", "/login") and self.headers.get("Authorization") != expected:
             return self.answer(401, {"message": "Unauthorized"})
         return self.answer(200, ANSWERS[path]())
 
