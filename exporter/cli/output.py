@@ -48,7 +48,8 @@ def guarded(run: Callable[[], int]) -> int:
     except ExporterError as error:
         if isinstance(error, OutputFailed):
             _abandon_stdout()
-        complain(f"device-exporter: {error}")
+        for line in str(error).splitlines() or [error.code]:
+            complain(f"device-exporter: {line}")
         return 2 if isinstance(error, ConfigError) else 1
     except UnicodeEncodeError:
         complain("device-exporter: the arguments are not text in UTF-8")

@@ -28,10 +28,14 @@ def load(config_file: Path | None, environ: Mapping[str, str], overrides: Mappin
     """Return the configuration.
 
     `overrides` are flags by key, such as {"storage.url": "sqlite:///x.db"}; only those that were given. With no
-    file, the environment's DEVICE_EXPORTER_CONFIG_FILE names it. Raises ConfigError.
+    file, the environment's DEVICE_EXPORTER_CONFIG_FILE names it. Raises ConfigError, with a line for each mistake.
     """
     named = environ.get(CONFIG_FILE_VARIABLE)
     file = config_file or (Path(named) if named else None)
     origins = Origins(str(file) if file else None)
     tree = merged(read_file(file) if file else {}, environ, overrides, origins)
-    return Checks(origins).checked(Builder(origins).struct(Config, tree))
+    built = Builder(origins).struct(Config, tree)
+    origins.mistakes.built()
+    config = Checks(origins).checked(built)
+    origins.mistakes.raise_all()
+    return config

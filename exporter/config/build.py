@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import msgspec
 
-from exporter.config.errors import suggestion
+from exporter.config.errors import Mistake, suggestion
 from exporter.config.schema import COMPUTED, Secret
 from exporter.config.secret import read_secret, read_secrets
 from exporter.config.values import Text, choice, kind, quantity, scalar
@@ -24,7 +24,6 @@ from exporter.lib.yaml import BadYaml, parse_yaml
 
 if TYPE_CHECKING:
     from exporter.config.errors import Origins, Path
-    from exporter.errors import ConfigError
 
 Tree = dict[str, Any]
 
@@ -53,13 +52,18 @@ class Builder:
 
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
+        self._mistakes = origins.mistakes
 
     def struct(self, type_: type[msgspec.Struct], value: Any, path: Path = ()) -> Any:  # noqa: ANN401
         """Return an instance of a struct type, its defaults filled in."""
         given = self._given(type_, value, path)
         required = {field.name for field in msgspec.structs.fields(type_) if field.required}
-        for name in sorted(required - given.keys()):
-            raise self._error((*path, name), "is required")
+        missing = sorted(required - given.keys())
+        for name in missing:
+            if name not in self._mapping(value, path):  # else it was given and is noted as wrong
+                self._mistakes.add(self._error((*path, name), "is required"))
+        if missing:
+            raise Mistake("")  # there is nothing to go on with, and nothing more to say
         return type_(**given)
 
     def policies(self, value: Any, path: Path) -> Policies:  # noqa: ANN401
@@ -80,9 +84,13 @@ class Builder:
         tree, types = self._mapping(value, path), field_types(type_)
         for name in tree:
             if name not in types:
-                raise self._error((*path, name), f"unknown key{suggestion(name, types)}")
-        tree = self._with_secrets(types, tree, path)
-        return {name: self.value(types[name], value, (*path, name)) for name, value in tree.items()}
+                self._mistakes.add(self._error((*path, name), f"unknown key{suggestion(name, types)}"))
+        tree = self._with_secrets(types, {name: tree[name] for name in tree if name in types}, path)
+        found = {}
+        for name, one in tree.items():
+            with self._mistakes.collecting():
+                found[name] = self.value(types[name], one, (*path, name))
+        return found
 
     def value(self, type_: Any, value: Any, path: Path) -> Any:  # noqa: ANN401
         """Return a value of any type that the schema uses."""
@@ -103,18 +111,22 @@ class Builder:
         """Return the tree with absolute paths, and with the contents of the files that hold its secrets."""
         result = dict(tree)
         for name in [name for name in tree if name.endswith("_file")]:
-            file = self.value(types[name], tree[name], (*path, name))
-            if file is None:
-                continue
-            located = self._located(file, (*path, name))
-            result[name] = str(located)
-            secret = name.removesuffix("_file")
-            if secret in types:
-                if secret in tree:
-                    raise self._error((*path, name), f"give `{secret}` or `{name}`, not both")
-                result[secret] = self._secret(types[secret], located, (*path, name))
-                self._origins.record((*path, secret), str(located))
+            del result[name]
+            with self._mistakes.collecting():
+                file = self.value(types[name], tree[name], (*path, name))
+                result |= {} if file is None else self._from_file(types, tree, (*path, name), file)
         return result
+
+    def _from_file(self, types: dict[str, Any], tree: Tree, path: Path, file: str) -> Tree:
+        located, name = self._located(file, path), path[-1]
+        secret = name.removesuffix("_file")
+        if secret not in types:
+            return {name: str(located)}
+        if secret in tree:
+            raise self._error(path, f"give `{secret}` or `{name}`, not both")
+        found = self._secret(types[secret], located, path)
+        self._origins.record((*path[:-1], secret), str(located))
+        return {name: str(located), secret: found}
 
     def _located(self, file: str, path: Path) -> FilePath:
         if not file:
@@ -140,7 +152,11 @@ class Builder:
         return value
 
     def _map(self, item: Any, value: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401
-        return {name: self.value(item, entry, (*path, name)) for name, entry in self._mapping(value, path).items()}
+        found = {}
+        for name, entry in self._mapping(value, path).items():
+            with self._mistakes.collecting():
+                found[name] = self.value(item, entry, (*path, name))
+        return found
 
     def _list(self, item: Any, value: Any, path: Path) -> tuple[Any, ...]:  # noqa: ANN401
         if isinstance(value, Text) and not is_struct(item):
@@ -150,7 +166,11 @@ class Builder:
             return ()
         if not isinstance(value, list):
             raise self._error(path, f"expected a list, got {kind(value)}")
-        return tuple(self.value(item, entry, (*path, f"[{place}]")) for place, entry in enumerate(value))
+        found = []
+        for place, entry in enumerate(value):
+            with self._mistakes.collecting():
+                found.append(self.value(item, entry, (*path, f"[{place}]")))
+        return tuple(found) if len(found) == len(value) else ()  # a part of it would have other places
 
     def _parsed(self, value: Any, path: Path) -> Any:  # noqa: ANN401
         """Return the tree of YAML text from the environment; other values as they are."""
@@ -172,7 +192,7 @@ class Builder:
         except ValueError as error:
             raise self._error(path, str(error)) from None
 
-    def _error(self, path: Path, message: str) -> ConfigError:
+    def _error(self, path: Path, message: str) -> Mistake:
         return self._origins.error(path, message)
 
 

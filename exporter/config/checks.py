@@ -11,7 +11,7 @@ import msgspec
 
 from exporter.config.schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
 from exporter.domain.identity import ENGINE_LENGTH
-from exporter.lib.address import parse_address
+from exporter.lib.address import Address, parse_address
 from exporter.lib.cron import parse_cron
 from exporter.lib.durations import format_duration
 from exporter.lib.times import parse_time, zone_of
@@ -33,7 +33,7 @@ class Checks:
         self._origins = origins
 
     def checked(self, config: Config) -> Config:
-        """Return the configuration with what follows from it filled in. Raises ConfigError at the first mistake."""
+        """Return the configuration with what follows from it filled in; mistakes are noted with the origins."""
         self._listeners(config)
         self._storage(config)
         self._alertmanager(config)
@@ -41,16 +41,16 @@ class Checks:
             self._policy(policy, ("policies", engine))
         self._at_least(config.impact.window, 1, ("impact", "window"))
         if config.impact.max_conversations < 1:
-            raise self._origins.error(("impact", "max_conversations"), "must be at least 1")
+            self._wrong(("impact", "max_conversations"), "must be at least 1")
         self._failover(config.failover)
-        self._zone(config.alerts.timezone, ("alerts", "timezone"))
+        zone = self._zone(config.alerts.timezone, ("alerts", "timezone")).key
         for key in ("dashboard_url", "runbook_url"):
             self._optional_url(getattr(config.alerts, key), ("alerts", key))
         return msgspec.structs.replace(
             config,
             webhook=self._webhook(config.webhook),
             maintenance=tuple(
-                self._window(window, config.alerts.timezone, ("maintenance", f"[{place}]"))
+                self._window(window, zone, ("maintenance", f"[{place}]"))
                 for place, window in enumerate(config.maintenance)
             ),
             notify=msgspec.structs.replace(config.notify, targets=self._targets(config)),
@@ -60,24 +60,24 @@ class Checks:
     def _listeners(self, config: Config) -> None:
         public = self._address(config.webhook.listen_address, ("webhook", "listen_address"))
         admin = self._address(config.web.listen_address, ("web", "listen_address"))
-        if public == admin and public[1]:
-            raise self._origins.error(("web", "listen_address"), "must differ from webhook.listen_address")
+        if public.clashes(admin) and not self._origins.mistakes:
+            self._wrong(("web", "listen_address"), "takes the same port as webhook.listen_address")
         self._optional_url(config.web.external_url, ("web", "external_url"))
 
     def _webhook(self, webhook: Webhook) -> Webhook:
         if webhook.max_body < 1024:
-            raise self._origins.error(("webhook", "max_body"), "must be at least 1KiB")
+            self._wrong(("webhook", "max_body"), "must be at least 1KiB")
         secret = Secret(webhook.secret.strip())
         if not secret.isprintable() or len(secret) > 1024:
-            raise self._origins.error(("webhook", "secret"), "must be one line of at most 1024 printable characters")
+            self._wrong(("webhook", "secret"), "must be one line of at most 1024 printable characters")
         if webhook.secret and not secret:
-            raise self._origins.error(("webhook", "secret"), "is blank")
+            self._wrong(("webhook", "secret"), "is blank")
         return msgspec.structs.replace(webhook, secret=secret)
 
     def _storage(self, config: Config) -> None:
         storage = config.storage
         if not storage.url.startswith(_FILE_URL) or not storage.url.removeprefix(_FILE_URL).strip("/"):
-            raise self._origins.error(("storage", "url"), "expected sqlite:///path/of/file.db")
+            self._wrong(("storage", "url"), "expected sqlite:///path/of/file.db")
         self._at_least(storage.retention, 86400, ("storage", "retention"))
         self._at_least(storage.heartbeat_interval, 1, ("storage", "heartbeat_interval"))
 
@@ -86,60 +86,60 @@ class Checks:
         for place, url in enumerate(section.urls):
             parts = self._url(url, (*path, "urls", f"[{place}]"))
             if parts.username is not None:
-                raise self._origins.error((*path, "urls", f"[{place}]"), "put credentials into alertmanager.basic_auth")
+                self._wrong((*path, "urls", f"[{place}]"), "put credentials into alertmanager.basic_auth")
         if len(set(section.urls)) < len(section.urls):
-            raise self._origins.error((*path, "urls"), "names the same Alertmanager twice")
+            self._wrong((*path, "urls"), "names the same Alertmanager twice")
         self._at_least(section.resend_interval, 1, (*path, "resend_interval"))
         self._at_least(section.timeout, 0.1, (*path, "timeout"))
         if section.basic_auth is not None and not section.basic_auth.password:
-            raise self._origins.error((*path, "basic_auth"), "needs `password` or `password_file`")
+            self._wrong((*path, "basic_auth"), "needs `password` or `password_file`")
         if section.tls is not None:
             self._tls(section.tls, (*path, "tls"))
 
     def _tls(self, tls: Tls, path: Path) -> None:
         if bool(tls.cert_file) != bool(tls.key_file):
-            raise self._origins.error(path, "give both cert_file and key_file, or neither")
+            self._wrong(path, "give both cert_file and key_file, or neither")
         for key in ("ca_file", "cert_file", "key_file"):
             file = getattr(tls, key)
             if file and not FilePath(file).is_file():
-                raise self._origins.error((*path, key), f"there is no file {file}")
+                self._wrong((*path, key), f"there is no file {file}")
 
     def _policy(self, policy: Policy, path: Path) -> None:
         if not 0 < len(path[-1]) <= ENGINE_LENGTH:
-            raise self._origins.error(path, f"an engine's name has 1 to {ENGINE_LENGTH} characters")
+            self._wrong(path, f"an engine's name has 1 to {ENGINE_LENGTH} characters")
         if not 0 < policy.objective < 100:
-            raise self._origins.error((*path, "objective"), "must be between 0 and 100 percent, both excluded")
+            self._wrong((*path, "objective"), "must be between 0 and 100 percent, both excluded")
         if policy.escalate_after is not None and policy.escalate_after < policy.alert_after:
             after, before = format_duration(policy.alert_after), format_duration(policy.escalate_after)
             message = f"is {before}, earlier than alert_after, {after}; must be the same or later, or null"
-            raise self._origins.error((*path, "escalate_after"), message)
+            self._wrong((*path, "escalate_after"), message)
 
     def _failover(self, rules: tuple[Failover, ...]) -> None:
         seen: set[str] = set()
         for place, rule in enumerate(rules):
             path = ("failover", f"[{place}]")
             if rule.channel == rule.backup:
-                raise self._origins.error((*path, "backup"), "must be another channel than `channel`")
+                self._wrong((*path, "backup"), "must be another channel than `channel`")
             if rule.channel in seen:
-                raise self._origins.error((*path, "channel"), f"{rule.channel!r} has a backup already")
+                self._wrong((*path, "channel"), f"{rule.channel!r} has a backup already")
             seen.add(rule.channel)
             self._at_least(rule.give_up_after, 1, (*path, "give_up_after"))
             self._url(rule.hook.url, (*path, "hook", "url"))
             if not rule.hook.secret:
-                raise self._origins.error((*path, "hook"), "needs `secret` or `secret_file`, which sign the call")
+                self._wrong((*path, "hook"), "needs `secret` or `secret_file`, which sign the call")
 
     def _targets(self, config: Config) -> dict[str, Target]:
         path = ("notify", "targets")
         self._at_least(config.notify.timeout, 1, ("notify", "timeout"))
         if config.notify.targets and not config.notify.token:
-            raise self._origins.error(("notify", "token_file"), "is required where there are targets")
+            self._wrong(("notify", "token_file"), "is required where there are targets")
         for name, target in config.notify.targets.items():
             if not _TARGET_NAME.fullmatch(name):
-                raise self._origins.error((*path, name), "a target's name has 1 to 64 letters, digits, - or _")
+                self._wrong((*path, name), "a target's name has 1 to 64 letters, digits, - or _")
             if not target.urls:
-                raise self._origins.error((*path, name), "needs `urls_file` or `urls`")
+                self._wrong((*path, name), "needs `urls_file` or `urls`")
             if not 1 <= target.sms_parts <= 10:
-                raise self._origins.error((*path, name, "sms_parts"), "must be from 1 to 10")
+                self._wrong((*path, name, "sms_parts"), "must be from 1 to 10")
         return {
             name: msgspec.structs.replace(target, language=target.language or config.alerts.language)
             for name, target in config.notify.targets.items()
@@ -151,7 +151,7 @@ class Checks:
         recurring = (window.cron is not None, window.duration is not None)
         single = (window.start is not None, window.end is not None)
         if (recurring, single) not in (((True, True), (False, False)), ((False, False), (True, True))):
-            raise self._origins.error(path, "needs either `cron` and `duration`, or `start` and `end`")
+            self._wrong(path, "needs either `cron` and `duration`, or `start` and `end`")
         if window.cron is not None:
             self._cron(window.cron, (*path, "cron"))
         if window.duration is not None:
@@ -159,8 +159,11 @@ class Checks:
         start = self._time(window.start, zone, (*path, "start"))
         end = self._time(window.end, zone, (*path, "end"))
         if start is not None and end is not None and end <= start:
-            raise self._origins.error((*path, "end"), "must be later than `start`")
+            self._wrong((*path, "end"), "must be later than `start`")
         return msgspec.structs.replace(window, timezone=zone.key, start_at=start, end_at=end)
+
+    def _wrong(self, path: Path, message: str) -> None:
+        self._origins.mistakes.add(self._origins.error(path, message))
 
     # Values ---------------------------------------------------------------------------------------------------
     def _time(self, text: str | None, zone: ZoneInfo, path: Path) -> int | None:
@@ -171,25 +174,28 @@ class Checks:
             return int(parse_time(text, zone))
         except (ValueError, OverflowError):
             example = "2026-02-01 01:00 or 2026-02-01T01:00:00+07:00"
-            raise self._origins.error(path, f"expected a time such as {example}, got {text[:40]!r}") from None
+            self._wrong(path, f"expected a time such as {example}, got {text[:40]!r}")
+            return None
 
     def _cron(self, text: str, path: Path) -> None:
         try:
             parse_cron(text)
         except ValueError as error:
-            raise self._origins.error(path, str(error)) from None
+            self._wrong(path, str(error))
 
     def _zone(self, name: str, path: Path) -> ZoneInfo:
         try:
             return zone_of(name)
         except ValueError as error:
-            raise self._origins.error(path, str(error)) from None
+            self._wrong(path, str(error))
+            return zone_of("UTC")
 
-    def _address(self, text: str, path: Path) -> tuple[str, int]:
+    def _address(self, text: str, path: Path) -> Address:
         try:
             return parse_address(text)
         except ValueError as error:
-            raise self._origins.error(path, str(error)) from None
+            self._wrong(path, str(error))
+            return Address("", 0)
 
     def _optional_url(self, text: str | None, path: Path) -> None:
         if text is not None:
@@ -200,11 +206,11 @@ class Checks:
             parts = urlsplit(text)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
-            usable = False
+            parts, usable = urlsplit(""), False
         if not usable or not text.isprintable() or " " in text:
-            raise self._origins.error(path, "expected a URL that begins with http:// or https://")
+            self._wrong(path, "expected a URL that begins with http:// or https://")
         return parts
 
     def _at_least(self, value: float, least: float, path: Path) -> None:
         if value < least:
-            raise self._origins.error(path, f"must be at least {format_duration(least)}, got {format_duration(value)}")
+            self._wrong(path, f"must be at least {format_duration(least)}, got {format_duration(value)}")

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from exporter.config.build import Tree, field_types, is_struct, without_none
-from exporter.config.errors import Origins, Path, suggestion
+from exporter.config.errors import Mistake, Origins, Path, suggestion
 from exporter.config.schema import Config
 from exporter.config.values import Text
 from exporter.domain.policy import BUILT_IN, Policies, Policy
@@ -81,12 +81,14 @@ def read_file(file: FilePath) -> Tree:
 
 def merged(tree: Tree, environ: Mapping[str, str], overrides: Mapping[str, str], origins: Origins) -> Tree:
     """Return the tree with environment and flags put over it; `origins` learns where each came from."""
-    variables = [
-        (_path_of_variable(name, tree), value, f"environment variable {name}")
-        for name, value in sorted(environ.items())
-        if _is_ours(name)
-    ]
-    flags = [(_path_of_flag(name), value, f"flag --{_flag(name)}") for name, value in overrides.items()]
+    variables, flags = [], []
+    for name, value in sorted(environ.items()):
+        if _is_ours(name):
+            with origins.mistakes.collecting():
+                variables.append((_path_of_variable(name, tree), value, f"environment variable {name}"))
+    for name, value in overrides.items():
+        with origins.mistakes.collecting():
+            flags.append((_path_of_flag(name), value, f"flag --{_flag(name)}"))
     for layer in ([entry for entry in variables if entry[1].strip()], flags):
         _refuse_pairs(layer)
         for path, value, origin in sorted(layer, key=lambda entry: len(entry[0])):  # whole maps before keys inside
@@ -122,7 +124,7 @@ def _path_of_variable(name: str, tree: Tree) -> Path:
             parents, rest = path[: path.index(ANY)], path[path.index(ANY) + 1 :]
             return (*parents, _chosen_name(chosen, parents, tree), *rest)
     known = [variable(path).replace(ANY, engine.upper()) for path in SETTABLE for engine in ("default", *BUILT_IN)]
-    raise ConfigError(f"environment variable {name}: no such key{suggestion(name, known)}")
+    raise Mistake(f"environment variable {name}: no such key{suggestion(name, known)}")
 
 
 def _chosen_name(chosen: str, parents: Path, tree: Tree) -> str:
@@ -141,7 +143,7 @@ def _flag(name: str) -> str:
 def _path_of_flag(name: str) -> Path:
     path = tuple(name.replace("-", "_").split("."))
     if path not in SETTABLE:
-        raise ConfigError(f"flag --{_flag(name)}: no such key{suggestion(name, ['.'.join(key) for key in SETTABLE])}")
+        raise Mistake(f"flag --{_flag(name)}: no such key{suggestion(name, ['.'.join(key) for key in SETTABLE])}")
     return path
 
 

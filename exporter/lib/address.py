@@ -18,6 +18,16 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def clashes(self, other: Address) -> bool:
+        """Tell whether one machine cannot listen on both."""
+        one, two = sorted((self.host.lower(), other.host.lower()))
+        if self.port != other.port or self.port == 0:
+            return False
+        if one in (two, "") or {one, two} in ({"127.0.0.1", "localhost"}, {"::1", "localhost"}):
+            return True
+        any_ipv4 = one == "0.0.0.0" and ":" not in two  # noqa: S104 - compared, not bound
+        return any_ipv4 or ("::" in (one, two) and (":" in one) == (":" in two))
+
 
 def parse_address(text: str) -> Address:
     """Return the address; ValueError with a clear message if the text is none."""

@@ -69,6 +69,79 @@ def test_a_bad_file_is_refused_with_the_message_in_its_comment(file):
 
     assert text.startswith(f"{file}: ")
     assert expected in text
+    assert len(text.splitlines()) == 1, "one mistake has no others in its train"
+
+
+def test_all_mistakes_are_told_at_once_and_nothing_that_only_follows_from_them(tmp_path):
+    file = written(
+        tmp_path,
+        """\
+webhook: {listen_address: 8080, max_body: 1B}
+web: {listen_address: ":8080", external_url: ftp://x}
+storage: {retention: 1h, retension: 2d}
+alertmanager: {urls: ["http://a", ftp://b], basic_auth: {username: u, password: 7}}
+policies: {wa: {objective: 100, alert_after: soon}, telegram: {objective: 0}}
+notify: {token_file: /nowhere, targets: {"a b": {urls: ["json://x"]}}}
+maintenance:
+  - {match: {}, cron: R 2 * * *, duration: 1h}
+  - {match: {}, start: 2026-02-02, end: 2026-02-01}
+failover: [{channel: a}]
+alerts: {timezone: Mars/Olympus}
+""",
+    )
+
+    lines = [line.removeprefix(f"{file}: ") for line in message(file=file).splitlines()]
+
+    assert sorted(line.split(": ")[0] for line in lines) == [
+        "alertmanager.basic_auth.password",
+        "alertmanager.urls[1]",
+        "alerts.timezone",
+        "failover[0].backup",
+        "failover[0].hook",
+        "maintenance[0].cron",
+        "maintenance[1].end",
+        "notify.targets.a b",
+        "notify.token_file",
+        "policies.telegram.objective",
+        "policies.wa.alert_after",
+        "storage.retension",
+        "storage.retention",
+        "web.external_url",
+        "webhook.listen_address",
+        "webhook.max_body",
+    ]
+
+
+def test_unknown_variables_and_flags_are_told_with_the_rest():
+    text = message({"DEVICE_EXPORTER_WEBHOK_SECRET": "x", "DEVICE_EXPORTER_LOG_LEVEL": "loud"}, {"log.fromat": "json"})
+
+    assert [line.split(":")[0] for line in text.splitlines()] == [
+        "environment variable DEVICE_EXPORTER_WEBHOK_SECRET",
+        "flag --log.fromat",
+        "environment variable DEVICE_EXPORTER_LOG_LEVEL",
+    ]
+
+
+CLASHES = {
+    "all interfaces and one": (":8080", "127.0.0.1:8080", True),
+    "all of IPv4 and one of it": ("0.0.0.0:8080", "10.0.0.1:8080", True),
+    "all of IPv6 and one of it": ("[::]:8080", "[::1]:8080", True),
+    "the name of the loopback": ("localhost:8080", "127.0.0.1:8080", True),
+    "another port": (":8080", ":9877", False),
+    "any port": ("127.0.0.1:0", "127.0.0.1:0", False),
+    "two interfaces": ("127.0.0.1:8080", "10.0.0.1:8080", False),
+    "two families": ("0.0.0.0:8080", "[::1]:8080", False),
+}
+
+
+@pytest.mark.parametrize(("public", "admin", "clash"), CLASHES.values(), ids=CLASHES)
+def test_listeners_that_cannot_both_listen_are_refused(public, admin, clash):
+    for one, two in ((public, admin), (admin, public)):
+        flags = {"webhook.listen_address": one, "web.listen_address": two}
+        if clash:
+            assert "takes the same port as webhook.listen_address" in message(overrides=flags)
+        else:
+            load(None, {}, flags)
 
 
 def test_no_error_shows_a_secret(tmp_path):
