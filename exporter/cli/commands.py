@@ -104,6 +104,11 @@ COMMANDS: Final = (
             "simulate --secret-file data/webhook-secret --duration 10m --speed 60x",
         ),
     ),
+    Command(
+        "completion",
+        "what the shell offers at the Tab key",
+        ("completion bash > /etc/bash_completion.d/device-exporter", "completion zsh > ~/.zfunc/_device-exporter"),
+    ),
     Command("version", "print the version", ("version",)),
 )
 

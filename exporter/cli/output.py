@@ -117,7 +117,8 @@ def _tolerate_any_letter() -> None:
         if stream is None:  # closed by whoever started the command
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for as long as we run
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            # argparse passes over a write that fails, so that it must be our flush that tries first.
+            stream.reconfigure(errors="replace", write_through=False)
 
 
 def _abandon_stdout() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import shutil
 import sys
 import textwrap
 import time
@@ -118,7 +120,9 @@ def _rendered(document: Document, form: str, language: Language, *, to_file: boo
     from rich.console import Console  # noqa: PLC0415 - only this form needs it
 
     terminal = not to_file and sys.stdout.isatty()
-    console = Console(force_terminal=terminal, width=None if terminal else WIDE)
-    with console.capture() as capture:
-        print_table(document, console, Wording(language))
-    return capture.get()
+    encoding = "utf-8" if to_file else sys.stdout.encoding  # where it has no lines for boxes, none are drawn
+    page = io.TextIOWrapper(io.BytesIO(), encoding, errors="replace", newline="")
+    width = shutil.get_terminal_size().columns if terminal else WIDE
+    print_table(document, Console(file=page, force_terminal=terminal, width=width), Wording(language))
+    page.seek(0)
+    return page.read()
