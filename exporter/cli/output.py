@@ -79,7 +79,7 @@ def say_table(rows: Sequence[Sequence[str]]) -> None:
 def complain(text: str) -> None:
     """Write a line to standard error; where nobody can read it, do nothing."""
     with suppress(OSError):
-        print(text, file=sys.stderr)  # noqa: T201 - what a command says to people
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - what a command says to people
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _tolerate_any_letter() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for as long as we run
         elif isinstance(stream, io.TextIOWrapper):
             # argparse passes over a write that fails, so that it must be our flush that tries first.
-            stream.reconfigure(errors="replace", write_through=False)
+            stream.reconfigure(errors="replace", write_through=name == "stderr")
 
 
 def _abandon_stdout() -> None:
