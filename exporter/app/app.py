@@ -243,7 +243,7 @@ class Exporter:
             reload=self.reload,
             account=partial(account, self.recorder, current),
             ready=ready,
-            external_url=lambda: current().web.external_url,
+            settings=lambda: current().web,
             web_config=self._web_config,
             operations=[*(operation for feature in answering for operation in feature.operations()), status],
             routes=[route for feature in drawing for route in feature.routes()],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from exporter.domain.policy import Policy
 
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _FILE_URL = "sqlite:///"
 
 
@@ -63,6 +64,10 @@ class Checks:
         if public.clashes(admin) and not self._origins.mistakes:
             self._wrong(("web", "listen_address"), "takes the same port as webhook.listen_address")
         self._optional_url(config.web.external_url, ("web", "external_url"))
+        for place, host in enumerate(config.web.allowed_hosts):
+            if not _HOST_NAME.fullmatch(host):
+                message = "expected a name without port, such as exporter.example.com or .example.com"
+                raise self._origins.error(("web", "allowed_hosts", f"[{place}]"), message)
 
     def _webhook(self, webhook: Webhook) -> Webhook:
         if webhook.max_body < 1024:

@@ -42,6 +42,8 @@ class Web(msgspec.Struct, frozen=True):
     config_file: str | None = None
     """TLS and basic auth in exporter-toolkit's format."""
     external_url: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names of this listener; one that begins with a dot stands for all below it."""
 
 
 class Log(msgspec.Struct, frozen=True):

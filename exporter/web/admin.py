@@ -14,6 +14,7 @@ from aiohttp import web
 from exporter.errors import ConfigError, JournalUnavailable, Overloaded
 from exporter.web import answers
 from exporter.web.api import Api
+from exporter.web.hosts import allowed_hosts_only
 from exporter.web.landing import landing_page
 from exporter.web.openapi import Error, document
 from exporter.web.operations import HTML, TEXT, BadParameter, NotFound, Operation
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from exporter.web.api import Account
+    from exporter.web.hosts import WebSettings
     from exporter.web.ports import ExpositionPort, RecorderPort, RequestMetrics
     from exporter.web.webconfig import WebConfigFile
 
@@ -41,8 +43,8 @@ def admin_app(
     *,
     reload: Reload,
     account: Account,
+    settings: Callable[[], WebSettings],
     ready: Callable[[], bool] | None = None,
-    external_url: Callable[[], str | None] = lambda: None,
     web_config: WebConfigFile | None = None,
     operations: Iterable[Operation] = (),
     routes: Iterable[web.AbstractRouteDef] = (),
@@ -51,7 +53,7 @@ def admin_app(
     """Return the admin application.
 
     `reload` raises ConfigError; `account` computes availability; `ready` tells whether everything has started (the
-    engine's own word without it); `web_config` brings basic auth and headers.
+    engine's own word without it); `settings` name us, `web_config` brings basic auth and headers.
     `operations` are described in the OpenAPI document, `routes` (pages for people) are not; `links` are (title, path)
     for the landing page.
     """
@@ -67,7 +69,9 @@ def admin_app(
     ]
     specification += document(every)
     guards = [web_config.middleware()] if web_config is not None else []
-    app = web.Application(middlewares=[*guards, same_origin_only(external_url), _typed_errors])
+    app = web.Application(
+        middlewares=[allowed_hosts_only(settings), *guards, same_origin_only(settings), _typed_errors]
+    )
     app.add_routes([*(operation.route() for operation in every), *routes])
     app.on_response_prepare.append(_mark)
     if web_config is not None:

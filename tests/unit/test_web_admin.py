@@ -18,7 +18,7 @@ from exporter.domain.timeline import Outage
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.report.availability import Row
 from exporter.web.operations import Operation
-from tests.unit.web_site import NOW, FakeRecorder, Site, exchange, running
+from tests.unit.web_site import NOW, FakeRecorder, Site, WebNames, exchange, running
 
 T = int(NOW)
 
@@ -121,11 +121,47 @@ async def test_a_reload_of_a_bad_file_tells_what_is_wrong():
     ],
 )
 async def test_other_web_sites_may_not_change_anything(headers, status):
-    async with running(admin={"external_url": lambda: "https://ops.example/exporter/"}) as site:
+    async with running(admin={"settings": lambda: WebNames(external_url="https://ops.example/exporter/")}) as site:
         headers = {name: value.format(host=site.admin) for name, value in headers.items()}
 
         assert (await call(site, "/-/reload", "POST", headers=headers))[0] == status
         assert (await call(site, "/api/v1/devices", headers=headers))[0] == 200
+
+
+NAMES = WebNames("monitor.example:9877", "https://ops.example/exporter/", ("exporter.monitoring.svc", ".internal"))
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        pytest.param("127.0.0.1:9877", 200, id="an address"),
+        pytest.param("[::1]:9877", 200, id="an IPv6 address"),
+        pytest.param("localhost", 200, id="this machine"),
+        pytest.param("a.localhost:80", 200, id="below localhost"),
+        pytest.param("exporter-admin:9877", 200, id="a service of Compose"),
+        pytest.param("monitor.example:9877", 200, id="where it listens"),
+        pytest.param("OPS.example", 200, id="where a proxy shows it"),
+        pytest.param("exporter.monitoring.svc.:9877", 200, id="a name that is allowed"),
+        pytest.param("eu.exporter.internal", 200, id="below a name that is allowed"),
+        pytest.param("evil.example:9877", 403, id="a foreign name"),
+        pytest.param("evil-ops.example", 403, id="a name that ends like ours"),
+        pytest.param("ops.example.evil.example", 403, id="a name that begins like ours"),
+        pytest.param("127.0.0.1.evil.example", 403, id="a name that begins like an address"),
+        pytest.param("127.0.0.1:80:80", 403, id="no name at all"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/metrics", "/nowhere"])
+async def test_only_our_own_names_are_answered(path, host, status):
+    async with running(admin={"settings": lambda: NAMES}) as site:
+        answer = await exchange(site.admin, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+
+        assert answer.status == (404 if (path, status) == ("/nowhere", 200) else status)
+        assert status == 200 or answer.code == "host_not_allowed"
+
+
+async def test_a_program_need_not_say_whom_it_asks():
+    async with running() as site:
+        assert (await exchange(site.admin, b"GET /-/ready HTTP/1.0\r\n\r\n")).status == 200
 
 
 async def test_the_landing_page_shows_version_state_and_links():

@@ -139,6 +139,13 @@ class Settings:
 
 
 @dataclass
+class WebNames:
+    listen_address: str = "127.0.0.1:9877"
+    external_url: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@dataclass
 class Site:
     """What a test can reach."""
 
@@ -195,7 +202,7 @@ async def running(
         on_message=lambda event, now: site.messages.append((event, now)),
         body_timeout=body_timeout,
     )
-    arguments: dict[str, Any] = {"reload": _nothing, "account": _no_rows, **(admin or {})}
+    arguments: dict[str, Any] = {"reload": _nothing, "account": _no_rows, "settings": WebNames, **(admin or {})}
     app = admin_app(site.recorder, Exposition(site.recorder.fleet, site.registry), instruments, **arguments)
     bounds = limits or Limits()
     site.listeners = Listeners(
