@@ -25,7 +25,7 @@ from exporter.lib.words import LANGUAGES
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
 from exporter.web.openapi import Error
-from exporter.web.operations import BadParameter, NotFound, Operation, Query, choice, moment, whole
+from exporter.web.operations import MOMENT, BadParameter, NotFound, Operation, Query, choice, moment, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,14 +43,15 @@ _BODY_LIMIT: Final = 64 * 1024
 _BODY_TIMEOUT: Final = 10.0
 _LARGEST: Final = 2**62
 
+_NUMBER: Final = {"number": {"type": "integer", "minimum": 0}}
 _FILTERS: Final = (
     Query("status", {"type": "string", "enum": list(STATUS_FILTERS)}, "Only with this status; open: not resolved."),
     *(Query(name, {"type": "string"}, f"Only with this {name}.") for name in ("engine", "business_id", "device_id")),
-    Query("since", {"type": "string"}, "Only outages that began then or later: Unix seconds or RFC 3339."),
+    Query("since", MOMENT, "Only outages that began then or later: Unix seconds or RFC 3339."),
 )
 _PAGE_QUERY: Final = (
     Query("limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}, "Incidents on a page."),
-    Query("cursor", {"type": "string"}, "`next` of the page before."),
+    Query("cursor", {"type": "string", "pattern": "^[0-9]{0,18}$"}, "`next` of the page before."),
     *_FILTERS,
 )
 _EXPORT_QUERY: Final = (
@@ -95,7 +96,15 @@ class IncidentApi:
                 _EXPORT_QUERY,
                 tag=_TAG,
             ),
-            Operation("GET", one, self.one, "One incident", {200: IncidentWithTimeline, 404: Error, **busy}, tag=_TAG),
+            Operation(
+                "GET",
+                one,
+                self.one,
+                "One incident",
+                {200: IncidentWithTimeline, 404: Error, **busy},
+                tag=_TAG,
+                parameters=_NUMBER,
+            ),
             Operation(
                 "POST",
                 f"{one}/notes",
@@ -104,6 +113,7 @@ class IncidentApi:
                 {201: Entry, **refused},
                 body=NewNote,
                 tag=_TAG,
+                parameters=_NUMBER,
                 description="Answered once the note is on disk.",
             ),
             Operation(
@@ -114,6 +124,7 @@ class IncidentApi:
                 {200: IncidentWithTimeline, 409: Error, **refused},
                 body=NewStatus,
                 tag=_TAG,
+                parameters=_NUMBER,
                 description="`resolved` cannot be set: it comes with the reconnect.",
             ),
         ]

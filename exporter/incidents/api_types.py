@@ -14,7 +14,8 @@ STATUS_FILTERS: Final = (OPEN, *STATUSES)
 MOST: Final = 1000
 USUAL: Final = 100
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=NOTE_LENGTH)]
+_NOT_BLANK: Final = {"pattern": r"\S"}
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=NOTE_LENGTH, extra_json_schema=_NOT_BLANK)]
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
@@ -43,6 +44,6 @@ class NewNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A status to set, with a note if people say why."""
 
-    status: Annotated[str, msgspec.Meta(description=f"One of {', '.join(MANUAL)}.")]
+    status: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(MANUAL)})]
     note: Annotated[str, msgspec.Meta(max_length=NOTE_LENGTH)] = ""
     key: Key | None = None

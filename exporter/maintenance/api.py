@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from aiohttp import web
 
 from exporter.lib.pace import Pace
-from exporter.maintenance.api_types import PATH, MaintenanceWindow, NewWindow, Which, Windows, window_of
+from exporter.maintenance.api_types import ONE_WAY, PATH, MaintenanceWindow, NewWindow, Which, Windows, window_of
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
 from exporter.web.openapi import Error
@@ -45,7 +45,7 @@ class MaintenanceApi:
                 self.add,
                 "Plan maintenance",
                 {201: MaintenanceWindow, 400: Error, **refused},
-                body=NewWindow,
+                body=Annotated[NewWindow, msgspec.Meta(extra_json_schema=ONE_WAY)],
                 tag=_TAG,
                 description="Answered once the window is on disk. It counts from now on, never for time that is past.",
             ),
@@ -56,6 +56,7 @@ class MaintenanceApi:
                 "End a window now, or call it off",
                 {204: None, 403: Error, 404: Error, 409: Error, 503: Error},
                 tag=_TAG,
+                parameters={"id": {"type": "string", "pattern": "^(file-.+|[0-9]{1,18})$"}},
                 description="What was planned until now stays planned. Windows of the file are ended there.",
             ),
         ]

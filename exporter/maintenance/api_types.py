@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
@@ -21,13 +21,18 @@ LATEST_END: Final = 253_370_764_800
 """9999-01-01 UTC: beyond it some time zones have no calendar."""
 
 
+_LINE: Final = {"maxLength": LONGEST_TEXT, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+Length = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^([0-9]+(ms|s|m|h|d|w|y))+$"})]
+Line = Annotated[str, msgspec.Meta(extra_json_schema=_LINE)]
+
+
 class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which devices: all given fields must be equal; none given means every device."""
 
-    device_id: str | None = None
-    engine: str | None = None
-    channel_id: str | None = None
-    business_id: str | None = None
+    device_id: Line | None = None
+    engine: Line | None = None
+    channel_id: Line | None = None
+    business_id: Line | None = None
 
 
 class NewWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -37,12 +42,20 @@ class NewWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     start: str | None = None
     """Such as `2026-02-01 01:00`; without an offset local to `timezone`. By default now."""
     end: str | None = None
-    duration: str | None = None
+    duration: Length | None = None
     """Such as `2h`."""
     cron: str | None = None
     timezone: str | None = None
     """By default the configured one of alerts."""
-    comment: str = ""
+    comment: Line = ""
+
+
+ONE_WAY: Final = {
+    "oneOf": [{"required": ["end"]}, {"required": ["duration"]}],
+    "dependentRequired": {"cron": ["duration"]},
+    "not": {"required": ["cron", "start"]},
+}
+"""How the fields of NewWindow go together, as JSON schema: a window has one end, a repeated one no begin."""
 
 
 class MaintenanceWindow(msgspec.Struct, frozen=True):

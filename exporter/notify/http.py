@@ -41,7 +41,8 @@ class Sent(msgspec.Struct, frozen=True):
 
 def operations(relay: Relay) -> list[Operation]:
     """Return the operations for the admin listener; they carry their own authentication."""
-    outcomes = {200: Sent, 400: Error, 401: Error, 404: Error, 502: Error, 503: Error}
+    refused = dict.fromkeys((400, 401, 404, 408, 413, 415, 502, 503), Error)
+    outcomes = {200: Sent, **refused}
     summary = "Send Alertmanager's notification as one short text"
     handler = _handler(relay)
     return [Operation("POST", TEMPLATE, handler, summary, outcomes, body=Notification, tag="notify")]

@@ -17,7 +17,7 @@ from exporter.report.availability import KEYS
 from exporter.web import answers
 from exporter.web.api_types import Availability, DevicesPage, DeviceState, Outages, OutageSpan
 from exporter.web.openapi import Error
-from exporter.web.operations import BadParameter, NotFound, Operation, Query, choice, moment, whole
+from exporter.web.operations import MOMENT, BadParameter, NotFound, Operation, Query, choice, moment, whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,13 +37,17 @@ USUAL: Final = 100
 WINDOW: Final = 30 * 86400.0
 
 
-_TIME: Final = {"type": "string", "examples": ["1738056000", "2025-01-28T09:20:00Z"]}
-_START: Final = Query("start", _TIME, "Begin of the window: Unix seconds or RFC 3339.")
-_END: Final = Query("end", _TIME, "End of the window, not part of it; by default now.")
+_START: Final = Query("start", MOMENT, "Begin of the window: Unix seconds or RFC 3339.")
+_END: Final = Query("end", MOMENT, "End of the window, not part of it; by default now.")
 _TEXT_FILTERS: Final = ("engine", "business_id", "channel_id")
+_CURSOR: Final = "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2,3})?$"
 _PAGE_QUERY: Final = (
     Query("limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}, "Devices on a page."),
-    Query("cursor", {"type": "string"}, "`next` of the page before."),
+    Query(
+        "cursor",
+        {"type": "string", "pattern": "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2,3})?$"},
+        "`next` of the page before.",
+    ),
     Query("state", {"type": "string", "enum": ["up", "down"]}, "Only devices in this state."),
     *(Query(name, {"type": "string"}, f"Only devices with this {name}.") for name in _TEXT_FILTERS),
 )

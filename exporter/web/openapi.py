@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from exporter.web.operations import Operation, Schema
 
+_ANY_TEXT: Final = {"type": "string", "minLength": 1}
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 
@@ -65,11 +66,19 @@ def _operation(op: Operation, schema_of: dict[str, Schema]) -> dict[str, Any]:
         "operationId": _identifier(op),
         "summary": op.summary,
         "tags": [op.tag],
-        "responses": {str(status): _answer(status, kind, schema_of) for status, kind in sorted(answers.items())},
+        "responses": {
+            **{str(status): _answer(status, kind, schema_of) for status, kind in sorted(answers.items())},
+            "default": {
+                "description": "Any other error",
+                "content": {"application/json": {"schema": schema_of[str(Error)]}},
+            },
+        },
     }
     if op.description:
         made["description"] = op.description
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": op.parameters.get(name, _ANY_TEXT)} for name in names
+    ]
     parameters += [
         {"name": query.name, "in": "query", "description": query.description, "schema": query.schema}
         for query in op.query

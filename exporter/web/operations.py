@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 TEXT: Final = "text/plain"
 HTML: Final = "text/html"
-_LATEST: Final = 253_402_300_799  # the year 9999, the last that RFC 3339 can write
+_DATE: Final = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+_OFFSET: Final = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+_MOMENT: Final = rf"([0-9]{{1,11}}(\.[0-9]{{1,9}})?|{_DATE}[Tt ]{_CLOCK}{_OFFSET})"
+MOMENT: Final = {"type": "string", "pattern": f"^{_MOMENT}$", "examples": ["1738056000", "2025-01-28T09:20:00Z"]}
+"""The schema of what `moment` takes."""
 
 
 class BadParameter(ExporterError):
@@ -66,6 +71,8 @@ class Operation:
     """The msgspec type of a JSON request body."""
     tag: str = "operations"
     description: str = ""
+    parameters: Mapping[str, Schema] = field(default_factory=dict)
+    """JSON schemas of path parameters; any text that is not empty without one."""
 
     def route(self) -> web.RouteDef:
         """Return the route; GET answers HEAD, too."""
@@ -106,17 +113,16 @@ def moment(request: web.Request, name: str, default: float) -> float:
     text = request.query.get(name)
     if text is None:
         return default
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = _parsed(text)
-    if not (math.isfinite(seconds) and 0 <= seconds <= _LATEST):
+    seconds = math.nan
+    if re.fullmatch(_MOMENT, text):
+        seconds = float(text) if "-" not in text else _parsed(text)
+    if not seconds >= 0:
         raise BadParameter(f"{name} must be a time: Unix seconds, or RFC 3339 such as 2025-01-28T09:20:00Z")
     return seconds
 
 
 def _parsed(text: str) -> float:
     try:
-        return parse_time(text, None)
-    except (ValueError, OverflowError):
+        return parse_time(text.upper(), None)
+    except (ValueError, OverflowError):  # 30 February, or before the year 1
         return math.nan

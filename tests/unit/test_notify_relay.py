@@ -563,7 +563,8 @@ async def test_the_route_is_described_as_an_operation(bench):
         (operation,) = operations(bench.relay)
     described = json.loads(document([operation]))["paths"]["/api/v1/notify/{target}"]["post"]
 
-    assert set(described["responses"]) == {"200", "400", "401", "404", "502", "503"}
+    refused = {"400", "401", "404", "408", "413", "415", "502", "503"}
+    assert set(described["responses"]) == {"200", *refused, "default"}
     assert operation.route().method == "POST"
 
 

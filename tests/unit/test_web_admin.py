@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -432,6 +433,61 @@ async def test_answers_are_as_the_document_says(method, template, path, status):
         assert answered == status
         schema = document["paths"][template][method.lower()]["responses"][str(status)]["content"]["application/json"]
         jsonschema.validate(body, {**schema["schema"], "components": document["components"]})
+
+
+ODD_VALUES = [
+    *(
+        "",
+        " ",
+        "0",
+        "-0",
+        "-1",
+        "+1",
+        "1",
+        "5.5",
+        "1e9",
+        "1_000",
+        " 5",
+        "nan",
+        "inf",
+        "1" * 11,
+        "1" * 13,
+        "1001",
+        "\uff10",
+    ),
+    *("2025-01-28T09:20:00Z", "2025-01-28t09:20:00.5z", "2025-01-28 09:20+07:00", "2025-01-28T09:20:00", "2025-01-28"),
+    *("20250128T092000Z", "2025-W05-2", "2025-13-01T00:00:00Z", "yesterday", "wa", "up", "down", "device", "!!", "a=b"),
+    *("YQ", "a b", "csv", "id"),
+]
+
+BEYOND_SCHEMAS = re.compile("before end|that a page gave")
+"""Refusals that no schema of one parameter can express."""
+
+
+def accepts(schema: dict[str, Any], text: str) -> bool:
+    """Return whether a schema takes a text from a query; a number is written as such."""
+    value = int(text) if schema["type"] == "integer" and re.fullmatch(r"-?[0-9]+", text) else text
+    return jsonschema.Draft202012Validator(schema).is_valid(value)
+
+
+async def test_the_document_takes_no_value_of_a_parameter_that_the_handler_refuses():
+    async def account(_by: str, _start: float, _end: float) -> list[Row]:
+        return []
+
+    looser = []
+    async with running(admin={"account": account}) as site:
+        fill(site.recorder)
+        site.recorder.known_outages["a"] = OUTAGES
+        for path, item in (await document_of(site))["paths"].items():
+            for parameter in (item.get("get") or {}).get("parameters", ()):
+                for text in ODD_VALUES if parameter["in"] == "query" else ():
+                    query = f"{parameter['name']}={quote(text)}"
+                    status, body, _ = await call(site, f"{path.replace('{device_id}', 'a')}?{query}")
+                    told = body["error"] if status == 400 else ""
+                    if told and not BEYOND_SCHEMAS.search(told) and accepts(parameter["schema"], text):
+                        looser.append(query)
+
+    assert looser == []
 
 
 async def test_unknown_paths_and_methods_have_the_error_shape():
