@@ -41,5 +41,4 @@ def _is_own(request: web.Request, external: str) -> bool:
     if origin is None:
         return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
     host = urlsplit(origin).netloc.lower()
-    external = urlsplit(external_url).netloc.lower() if external_url else None
     return bool(host) and host in (request.host.lower(), external)

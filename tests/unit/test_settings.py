@@ -53,6 +53,7 @@ KEYS = {
     "web.listen_address": Changed(":2", NAMED),
     "web.config_file": Changed("web.yml", NAMED),
     "web.external_url": Changed("https://ops.example", ASKED),
+    "web.allowed_hosts": Changed((".example.com",), ASKED),
     "log.level": Changed("error", TOLD),
     "log.format": Changed("json", TOLD),
     "storage.url": Changed(Secret("sqlite:///elsewhere.db"), NAMED),
