@@ -82,10 +82,11 @@ class Acceptor:
     def _opened(self, connection: Connection, opening: asyncio.Task[Any]) -> None:
         self._opening.discard(opening)
         connection.opening = None
-        if opening.cancelled() or opening.exception() is not None:
+        failed = not opening.cancelled() and opening.exception() is not None
+        if failed and connection in self._connections.open:
+            self._connections.closed("handshake")
+        if failed or opening.cancelled():
             connection.forget()
-            if not opening.cancelled():
-                self._connections.closed("handshake")
 
     def _failed(self, error: OSError) -> None:
         """Give the system a moment; a connection that only waits makes room."""
