@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [_row(device, zone, now) for device in found[:limit]]
     say_table([("STATE", "SINCE", "FOR", "ENGINE", "BUSINESS", "CHANNEL", "DEVICE"), *rows])
     if len(found) > limit:
-        complain(f"there are more: --limit {limit}")
+        complain(f"there are more than {limit}: raise --limit")
     return 0
 
 

@@ -55,7 +55,7 @@ async def test_devices_beyond_the_limit_are_told_of(capsys: pytest.CaptureFixtur
         assert await run("devices", "--limit", "1050", "--url", f"http://{site.admin}") == 0
         shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 1051
-    assert shown.err == "there are more: --limit 1050\n"
+    assert shown.err == "there are more than 1050: raise --limit\n"
 
 
 async def test_the_status_says_who_would_be_told(capsys: pytest.CaptureFixture[str]) -> None:
