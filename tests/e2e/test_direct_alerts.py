@@ -102,7 +102,7 @@ class Wire:
         with suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
-        with suppress(OSError):
+        with source, suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
 
 

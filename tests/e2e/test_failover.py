@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tests.e2e.process import EXAMPLE, ExporterProcess, run_command
-from tests.patience import wait_for
+from tests.patience import patient, wait_for
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def test_a_report_and_the_api_count_the_group_as_up_while_either_is(hook: Hook, 
 
 
 def test_planned_work_is_switched_only_when_its_window_has_ended(hook: Hook, tmp_path: Path) -> None:
-    end = int(time.time()) + 6
+    end = int(time.time() + patient(10))
     exporter = configured(tmp_path / "exporter", hook.url)
     config = json.loads((exporter.folder / "exporter.yml").read_text())
     window = {"match": {"channel_id": "channel_a"}, "timezone": "UTC"}
