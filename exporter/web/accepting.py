@@ -77,9 +77,9 @@ class Acceptor:
             self._loop.connect_accepted_socket(lambda: connection, accepted, ssl=tls, ssl_handshake_timeout=timeout)
         )
         self._opening.add(opening)
-        opening.add_done_callback(partial(self._opened, connection))
+        opening.add_done_callback(partial(self._opened, connection, accepted))
 
-    def _opened(self, connection: Connection, opening: asyncio.Task[Any]) -> None:
+    def _opened(self, connection: Connection, accepted: socket.socket, opening: asyncio.Task[Any]) -> None:
         self._opening.discard(opening)
         connection.opening = None
         failed = not opening.cancelled() and opening.exception() is not None
@@ -87,6 +87,7 @@ class Acceptor:
             self._connections.closed("handshake")
         if failed or opening.cancelled():
             connection.forget()
+            accepted.close()  # where it was given up before it began, nobody else does
 
     def _failed(self, error: OSError) -> None:
         """Give the system a moment; a connection that only waits makes room."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from exporter.web import answers
@@ -31,42 +30,11 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from exporter.lib.logs import RateLimited
+    from exporter.web.limits import Limits
 
     Closed = Callable[[str], None]
 
 _HEAD_END = b"\r\n\r\n"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of one listener; times in seconds, sizes in bytes."""
-
-    max_connections: int = 1000
-    head_timeout: float = 10.0
-    """Also for a TLS handshake."""
-    stall_timeout: float = 30.0
-    idle_timeout: float = 180.0
-    """Longer than the proxies' own, so that they never send into a connection that is being closed."""
-    max_line: int = 8190
-    max_field: int = 8190
-    max_headers: int = 100
-    max_head: int = 32 << 10
-    max_unread: int = 8 << 20
-    linger: float = 2.0
-    """How long an unread body is discarded after an early answer, so that the client gets to read the answer."""
-    sweep_interval: float = 1.0
-
-    def connection_arguments(self) -> dict[str, Any]:
-        """Return these limits as aiohttp's arguments."""
-        return {
-            "keepalive_timeout": self.idle_timeout,
-            "max_line_size": self.max_line,
-            "max_field_size": self.max_field,
-            "max_headers": self.max_headers,
-            "lingering_time": self.linger,
-            "auto_decompress": False,
-            "access_log": None,
-        }
 
 
 class Connections:

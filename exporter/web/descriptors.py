@@ -11,7 +11,7 @@ import resource
 from typing import Final
 
 from exporter.lib.logs import fields
-from exporter.web.connections import Limits
+from exporter.web.limits import Limits
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ from exporter.lib.address import Address, bound, listen
 from exporter.lib.logs import fields
 from exporter.web import answers
 from exporter.web.accepting import Acceptor
-from exporter.web.connections import Connections, Limits, of
+from exporter.web.connections import Connections, of
+from exporter.web.limits import Limits
 from exporter.web.protocol import HttpConnection
 
 if TYPE_CHECKING:

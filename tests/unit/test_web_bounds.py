@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from exporter.web.connections import Limits
+from exporter.web.limits import Limits
 from tests.unit.test_web_config import TLS, certificate, client_context, get, written
 from tests.unit.test_web_connections import closed_within
 from tests.unit.web_site import EVENT, Site, connected, exchange, post, read_answer, running

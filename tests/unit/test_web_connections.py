@@ -12,8 +12,8 @@ import pytest
 from exporter.lib.address import Address
 from exporter.lib.logs import RateLimited
 from exporter.metrics.own import SelfMetrics
-from exporter.web.connections import Limits
 from exporter.web.instruments import WebInstruments
+from exporter.web.limits import Limits
 from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.public import public_app
 from tests.patience import patient

@@ -23,8 +23,8 @@ from exporter.metrics.own import SelfMetrics
 from exporter.web import answers
 from exporter.web.admin import admin_app
 from exporter.web.api_types import STATUS_PATH, AlertmanagerState, BlindSpan, Status
-from exporter.web.connections import Limits
 from exporter.web.instruments import WebInstruments
+from exporter.web.limits import Limits
 from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.operations import Operation
 from exporter.web.public import WEBHOOK_PATH, Door, public_app
