@@ -87,6 +87,9 @@ class SqliteJournal:
         except (sqlite3.Error, OSError) as error:
             self._lock.close()
             raise JournalUnavailable(f"{path}: {error}") from error
+        except ConfigError:  # of a newer version
+            self._lock.close()
+            raise
 
     def append(self, batch: Sequence[Append], numbers: Sequence[int] | None = None) -> None:
         """Append in one transaction (see `Journal`)."""
