@@ -167,7 +167,7 @@ async def test_a_forgotten_device_leaves_its_sums_and_comes_back_as_a_new_one(si
     assert await recorder.submit(event(NOW + 5, up=False)) == ACCEPTED
     assert recorder.fleet.devices["d1"].timeline.outages == 1
     group = recorder.fleet.groups["wa", "b1"]
-    assert (group.outages, group.downtime(NOW + 10), group.observed(NOW + 10)) == (2, 65, 105)
+    assert (group.outages, group.downtime(NOW + 10), group.observed(NOW + 10)) == (2, 35, 105)
     before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
