@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,12 @@ steps = st.one_of(
     st.tuples(st.just("wait"), st.integers(0, 100_000)),
     st.tuples(st.just("scrape")),
 )
+
+
+@cache
+def identity(number, business):
+    """Return the one object for what is equal, as the recorder does."""
+    return Identity(f"d{number}", "", "wa", "", "", f"b{business}", "", "", "")
 
 
 @dataclass
@@ -70,8 +77,8 @@ class Recount:
         timeline = fold(self.events[number])
         if timeline is None:
             return
-        identity = Identity(f"d{number}", "", "wa", "", "", f"b{business}", "", "", "")
-        device = self.fleet.put(identity, timestamp, timeline, received_at=self.now, exposed_at=self.exposed_at)
+        who = identity(number, business)
+        device = self.fleet.put(who, timestamp, timeline, received_at=self.now, exposed_at=self.exposed_at)
         stay, group = self.present(device), ("wa", device.identity.business_id)
         if stay is None:
             self.stays.append(Stay(group, device))

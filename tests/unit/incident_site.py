@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from exporter.domain.applying import Applier
@@ -53,6 +54,7 @@ class Disk:
     def __init__(self, path: Path | str = ":memory:") -> None:
         self.path = path
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self.connection.close)
         migrate(self.connection, [PIECE])
         self.records: list[Record] = []
 

@@ -1,5 +1,8 @@
 """The fleet's sums and counters: late corrections, floors, moves, forgetting, times ahead of our clock."""
 
+from functools import cache
+
+import msgspec
 import pytest
 
 from exporter.conventions import OUTAGE_BUCKETS
@@ -12,7 +15,9 @@ UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
 T = 1_738_056_000
 
 
+@cache
 def identity(device="d1", engine="wa", business="b1", **names):
+    """Return the one object for what is equal, as the recorder does."""
     fields = dict.fromkeys(("device_name", "channel_id", "channel_name", "business_name", "user_id", "user_name"), "x")
     return Identity(device_id=device, engine=engine, business_id=business, **(fields | names))
 
@@ -159,9 +164,25 @@ class TestIdentity:
         fleet = Fleet()
         first = identity()
         device = put(fleet, first, [(0, UP)], at=0)
-        put(fleet, identity(), [(0, UP), (5, DOWN)], at=5)
+        put(fleet, msgspec.structs.replace(first), [(0, UP), (5, DOWN)], at=5)
 
         assert device.identity is first
+
+    def test_of_two_events_in_one_second_the_one_that_came_last_names(self):
+        fleet = Fleet()
+        device = put(fleet, identity(device_name="first"), [(5, DOWN)], at=5)
+        put(fleet, identity(device_name="second"), [(5, DOWN), (5, UP)], at=6)
+
+        assert device.identity.device_name == "second"
+
+    def test_a_name_that_was_confirmed_is_not_older_than_its_confirmation(self):
+        fleet = Fleet()
+        device = put(fleet, identity(device_name="new"), [(5, UP)], at=5)
+        put(fleet, identity(device_name="new"), [(5, UP), (50, DOWN)], at=50)
+        timeline = fold([(T + 5, UP), (T + 20, UP), (T + 50, DOWN)])
+        fleet.put(identity(device_name="old"), T + 20, timeline, received_at=T + 51, exposed_at=0.0)
+
+        assert (device.identity.device_name, device.identity_at) == ("new", T + 50)
 
 
 class TestMoves:
@@ -258,6 +279,19 @@ class TestOutageHistogram:
 
         assert all(now >= then for now, then in zip(histogram.cumulative(), before, strict=True))
         assert histogram.exposed_sum() == 105
+
+    def test_a_bucket_stands_still_when_its_outage_turns_out_to_be_longer(self):
+        histogram = OutageHistogram()
+        histogram.change([5])
+        before = histogram.cumulative()
+        histogram.hold(T)
+
+        histogram.change([100], removed=[5])
+        assert histogram.cumulative() == before
+        assert histogram.exposed_sum() == 100
+
+        histogram.change([5])
+        assert histogram.cumulative() == [0, 1, 1, 1, 2, *[2] * 8]
 
     def test_what_was_never_exposed_is_corrected_at_once(self):
         histogram = OutageHistogram()
