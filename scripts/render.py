@@ -236,6 +236,8 @@ def _summary(settings: Settings, on: dict[str, list[str]]) -> list[str]:
     return [
         f"told: {told}" if people else "NOBODY is told when a device goes down: make setup",
         f"language {settings.language}, time zone {settings.timezone}, address {where}",
+        f"webhooks go to {settings.webhook_url}; make secret shows their secret",
+        f"pages: {settings.pages_url}/incidents, Grafana: {settings.grafana_url} (user admin; make password)",
     ]
 
 

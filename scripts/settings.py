@@ -38,6 +38,7 @@ class Settings:
     given_grafana_url: str = ""
     alertmanager_url: str = ""
     runbook_url: str = ""
+    webhook_port: str = "8080"
     grafana_port: str = "3000"
     admin_port: str = "9877"
     smtp_host: str = ""
@@ -73,6 +74,11 @@ class Settings:
         return f"{parts.scheme}://{host}"
 
     @property
+    def webhook_url(self) -> str:
+        """Return where the platform posts to."""
+        return f"{self.public_url or f'http://localhost:{self.webhook_port}'}/webhook"
+
+    @property
     def pages_url(self) -> str:
         """Return the exporter's pages as the people at this machine's browser reach them."""
         return self.public_url or f"http://localhost:{self.admin_port}"
@@ -99,6 +105,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         "given_grafana_url": take("GRAFANA_URL", address),
         "alertmanager_url": take("ALERTMANAGER_URL", address),
         "runbook_url": take("RUNBOOK_URL", address),
+        "webhook_port": take("WEBHOOK_PORT", str, "8080"),
         "grafana_port": take("GRAFANA_PORT", str, "3000"),
         "admin_port": take("ADMIN_PORT", str, "9877"),
         "smtp_host": take("SMTP_HOST", host_and_port),

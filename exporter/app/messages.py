@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 def announce(settings: Settings, *, webhook: str, admin: str) -> None:
-    """Say where a generated secret is; tell a person at a terminal what to do next."""
-    path = settings.secret_path
-    if path is not None:
-        log.info("the webhook secret is in a file", extra=fields(file=path))
+    """Say in one line where webhooks go, where their secret is, which page to open; show a terminal how to try it."""
+    path, config = settings.secret_path, settings.current()
+    secret = path or config.webhook.secret_file or "the configuration"
+    page = f"{config.web.external_url or admin}/"
+    log.info("webhooks are taken", extra=fields(webhook=webhook, secret_is_in=secret, page=page))
     if not sys.stderr.isatty():
         return
-    secret = path or settings.current().webhook.secret_file or "the configuration"
     value = f"$(cat {secret})" if path else "SECRET"
     body = (
         '{"event":"device.disconnected","timestamp":\'$(date +%s)\',"status":"disconnected","device":{"id":"device_1",'
@@ -30,7 +30,7 @@ def announce(settings: Settings, *, webhook: str, admin: str) -> None:
         '"bisnis":{"id":"biz_1","name":"Toko Makmur"},"user":{"id":"merchant_1","name":"Ibu Sari"}}}'
     )
     print(  # noqa: T201 - for the person who ran it
-        f"\n  webhook   {webhook}\n  secret    {secret}\n  metrics   {admin}/metrics\n\n"
+        f"\n  webhook   {webhook}\n  secret    {secret}\n  page      {page}\n\n"
         f'  curl -H "Authorization: {value}" -H "Content-Type: application/json" \\\n'
         f"    -d '{body}' {webhook}\n  curl {admin}/api/v1/devices\n",
         file=sys.stderr,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -97,7 +98,10 @@ class TestNewcomer:
         file = exporter.folder / "webhook-secret"
         assert oct(file.stat().st_mode & 0o777) == "0o600"
         assert exporter.post(EXAMPLE, secret="").status == 401
-        wait_for(lambda: f"file={file}" in exporter.log, "the log names the file")
+        wait_for(lambda: f"secret_is_in={file}" in exporter.log, "the log names the file")
+        [line] = [line for line in exporter.log.splitlines() if "secret_is_in=" in line]
+        assert re.search(r" webhook=http://127\.0\.0\.1:\d+/webhook ", line)
+        assert re.search(r" page=http://127\.0\.0\.1:\d+/$", line)
         assert exporter.secret not in exporter.log
         first = exporter.secret
         exporter.stop()
