@@ -66,7 +66,7 @@ rollback: ## go back to the images and the backup from before the last upgrade
 	@scripts/upgrade.sh rollback
 
 .PHONY: demo
-demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; the whole stack: docker compose --profile demo up -d
+demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; with Grafana: COMPOSE_PROJECT_NAME=demo docker compose --profile demo up -d --wait
 	@exec $(PY) scripts/demo.py $(ARGS)
 
 ## Work on it
