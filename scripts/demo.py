@@ -264,7 +264,8 @@ def main() -> int:
         say(f"exporter     {demo.exporter_url}  (API, metrics, incidents)")
         say(f"prometheus   {demo.prometheus_url}")
         say(f"alertmanager {demo.alertmanager_url}")
-        say("Grafana is part of the stack: COMPOSE_PROJECT_NAME=demo docker compose --profile demo up -d --wait. Ctrl-C stops all of this.")
+        say("Grafana is part of the stack, with COMPOSE_PROJECT_NAME=demo: docker compose --profile demo up -d --wait")
+        say("Ctrl-C stops all of this.")
         end = None if demo.options.seconds is None else time.monotonic() + demo.options.seconds
         while end is None or time.monotonic() < end:
             time.sleep(0.5)

@@ -80,7 +80,7 @@ def _firing(language: str) -> p.Panel:
     return t.table(
         "Firing in Prometheus",
         "Alerts of the rules that fire now, the oldest first, at most 100. A click on an alert opens its runbook, a "
-        "click on a device its dashboard.",
+        "click on a device its dashboard, a click on its id its incidents.",
         [p.Query(q.firing())],
         [
             t.Column("alertname", "Alert", link=runbook, width=230),
@@ -89,7 +89,7 @@ def _firing(language: str) -> p.Panel:
             t.Column("engine", "Engine", width=120),
             t.Column("business_id", "Business id", width=160),
             t.Column("device_name", "Device", link=pages.to_device(language)),
-            t.Column("device_id", "Device id", width=160),
+            t.Column("device_id", "Device id", link=pages.to_incidents(), width=160),
         ],
         size=(24, 8),
         empty="No alert fires",

@@ -34,6 +34,10 @@ SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 NAMES: Final = ("fleet-overview", "device", "slo", "incidents", "exporter-health")
 
 
+EXPORTER: Final = "http://localhost:9877"
+"""Where the exporter's pages are; a stack puts its own address here."""
+
+
 def uid(name: str, language: str) -> str:
     """Return the stable identifier of a dashboard: links and bookmarks hold it."""
     return f"devices-{name}" if language == "en" else f"devices-{name}-{language}"
@@ -50,11 +54,15 @@ class Page:
         builder = dashboards.Dashboard(self.say(title)).uid(uid(name, language)).description(self.say(about))
         builder = builder.tags([TAG, language]).timezone("browser").editable().refresh(refresh).time(start, "now")
         self.builder = builder.tooltip(DashboardCursorSync.CROSSHAIR).with_variable(_source())
-        self.builder = self.builder.link(self._others())
+        self.builder = self.builder.link(self._others()).link(self._incidents())
 
     def _others(self) -> dashboards.DashboardLink:
         link = dashboards.DashboardLink(self.say("Dashboards")).type(DashboardLinkType.DASHBOARDS)
         return link.tags([TAG, self.language]).as_dropdown(True).include_vars(True).keep_time(True)
+
+    def _incidents(self) -> dashboards.DashboardLink:
+        link = dashboards.DashboardLink(self.say("Incidents")).type(DashboardLinkType.LINK)
+        return link.url(f"{EXPORTER}/incidents").icon("bolt").target_blank(True)
 
     def choose(self, *makers: Callable[[Say], Variable]) -> None:
         """Add variables, each by its maker, in the order in which they narrow the choice."""
@@ -154,3 +162,8 @@ def to_device(language: str) -> tuple[str, str]:
     """Return the link from a row with a device to the device's dashboard."""
     query = "var-device=${__data.fields.device_id}&var-business=All&var-engine=All&${__url_time_range}"
     return ("Open the device", f"/d/{uid('device', language)}?{query}")
+
+
+def to_incidents() -> tuple[str, str]:
+    """Return the link from a row with a device to its incidents on the exporter's pages."""
+    return ("Open its incidents", f"{EXPORTER}/incidents?device_id=${{__data.fields.device_id:percentencode}}")

@@ -88,7 +88,7 @@ def running_outages(title: str, about: str, language: str) -> p.Panel:
             t.Column("Value #C", "Conversations", "short", decimals=0, width=130),
             t.Column("Value #D", "Alert delivered", mapping=YES_NO, width=160),
             t.Column("Value #E", "Maintenance", mapping=IN_OUT, width=130),
-            t.Column("device_id", "Device id", width=150),
+            t.Column("device_id", "Device id", link=pages.to_incidents(), width=150),
         ],
         size=(24, 8),
         empty="No device is known to be down",

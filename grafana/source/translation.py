@@ -17,6 +17,8 @@ def translator(language: str) -> Callable[[str], str]:
 
 INDONESIAN: Final = {
     # Words
+    "Incidents": "Insiden",
+    "Open its incidents": "Buka insidennya",
     "Alert": "Peringatan",
     "Alerts": "Peringatan",
     "Availability": "Ketersediaan",
@@ -328,10 +330,10 @@ INDONESIAN: Final = {
     ),
     "Firing in Prometheus": "Aktif di Prometheus",
     "Alerts of the rules that fire now, the oldest first, at most 100. A click on an alert opens its runbook, a "
-    "click on a device its dashboard.": (
+    "click on a device its dashboard, a click on its id its incidents.": (
         "Peringatan aturan yang aktif, mulai dari yang terlama, paling banyak 100. Klik peringatan untuk "
         "membuka runbook, "
-        "klik perangkat untuk membuka dasbornya."
+        "klik perangkat untuk membuka dasbornya, klik idnya untuk membuka insidennya."
     ),
     "No alert fires": "Tidak ada peringatan yang aktif",
     "Open the runbook": "Buka runbook",

@@ -10,7 +10,7 @@ from exporter import conventions as c
 from exporter.metrics.own import SelfMetrics
 from grafana import build
 from grafana.source import translation
-from grafana.source.page import uid
+from grafana.source.page import EXPORTER, uid
 
 FILES = build.render_all()
 DASHBOARDS = {path: json.loads(text) for path, text in FILES.items()}
@@ -149,6 +149,13 @@ def test_links_between_dashboards_lead_to_existing_ones():
         for target in re.findall(r"/d/([a-z-]+)", text):
             assert target in uids
             assert target.endswith("-id") == path.startswith("id/")
+
+
+def test_tables_and_every_dashboard_link_to_the_exporters_pages_at_the_address_that_the_stack_replaces():
+    for name, text in FILES.items():
+        assert f"{EXPORTER}/incidents" in text, name
+        assert set(re.findall(r"https?://localhost[^/\"]*", text)) == {EXPORTER}
+    assert f"{EXPORTER}/incidents?device_id=" in FILES["id/incidents.json"]
 
 
 def test_the_two_languages_differ_in_texts_only():

@@ -84,6 +84,8 @@ def test_one_line_each_reaches_every_service(stack):
     assert "GF_SERVER_ROOT_URL='https://alerts.toko.id/grafana/'" in stack.read("grafana/grafana.env")
     assert "GF_DATE_FORMATS_DEFAULT_TIMEZONE='Asia/Makassar'" in stack.read("grafana/grafana.env")
     assert json.loads(stack.read("grafana/dashboards/fleet-overview.json"))["uid"] == "devices-fleet-overview"
+    boards = [path.read_text() for path in (stack.rendered / "grafana/dashboards").iterdir()]
+    assert all("https://alerts.toko.id/incidents" in board and "localhost" not in board for board in boards)
     assert stack.read("caddy/caddy.env") == "PUBLIC_ADDRESS=https://alerts.toko.id\n"
     jobs = {job["job_name"]: job for job in yaml.safe_load(stack.read("prometheus/prometheus.yml"))["scrape_configs"]}
     assert jobs["grafana"]["metrics_path"] == "/grafana/metrics"
