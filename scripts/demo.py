@@ -27,7 +27,7 @@ TOOLS = Path(os.environ.get("TOOLS_DIR", ROOT / ".tools")) / "bin"
 INCIDENT = "telegram"
 INCIDENT_AGE = 15 * 60  # seconds that it lasts already when the demo starts: its alerts fire from the first minute
 SOON = "5s"  # between scrapes and between evaluations: nobody waits for a demo
-BLOCK = "480h"  # promtool reads its input once for each block
+BLOCK = "486h"  # 2 h times a power of three; promtool reads its input once for each block
 
 
 class Demo:
