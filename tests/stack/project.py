@@ -165,9 +165,20 @@ def post(url: str, event: dict[str, Any], secret: str, method: str = "POST") -> 
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
     except OSError:
         return 0
+
+
+def status_of(url: str) -> int:
+    """Status of a GET without a password."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
 def project_files() -> Iterator[str]:

@@ -6,17 +6,16 @@ import shutil
 import subprocess
 import threading
 import time
-import urllib.error
 import urllib.request
 
 import pytest
 
-from tests.stack.project import SERVICES, Stack, eventually, post
+from tests.stack.project import SERVICES, Stack, eventually, post, status_of
 from tests.tools import require
 
 EXAMPLE = {
     "event": "device.disconnected",
-    "timestamp": 1738056000,
+    "timestamp": int(time.time()),  # news: what is heard of much later is told only if its end does not follow
     "device": {
         "id": "device_7f3a",
         "name": "Front desk WhatsApp",
@@ -94,10 +93,7 @@ def test_only_the_webhook_the_pages_and_grafana_are_published_and_on_loopback(st
 
 
 def test_the_pages_open_on_this_machine_with_the_password_made_at_the_first_start(stack):
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"http://127.0.0.1:{stack.admin_port}/incidents", timeout=10)
-
-    assert refused.value.code == 401
+    assert status_of(f"http://127.0.0.1:{stack.admin_port}/incidents") == 401
     assert "<html" in stack.page(f"http://127.0.0.1:{stack.admin_port}/incidents")
     assert "NUMBER" in stack.compose("exec", "-T", "exporter", "device-exporter", "incidents", "list")
 
@@ -164,10 +160,7 @@ def test_grafana_has_its_data_sources_dashboards_and_home(stack):
 
 
 def test_grafana_lets_nobody_in_without_the_password_made_at_the_first_start(stack):
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"http://127.0.0.1:{stack.grafana_port}/api/search", timeout=10)
-
-    assert refused.value.code == 401
+    assert status_of(f"http://127.0.0.1:{stack.grafana_port}/api/search") == 401
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -243,9 +236,7 @@ def test_from_the_public_network_the_webhook_is_all_that_answers_without_a_passw
 def test_the_admin_listener_serves_the_inside_network_and_the_public_one_serves_only_the_webhook(stack):
     assert reaches(stack, "inside", "exporter-admin:9877")
     for path in ("/metrics", "/api/v1/devices", "/-/ready", "/"):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"http://127.0.0.1:{stack.webhook_port}{path}", timeout=10)
-        assert refused.value.code == 404
+        assert status_of(f"http://127.0.0.1:{stack.webhook_port}{path}") == 404
 
 
 def test_prometheus_has_no_way_out(stack):
