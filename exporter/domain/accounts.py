@@ -28,7 +28,6 @@ class Share(NamedTuple):
 
     downtime_ms: int
     observed_ms: int
-    planned_ms: int
     outages: int
 
     def less(self, other: Share) -> Share:
@@ -39,10 +38,9 @@ class Share(NamedTuple):
 def share_until(timeline: Timeline | None, until: float) -> Share:
     """Return the share of a device with this timeline, from its first event on."""
     if timeline is None or until <= timeline.first_seen:
-        return Share(0, 0, 0, 0 if timeline is None else timeline.outages)
-    planned_ms = _ms(timeline.planned_time(until))
-    observed_ms = _ms(until - timeline.first_seen) - planned_ms
-    return Share(_ms(timeline.counted_downtime(until)), observed_ms, planned_ms, timeline.outages)
+        return Share(0, 0, 0 if timeline is None else timeline.outages)
+    observed_ms = _ms(until - timeline.first_seen) - _ms(timeline.planned_time(until))
+    return Share(_ms(timeline.counted_downtime(until)), observed_ms, timeline.outages)
 
 
 class Device:

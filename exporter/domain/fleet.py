@@ -152,7 +152,8 @@ class Fleet:
     def correct(self, group: Group, share: Share, device_id: str, moved: Device | None, *, exposed_at: float) -> None:
         """Book what a late event changes in a group that the device has left; `moved` is the device if it lives on.
 
-        What changes there is none of its present group's business, although its timeline has it.
+        What changes there is none of its present group's business, although its timeline has it. The time observed and
+        planned there is as it was: no event of a device that lives on comes before its first one.
         """
         for changed in {group, group if moved is None else moved.group}:
             if self.before_change is not None:
@@ -162,13 +163,9 @@ class Fleet:
         group.correct(share)
         if moved is None:
             return
-        planned = moved.timeline.planned
-        moved.group.correct(
-            Share(-share.downtime_ms, share.planned_ms if planned is not None else 0, 0, -share.outages)
-        )
+        moved.group.correct(Share(-share.downtime_ms, 0, -share.outages))
         moved.base_downtime += share.downtime_ms / 1000
         moved.base_outages += share.outages
-        moved.base_planned += share.planned_ms / 1000
         self.unsaved.add(device_id)
 
     def restore(self, device: Device, saved_ms: int) -> None:

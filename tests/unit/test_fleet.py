@@ -1,5 +1,6 @@
 """The fleet's sums and counters: late corrections, floors, moves, forgetting, times ahead of our clock."""
 
+import asyncio
 from functools import cache
 
 import msgspec
@@ -7,9 +8,11 @@ import pytest
 
 from exporter.conventions import OUTAGE_BUCKETS
 from exporter.domain.accounts import OutageHistogram
+from exporter.domain.checkpoint import Snapshot, restore
 from exporter.domain.fleet import Fleet
 from exporter.domain.identity import Identity
 from exporter.domain.timeline import Kind, fold
+from exporter.lib.pace import Pace
 
 UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
 T = 1_738_056_000
@@ -105,6 +108,14 @@ class TestLateCorrections:
         device = put(fleet, identity(), [(0, DOWN)], at=0)
 
         put(fleet, identity(), [(0, DOWN), (10, UP)], at=61)
+
+        assert device.exposed_downtime(T + 100) == group(fleet).downtime(T + 100) == 10
+
+    def test_a_device_that_came_after_the_last_scrape_was_seen_by_nobody(self):
+        fleet = Fleet()
+        device = put(fleet, identity(), [(0, DOWN)], at=61, exposed=60)
+
+        put(fleet, identity(), [(0, DOWN), (10, UP)], at=62, exposed=60)
 
         assert device.exposed_downtime(T + 100) == group(fleet).downtime(T + 100) == 10
 
@@ -247,6 +258,24 @@ class TestTimesAheadOfOurClock:
         assert counters(group(fleet), 10) == (0, 10, 1)
         assert counters(group(fleet), 30) == (0, 30, 1)
         assert counters(group(fleet), 31) == (1, 31 + 1, 1)
+
+    def test_a_known_device_whose_outage_lies_ahead_is_not_down_before_its_time(self):
+        fleet = Fleet()
+        put(fleet, identity("d1"), [(0, DOWN)], at=10)
+        put(fleet, identity("d2"), [(0, UP), (30, DOWN)], at=10)
+
+        assert counters(group(fleet), 10) == (10, 20, 2)
+        assert counters(group(fleet), 31) == (31 + 1, 62, 2)
+
+    def test_a_restart_keeps_what_lies_ahead_ahead(self):
+        fleet, again = Fleet(), Fleet()
+        put(fleet, identity("d1"), [(0, UP), (30, DOWN)], at=10)
+        put(fleet, identity("d2"), [(40, UP)], at=10)
+
+        restore(again, asyncio.run(Snapshot(fleet, 0, (T + 10) * 1000).complete(Pace())), {})
+
+        for at in (10, 31, 41):
+            assert counters(group(again), at) == counters(group(fleet), at)
 
     def test_a_future_device_that_moves_or_goes_takes_no_negative_time_with_it(self):
         fleet = Fleet()

@@ -160,6 +160,22 @@ def test_a_late_correction_is_booked_where_the_device_was_then() -> None:
     assert downtimes(site) == [5, 3600]
 
 
+def test_a_late_outage_is_counted_once_although_its_device_moves_on_and_goes() -> None:
+    site = Site(moving=True)
+    begin = site.now
+    site.record("d1", begin, C, business=1)
+    site.wait(1000)
+    site.record("d1", site.now, C, business=2)
+    site.wait(10)
+    site.record("d1", begin + 100, D, business=1)
+    site.record("d1", begin + 160, C, business=1)
+    site.forget(1)
+
+    groups = [site.fleet.group("wa", f"b{number}") for number in (1, 2)]
+    assert [group.outages for group in groups] == [1, 0]
+    assert downtimes(site) == [60, 0]
+
+
 def test_a_late_event_of_a_forgotten_device_reaches_the_sums() -> None:
     site = Site(moving=False)
     begin = site.now
