@@ -3,7 +3,7 @@ Durable webhooks against a bare handler that only decodes the same JSON, driven 
 
     python -m bench.bench_webhook [--quick] [--rounds 5] [--seconds 5]
 
-Throughput of device events and of message events, and the latency at half of the exporter's throughput. Both servers
+Processor time of device events and of message events, and the latency at half of what the exporter takes. Both servers
 run all the time; rounds alternate; medians count. The exporter logs warnings and worse: a bare handler without an
 access log writes no line for each request either.
 """
@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.processes import Busy, Exporter, Server, Wrk, bare, workplace
-from bench.rows import Row, at_least, at_most, number, parser, report
+from bench.rows import Row, at_most, number, parser, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,21 +73,29 @@ def _noise(pair: dict[str, Round]) -> float:
     return max(one.others for one in pair.values())
 
 
-def throughput(
-    duel: Duel, key: str, what: str, kind: str, rounds: int, seconds: float, *, bound: float | None = 0.7
+def cost(
+    duel: Duel, key: str, what: str, kind: str, rounds: int, seconds: float, *, bound: float | None
 ) -> tuple[Row, float]:
-    """Return the row and the exporter's requests a second; without a bound the row is there to be known."""
+    """Return the row of the processor time a request, and the exporter's requests a second.
+
+    Rates move with the machine and what else it does, so they are reported only. Without a bound the row is there to
+    be known.
+    """
     found = duel.rounds(rounds, seconds, kind=kind)
-    ours, other = (median(one.load.rate for one in found[name]) for name in ("exporter", "bare"))
-    ratio = median(a.load.rate / b.load.rate for a, b in zip(found["exporter"], found["bare"], strict=True))
-    cost = {name: median(one.main for one in found[name]) for name in found}
-    threads = median(one.threads for one in found["exporter"])
+    rates = {name: number(median(one.load.rate for one in found[name])) for name in found}
+    spent = {name: median(one.main + one.threads for one in found[name]) for name in found}
+    loop, threads = (median(getattr(one, part) for one in found["exporter"]) for part in ("main", "threads"))
+    pairs = zip(found["exporter"], found["bare"], strict=True)
+    ratio = median((one.main + one.threads) / (two.main + two.threads) for one, two in pairs)
     note = (
-        f"median of {rounds} rounds of {seconds:g} s; processor time a request: event loop {cost['exporter']:.0f} µs "
-        f"and the rest (journal thread, flushing process) {threads:.0f} µs, bare handler {cost['bare']:.0f} µs"
+        f"median of {rounds} rounds of {seconds:g} s; {rates['exporter']} a second, bare aiohttp {rates['bare']}; "
+        f"event loop {loop:.0f} µs a request, the journal's thread {threads:.0f} µs"
     )
-    fields = {"figure": number(ratio)} if bound is None else at_least(ratio, bound)
-    return Row(key, what, f"{number(ours)}/s", f"bare aiohttp: {number(other)}/s", note=note, **fields), ours
+    fields = {"figure": f"{number(ratio)} x"} if bound is None else at_most(ratio, bound, " x")
+    row = Row(
+        key, what, f"{number(spent['exporter'])} µs", f"bare aiohttp: {number(spent['bare'])} µs", note=note, **fields
+    )
+    return row, median(one.load.rate for one in found["exporter"])
 
 
 def latency(duel: Duel, rate: float, rounds: int, seconds: float) -> Row:
@@ -98,7 +106,7 @@ def latency(duel: Duel, rate: float, rounds: int, seconds: float) -> Row:
     note = f"{number(reached)} requests a second on both, spread at random over 32 connections"
     return Row(
         "2", "webhook p99 at half load", f"{number(ours)} ms", f"bare aiohttp: {number(other)} ms", note=note,
-        **at_most(ours - other, 10, " ms more"),
+        **at_most(ours - other, 20, " ms more"),
     )  # fmt: skip
 
 
@@ -108,17 +116,17 @@ def rows(directory: Path, rounds: int, seconds: float) -> Iterator[Row]:
     with bare_server:
         with started(directory, "plain") as exporter:
             duel = Duel(exporter, bare_server, bare_url)
-            row, rate = throughput(duel, "1", "device webhooks, durable", "device", rounds, seconds)
+            row, rate = cost(duel, "1", "device webhook, durable", "device", rounds, seconds, bound=3.2)
             yield row
             yield latency(duel, rate / 2, few, seconds)
-            yield throughput(duel, "1b", "message webhooks", "message", few, seconds)[0]
+            yield cost(duel, "1b", "message webhook", "message", few, seconds, bound=2.0)[0]
         with started(directory, "log", "--log.level", "info") as exporter:
             duel = Duel(exporter, bare_server, bare_url)
-            yield throughput(duel, "1c", "device webhooks, each one logged", "device", few, seconds, bound=None)[0]
+            yield cost(duel, "1c", "device webhook, each one logged", "device", few, seconds, bound=None)[0]
         with started(directory, "incidents") as exporter:
             duel = Duel(exporter, bare_server, bare_url, engine="wa")
-            what = "device webhooks, each outage an incident"
-            yield throughput(duel, "1d", what, "device", few, seconds, bound=None)[0]
+            what = "device webhook, each outage an incident"
+            yield cost(duel, "1d", what, "device", few, seconds, bound=None)[0]
 
 
 def started(directory: Path, name: str, *flags: str) -> Exporter:

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.domain.identity import Identity
-from exporter.domain.records import Append, Record
+from exporter.domain.records import Append
 from exporter.domain.timeline import Kind
-from exporter.journal.sqlite.database import SqliteJournal
+from exporter.journal.sqlite.database import Database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,8 @@ def identity(number: int) -> Identity:
 
 def write_history(database: Path, devices: int, events: int, *, down: float = 0.01) -> None:
     """Write `events` events, evenly over the devices and over the last 30 days; a share of them is down at the end."""
-    journal = SqliteJournal(database)
+    received, last = 0, 0
+    journal = Database(database, lambda: received)
     identities = [identity(number) for number in range(devices)]
     rounds, now = events // devices, int(time.time())
     for turn in range(rounds):
@@ -46,7 +47,6 @@ def write_history(database: Path, devices: int, events: int, *, down: float = 0.
         chosen = identities if left > 1 else identities[int(devices * down) :]
         for start in range(0, len(chosen), _BATCH):
             some = enumerate(chosen[start : start + _BATCH], start)
-            journal.append(
-                [Append(Record(one, at + n % 900, kind, (at + n % 900) * 1000, 0), late=False) for n, one in some]
-            )
+            received = at + 900
+            last += len(journal.append([Append(one, at + n % 900, kind) for n, one in some], last).numbers)
     journal.close()
