@@ -31,6 +31,12 @@ class JournalUnavailable(ExporterError):
     code = "journal_unavailable"
 
 
+class JournalDamaged(JournalUnavailable):
+    """The journal's storage holds what it never wrote. Trying again does not help; the message says what does."""
+
+    code = "journal_damaged"
+
+
 class Overloaded(ExporterError):
     """More requests wait for the journal than it may queue. Transient."""
 

@@ -114,7 +114,7 @@ class DirectAlerts:
 
     async def _load(self) -> None:
         now = self._recorder.clock()
-        disconnects = await self._recorder.disconnects_since(int(now - LOOK_BACK))
+        disconnects = await self._recorder.read(lambda reader: reader.disconnects_since(int(now - LOOK_BACK)))
         self.alerts = self._no_alerts()
         self.alerts.load(now, disconnects, LIFE)
         self._loaded = True

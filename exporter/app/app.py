@@ -13,7 +13,6 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, disable_created_metrics
@@ -24,6 +23,7 @@ from exporter.app.feature import Answers, Draws, Measures, Reloads, Starts, Stop
 from exporter.app.features import PIECES, Features
 from exporter.app.housekeeping import Housekeeping, rounds
 from exporter.app.messages import announce, log_change
+from exporter.app.opening import until_it_works
 from exporter.app.settings import Settings
 from exporter.app.status import status_operation
 from exporter.app.terminal import Terminal
@@ -31,8 +31,7 @@ from exporter.conventions import HELP
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.gateways.csku.gateway import Csku
 from exporter.impact.hashing import ensure_key
-from exporter.journal.sqlite.database import SqliteJournal, storage_path
-from exporter.journal.sqlite.reader import Reader as SqliteReader
+from exporter.journal.storage import data_directory, open_storage
 from exporter.lib.address import parse_address
 from exporter.lib.clock import Clock
 from exporter.lib.logs import RateLimited, fields, log_loop_errors
@@ -66,19 +65,17 @@ class Exporter:
     """All parts of one process. `start`, `run_until_stopped`, `stop`."""
 
     def __init__(self, load: Callable[[], Config]) -> None:
-        self.settings = Settings(load, lambda config: _database(config).parent)
-        config, database = self.settings.current(), _database(self.settings.current())
+        self.settings = Settings(load, lambda config: data_directory(config.storage.url))
+        config = self.settings.current()
         self._clock = Clock()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.metrics = SelfMetrics(self.registry, operations=[piece.name for piece in PIECES])
         self.recorder = Recorder(
-            SqliteJournal(database, PIECES),
-            database,
-            lambda: SqliteReader(database),
-            clock=self._clock,
-            metrics=self.metrics,
+            open_storage(config.storage.url, self._clock, PIECES),
+            self._clock,
+            self.metrics,
             retry_span=config.storage.retry_span,
         )
         self._observe()
@@ -89,7 +86,7 @@ class Exporter:
             self.recorder,
             self.settings.current,
             self.metrics,
-            conversation_key=ensure_key(database.parent),
+            conversation_key=ensure_key(data_directory(config.storage.url)),
             authenticated=self._authenticated,
         )
         self._exposition = Exposition(self.recorder.fleet, self.registry)
@@ -120,20 +117,22 @@ class Exporter:
         except BaseException:
             await self._stop()
             raise
-        log.info("ready", extra=fields(version=__version__, devices=len(self.recorder.fleet.devices)))
+        if self._started:
+            log.info("ready", extra=fields(version=__version__, devices=len(self.recorder.fleet.devices)))
 
     async def _start(self) -> None:
         """Start everything in its order; what is stopped goes onto the stack where it was started."""
         await self._listening.start()
-        await self.recorder.start()
         self._to_stop.push_async_callback(self.recorder.stop)
+        for step in (self.recorder.start, self.recorder.heartbeat):
+            if not await until_it_works(step, self._stopping, self._warn):
+                return
         self._to_stop.push_async_callback(self._finish, self.recorder.heartbeat)
         for feature in self.features.all:
             if isinstance(feature, Starts):
                 await feature.start()
             if isinstance(feature, Stops):
                 self._to_stop.push_async_callback(self._finish, feature.stop)
-        await self.recorder.heartbeat()
         self._follow_settings()
         self._to_stop.push_async_callback(self._housekeeping.stop)
         for task in self._tasks():
@@ -275,7 +274,7 @@ class Exporter:
         self.registry.register(policies)
         self.metrics.devices.set_function(lambda: len(fleet.devices))
         self.metrics.queue.set_function(lambda: self.recorder.queue_depth)
-        self.metrics.backlog.set_function(lambda: self.recorder.backlog)
+        self.metrics.oldest_wait.set_function(lambda: self.recorder.oldest_wait)
         self.recorder.subscribe(log_change)
 
     def _authenticated(self) -> bool:
@@ -288,10 +287,6 @@ class Exporter:
 
     async def _flush_warnings(self) -> None:
         self._warn.flush()
-
-
-def _database(config: Config) -> Path:
-    return Path(storage_path(config.storage.url))
 
 
 def serve(load: Callable[[], Config]) -> int:

@@ -32,7 +32,7 @@ def status_operation(
 
     async def handle(_: web.Request) -> web.StreamResponse:
         present, fleet = config(), recorder.fleet
-        blind = await recorder.blind_intervals()
+        blind = await recorder.read(lambda reader: reader.blind_intervals())
         return answers.json(
             Status(
                 version=__version__,

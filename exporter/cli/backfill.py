@@ -14,7 +14,7 @@ from exporter.cli.flags import JOURNAL, add_configuration_flags, configuration
 from exporter.cli.output import complain, opened
 from exporter.cli.progress import progress_bar
 from exporter.errors import ConfigError
-from exporter.journal.sqlite.reader import open_reader
+from exporter.journal.storage import open_reader
 from exporter.lib.durations import parse_duration
 from exporter.report.windows import DEFAULT_TIMEZONE, timezone, unix_time
 

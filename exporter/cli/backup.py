@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.cli.flags import JOURNAL, add_configuration_flags, configuration
 from exporter.cli.output import say
-from exporter.journal.sqlite.backup import backup
-from exporter.journal.sqlite.database import storage_path
+from exporter.journal.storage import backup
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Copy; return 0. Raises ConfigError, JournalUnavailable."""
-    size = backup(Path(storage_path(configuration(args).storage.url)), args.target)
+    size = backup(configuration(args).storage.url, args.target)
     say(f"{args.target}: {size} bytes")
     return 0

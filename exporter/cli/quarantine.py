@@ -12,8 +12,7 @@ from exporter.cli.commands import add_parser
 from exporter.cli.flags import JOURNAL, add_configuration_flags, add_json_flag, configuration, positive
 from exporter.cli.output import local_time, say, say_json, say_table
 from exporter.errors import ConfigError, ExporterError
-from exporter.journal.sqlite.database import storage_path
-from exporter.journal.sqlite.reader import open_reader
+from exporter.journal.storage import open_reader, storage_path
 from exporter.lib.address import parse_address
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from exporter.cli.flags import JOURNAL, add_configuration_flags, add_language_fl
 from exporter.cli.output import opened, say
 from exporter.cli.progress import progress_bar
 from exporter.errors import ConfigError
-from exporter.journal.sqlite.reader import open_reader
+from exporter.journal.storage import open_reader
 from exporter.lib.durations import parse_duration
 from exporter.report.availability import KEYS
 from exporter.report.document import compile_report

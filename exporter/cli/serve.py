@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from exporter.app.app import serve
 from exporter.cli.flags import add_configuration_flags, configuration
-from exporter.journal.sqlite.database import storage_path
+from exporter.journal.storage import storage_path
 from exporter.lib.logs import fields, setup
 
 if TYPE_CHECKING:

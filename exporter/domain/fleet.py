@@ -54,6 +54,13 @@ class Fleet:
         self.newest_event = 0
         """Event time of the newest device event."""
 
+    def clear(self) -> None:
+        """Forget everything: it is loaded anew."""
+        for part in (self.devices, self.down, self.planned, self.groups, self.histograms):
+            part.clear()
+        for changed in (self.dirty, self.unsaved, self.unsaved_groups):
+            changed.clear()
+
     def group(self, engine: str, business_id: str) -> Group:
         """Return the group, made at its first use."""
         group = self.groups.get((engine, business_id))

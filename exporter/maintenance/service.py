@@ -67,7 +67,7 @@ class Maintenance:
         """Load the windows and make up for the time of the stop. JournalUnavailable, Overloaded."""
         now = self._recorder.clock()
         stored = await self._recorder.transact(store.PIECE.name, store.load)
-        heard = await self._recorder.heard_until()
+        heard = self._recorder.heard_until
         self._stored = {one.number: one for one in stored}
         self._settled = int(max(now if heard is None else min(heard, now), now - LOOK_BACK))
         await self._build()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 JOURNAL_OPERATIONS = (
     "append",
-    "take_over",
     "read",
     "checkpoint",
     "heartbeat",
@@ -49,8 +48,10 @@ class SelfMetrics:
         self.failures = self._counter("journal_failures_total", "Failed journal operations.", "operation")
         for operation in (*JOURNAL_OPERATIONS, *operations):
             self.failures.labels(operation)
-        self.queue = self._gauge("journal_queue_depth", "Events that wait for the log.")
-        self.backlog = self._gauge("journal_backlog", "Events that are in the log and not yet in the journal's file.")
+        self.queue = self._gauge("journal_queue_depth", "Events that wait for the journal.")
+        self.oldest_wait = self._gauge(
+            "journal_oldest_wait_seconds", "For how long the journal has waited for its storage; 0 while it does not."
+        )
         self.pushes = self._counter("alert_pushes_total", "Posts of alerts by result.", "alertmanager", "result")
         self.push_latency = self._histogram(
             "alert_push_latency_seconds", "From an event's receipt to Alertmanager's acknowledgement.", _FAST

@@ -97,17 +97,17 @@ async def _mark(_: web.Request, response: web.StreamResponse) -> None:
 
 
 def _state_operations(recorder: RecorderPort, is_ready: Callable[[], bool]) -> list[Operation]:
-    health = _state(lambda: recorder.healthy, "unhealthy", "the journal's writer does not run")
-    ready = _state(is_ready, "not_ready", "the journal is being loaded")
+    health = _state(lambda: recorder.healthy, "unhealthy", lambda: recorder.trouble)
+    ready = _state(is_ready, "not_ready", lambda: "the journal is being loaded")
     return [
         Operation("GET", "/-/healthy", health, "Whether the process works", {200: TEXT, 503: Error}),
         Operation("GET", "/-/ready", ready, "Whether the journal is loaded", {200: TEXT, 503: Error}),
     ]
 
 
-def _state(good: Callable[[], bool], code: str, message: str) -> Handler:
+def _state(good: Callable[[], bool], code: str, message: Callable[[], str]) -> Handler:
     async def handle(_: web.Request) -> web.StreamResponse:
-        return answers.text("OK") if good() else answers.error(503, code, message)
+        return answers.text("OK") if good() else answers.error(503, code, message())
 
     return handle
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from exporter.domain.fleet import Fleet
     from exporter.domain.identity import Identity
@@ -33,7 +34,11 @@ class RecorderPort(Protocol):
 
     @property
     def healthy(self) -> bool:
-        """Whether the writer lives."""
+        """Whether events can be journalled, or will be by themselves."""
+
+    @property
+    def trouble(self) -> str:
+        """Why not, in a sentence for operators; empty while all is well."""
 
     async def submit(self, event: DeviceEvent) -> str:
         """Return the outcome once the event is on disk; raises JournalUnavailable, Overloaded or InvalidEvent."""
@@ -47,11 +52,8 @@ class RecorderPort(Protocol):
     async def quarantine(self, code: str, message: str, payload: bytes | None, digest: str) -> None:
         """Keep a refused body, redacted; raises JournalUnavailable or Overloaded."""
 
-    async def before_scrape(self) -> float:
-        """Return the time to expose at."""
-
-    def after_scrape(self) -> None:
-        """Tell that the exposition is finished."""
+    def exposing(self) -> AbstractAsyncContextManager[float]:
+        """Give the time to expose at; while the context lasts, the fleet may be shown."""
 
     async def outages(self, device_id: str) -> list[Outage] | None:
         """Return the corrected outages of a device; None if it is unknown."""

@@ -105,7 +105,7 @@ def _health(request: web.BaseRequest, recorder: RecorderPort) -> web.Response:
         return answers.http_error(405, {"Allow": "GET, HEAD"})
     if recorder.healthy:
         return answers.text("OK")
-    return answers.error(503, "unhealthy", "the journal's writer does not run")
+    return answers.error(503, "unhealthy", "the journal cannot be used")
 
 
 class Webhook:

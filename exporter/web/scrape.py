@@ -25,11 +25,8 @@ def scrape_handler(
     async def handle(request: web.Request) -> web.StreamResponse:
         started = time.perf_counter()
         chosen = negotiate(request.headers.get("Accept"), request.headers.get("Accept-Encoding"))
-        try:
-            now = await recorder.before_scrape()
+        async with recorder.exposing() as now:
             rendered = await exposition.render(now, openmetrics=chosen.openmetrics, gzip=chosen.gzip)
-        finally:
-            recorder.after_scrape()
         metrics.scrape(time.perf_counter() - started)
         parts = [rendered] if isinstance(rendered, bytes) else rendered
         response = web.StreamResponse(headers={**answers.HEADERS, "Vary": "Accept, Accept-Encoding"})

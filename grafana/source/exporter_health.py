@@ -165,10 +165,10 @@ def _batches() -> p.Panel:
 def _queue() -> p.Panel:
     return p.lines(
         "Waiting for the journal",
-        "Events that wait to be written to the log, and those in the log that the journal's file does not have yet.",
+        "Events that wait to be written, and for how long the disk has been at one piece of work.",
         [
             p.Query(q.of_the_instances("journal_queue_depth"), "{{instance}}"),
-            p.Query(q.of_the_instances("journal_backlog"), "{{instance}} log"),
+            p.Query(q.of_the_instances("journal_oldest_wait_seconds"), "{{instance}} seconds"),
         ],
         "short",
         size=(5, 7),

@@ -415,8 +415,8 @@ INDONESIAN: Final = {
     "Events in a commit": "Kejadian sekali tulis",
     "Mean number of events in one commit of the journal.": "Rata-rata jumlah kejadian dalam satu penulisan jurnal.",
     "Waiting for the journal": "Antrean jurnal",
-    "Events that wait to be written to the log, and those in the log that the journal's file does not have yet.": (
-        "Kejadian yang menunggu ditulis ke log, dan yang sudah di log tetapi belum masuk ke berkas jurnal."
+    "Events that wait to be written, and for how long the disk has been at one piece of work.": (
+        "Kejadian yang menunggu ditulis, dan sudah berapa lama disk mengerjakan satu pekerjaan."
     ),
     "Journal failures": "Kegagalan jurnal",
     "Operations of the journal that failed. The platform is answered 503 and tries again.": (

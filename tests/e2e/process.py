@@ -157,6 +157,15 @@ class ExporterProcess:
             wait_for(self._started, "everything is started", 60)
         return self
 
+    def start_on_full_disk(self) -> None:
+        """Start it where no file can grow or change; `free_disk` ends that."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # a child inherits it
+        try:
+            self.start(wait=False)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
     def _limited(self) -> list[str]:
         """Return what starts a command with the limits of descriptors."""
         if self._descriptors is None:

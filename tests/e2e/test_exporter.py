@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.domain.records import Append, Record
+from exporter.domain.records import Append
 from exporter.domain.timeline import Kind
-from exporter.journal.sqlite.database import SqliteJournal
-from exporter.journal.sqlite.reader import Reader, open_reader
+from exporter.journal.sqlite.database import Database
+from exporter.journal.storage import open_reader
 from tests.e2e.harness import Prometheus, running
 from tests.e2e.process import EXAMPLE, Client, ExporterProcess, device_event, run_command
 from tests.patience import patient, wait_for, wait_for_counts
@@ -382,7 +382,7 @@ class TestCommands:
         assert oct(copy.stat().st_mode & 0o777) == "0o600"
         assert journalled(copy) == journalled(exporter.database)
         assert run_command("backup", str(copy), "--storage.url", exporter.storage_url).returncode == 1
-        with Reader(copy) as reader:
+        with open_reader(f"sqlite:///{copy}") as reader:
             assert len(next(iter(reader.histories())).outages) == 10
 
 
@@ -468,20 +468,38 @@ class TestPrivacy:
 
 
 class TestFullDisk:
+    @pytest.mark.parametrize("killed", [False, True], ids=["after a clean stop", "after a kill"])
+    def test_a_start_on_a_full_disk_answers_503_says_why_and_recovers_by_itself(
+        self, exporter: ExporterProcess, killed: bool
+    ) -> None:
+        now = int(time.time())
+        exporter.send(("d1", now - 60, True), ("d1", now - 50, False))
+        if killed:
+            exporter.kill()
+        else:
+            exporter.stop()
+        exporter.start_on_full_disk()
+        answer = exporter.post(device_event("d1", now, up=True))
+        assert (answer.status, answer.json["code"]) == (503, "journal_unavailable")
+        assert exporter.get("/-/ready").status == 503
+        wait_for(lambda: "the journal cannot be used yet" in exporter.log, "a line in the log", 30)
+        exporter.free_disk()
+        wait_for(exporter.ready, "the journal is loaded", 60)
+        exporter.send(("d1", now, True))
+        assert _account(exporter, "d1") == (1, 50.0, "up")
+
     def test_a_journal_in_trouble_does_not_silence_its_own_metrics(self, exporter: ExporterProcess) -> None:
         now = int(time.time())
         exporter.send(("d1", now - 60, True))
         journalled(exporter.database)
         with closing(sqlite3.connect(exporter.database, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            exporter.send(("d1", now, False))  # the log takes it
-            refused = exporter.post(device_event("d1", now - 30, up=False))  # only the journal knows what was before
+            refused = exporter.post(device_event("d1", now, up=False))
             assert (refused.status, refused.json["code"]) == (503, "journal_unavailable")
-            assert exporter.sample("device_exporter_journal_failures_total", operation="append") == 1
-            assert exporter.sample("device_exporter_journal_backlog") == 2
-            assert exporter.sample("device_up") == 0
+            assert (exporter.sample("device_exporter_journal_failures_total", operation="append") or 0) >= 1
+            assert exporter.sample("device_up") == 1
             other.execute("ROLLBACK")
-        exporter.send(("d1", now - 30, False), ("d1", now + 1, True))
+        exporter.send(("d1", now - 30, False), ("d1", now, False), ("d1", now + 1, True))
         assert _account(exporter, "d1") == (1, 31.0, "up")
 
     def test_senders_are_told_to_retry_and_it_recovers_by_itself_with_nothing_lost(
@@ -515,7 +533,6 @@ class TestFullDisk:
 
 def journalled(database: Path) -> list[tuple[str, int, int]]:
     """Return (device id, Unix seconds, kind) of every event in a journal, sorted."""
-    open_reader(f"sqlite:///{database}").close()  # waits until the log is taken over
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         query = "SELECT d.device_id, e.timestamp, e.kind FROM event e JOIN device d ON d.id = e.device"
         return sorted(connection.execute(query))
@@ -562,15 +579,14 @@ def _without_running(device: dict[str, Any]) -> dict[str, Any]:
 
 def _fill_journal(database: Path, *, devices: int, events: int) -> None:
     """Write a journal that has no checkpoint, so that a start takes a while."""
-    journal = SqliteJournal(database)
+    journal = Database(database, time.time)
     start = int(time.time()) - events
     for first in range(0, events, 10_000):
         journal.append(
             [
-                Append(
-                    Record(identity(f"d{step % devices}"), start + step, Kind(step // devices % 2), 0, 0), late=False
-                )
+                Append(identity(f"d{step % devices}"), start + step, Kind(step // devices % 2))
                 for step in range(first, min(events, first + 10_000))
-            ]
+            ],
+            first,
         )
     journal.close()

@@ -257,7 +257,7 @@ def _exporter(fleet: Fleet, writer: Writer) -> None:
     own("devices", "gauge", ({}, lambda _: len(fleet.devices)))
     own("quarantine_entries", "gauge", ({}, lambda _: 2))
     own("journal_queue_depth", "gauge", ({}, lambda t: t // 60 % 3))
-    own("journal_backlog", "gauge", ({}, lambda t: t // 60 % 7))
+    own("journal_oldest_wait_seconds", "gauge", ({}, lambda t: t // 60 % 7))
     outcomes = [
         (c.MESSAGE_EVENTS[0], c.ACCEPTED, 2.5),
         (c.MESSAGE_EVENTS[2], c.ACCEPTED, 1.5),

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from exporter.cli.main import main
-from exporter.domain.records import Append, Record
+from exporter.domain.records import Append
 from exporter.domain.timeline import Kind
 from exporter.gateways.csku.parse import parse
 from exporter.gateways.events import DeviceEvent
-from exporter.journal.sqlite.database import SqliteJournal
+from exporter.journal.sqlite.database import Database
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.traffic import PROFILES, generate
 from tests.patience import patient, wait_for
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 def fill(journal: Path, start: float, end: float, *, devices: int, profile: str) -> None:
     """Journal a simulated fleet's events as they would have arrived."""
-    writer = SqliteJournal(journal)
+    now = start
+    writer, last = Database(journal, lambda: now), 0
     for sending in generate(make_fleet(devices, 5), seed=5, start=start, end=end, profile=PROFILES[profile]):
         event = parse(json.dumps(sending.payload).encode(), latest=sending.send_at)
         assert isinstance(event, DeviceEvent)
         kind = Kind.CONNECTED if event.up else Kind.DISCONNECTED
-        record = Record(event.identity, event.timestamp, kind, int(sending.send_at * 1000), 0)
-        writer.append([Append(record, late=False)])
+        now = sending.send_at
+        last = writer.append([Append(event.identity, event.timestamp, kind)], last).numbers[0] or last
     writer.close()
 
 

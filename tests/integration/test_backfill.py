@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.domain.policy import Policies
-from exporter.journal.sqlite.reader import open_reader
+from exporter.journal.storage import open_reader
 from exporter.report.availability import availability
 from exporter.simulate.fleet import make_fleet
 from tests.integration.history import Prometheus, backfill, fill, load, prometheus

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter import conventions as names
-from exporter.journal.sqlite.reader import open_reader
+from exporter.journal.storage import open_reader
 from exporter.report.availability import availability
 from tests.integration.history import backfill, fill, load, prometheus
 from tests.patience import wait_for

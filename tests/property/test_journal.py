@@ -2,7 +2,8 @@
 
 A run is a random mix of bursts of events (duplicates, late ones, ties), scrapes, checkpoints, retention, forgetting,
 failures of SQLite before, inside and after a commit, and deaths. A death takes the files as they are at that instant.
-The model is independent of engine, checkpoints and retention: the plain list of all records, folded from scratch.
+No counter of any scrape is below what a former one showed. The model is independent of recorder, checkpoints and
+retention: the plain list of all records, folded from scratch.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.records import Append, Record
     from exporter.gateways.events import DeviceEvent
+    from exporter.journal.port import Appended
     from exporter.recording.recorder import Recorder
 
 MEMORY = Path("/dev/shm")  # a death of the process, not of the machine: the page cache survives it
@@ -52,43 +54,35 @@ Told = tuple[str, int, Kind]
 
 
 class Failing:
-    """Fails the log or the journal: before it writes, meanwhile, or when all is written but nobody hears of it."""
+    """Fails the journal: before it writes, meanwhile, or when all is written but nobody hears of it."""
 
     def __init__(self, site: Site, where: str | int) -> None:
         self._site = site
         self._where = where
-        self._append = site.journal.append
-        self._sync = site.recorder._log._syncer.sync
 
     def __enter__(self) -> None:
-        self._site.journal.append = self._append_to_journal
-        self._site.recorder._log._syncer.sync = self._sync_log
+        self._append = self._site.journal.append
+        self._site.journal.append = self._fail
+        database = self._site.journal._database
+        if isinstance(self._where, int) and database._connection is not None:
+            database._connection.set_progress_handler(lambda: 1, self._where)
 
     def __exit__(self, *error: object) -> None:
-        del self._site.journal.append
-        del self._site.recorder._log._syncer.sync
+        self._site.journal.append = self._append
+        connection = self._site.journal._database._connection
+        if connection is not None:
+            connection.set_progress_handler(None, 0)
 
-    def _sync_log(self, index: int, done: Callable[[OSError | None], None]) -> None:
-        if self._where == "log before":
-            raise OSError("before the log is flushed")
-        if self._where == "log after":
-            done = partial(lambda done, _: done(OSError("after the log was flushed")), done)
-        self._sync(index, done)
-
-    def _append_to_journal(self, batch: list[Append], numbers: list[int]) -> None:
-        journal = self._site.journal
+    async def _fail(self, batch: list[Append], after: int) -> Appended:
         if self._where == "before":
             raise JournalUnavailable("before the commit")
-        if isinstance(self._where, int) and journal._connection is not None:
-            journal._connection.set_progress_handler(lambda: 1, self._where)
-        self._append(batch, numbers)
+        appended = await self._append(batch, after)
         if self._where == "after":
             raise JournalUnavailable("after the commit")
-        if journal._connection is not None:
-            journal._connection.set_progress_handler(None, 0)
+        return appended
 
 
-failures = st.one_of(st.sampled_from(["before", "after", "log before", "log after"]), st.integers(1, 400))
+failures = st.one_of(st.sampled_from(["before", "after"]), st.integers(1, 400))
 
 
 class Deaths(RuleBasedStateMachine):
@@ -103,6 +97,7 @@ class Deaths(RuleBasedStateMachine):
         self.tried: set[Told] = set()  # all that was sent
         self.records: list[Record] = []  # what the journal held, pruned ones included
         self.read_to = 0
+        self.shown: dict[object, Any] = {}  # what scrapes showed of the counters
 
     # -- what happens -----------------------------------------------------------------------------------------------
 
@@ -146,8 +141,17 @@ class Deaths(RuleBasedStateMachine):
 
     @rule()
     def a_scrape_comes(self) -> None:
-        self._run(self.recorder.before_scrape())
-        self.recorder.after_scrape()
+        self._run(self._scrape())
+
+    @rule(burst=bursts, turns=st.integers(0, 8))
+    def events_come_while_a_scrape_is_rendered(self, burst: list[DeviceEvent], turns: int) -> None:
+        async def both() -> None:
+            sending = asyncio.ensure_future(self._send(burst))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.gather(sending, self._scrape())
+
+        self._run(both())
 
     @rule()
     def a_checkpoint_is_written(self) -> None:
@@ -167,12 +171,12 @@ class Deaths(RuleBasedStateMachine):
 
     @rule(steps=st.integers(1, 200))
     def a_checkpoint_fails(self, steps: int) -> None:
-        journal = self.site.journal
-        if journal._connection is not None:
-            journal._connection.set_progress_handler(lambda: 1, steps)
+        database = self.site.journal._database
+        if database._connection is not None:
+            database._connection.set_progress_handler(lambda: 1, steps)
         self._run(self._settled(self.recorder.save_checkpoint))
-        if journal._connection is not None:
-            journal._connection.set_progress_handler(None, 0)
+        if database._connection is not None:
+            database._connection.set_progress_handler(None, 0)
 
     @rule(retention=st.integers(20, 80))
     def old_events_are_pruned(self, retention: int) -> None:
@@ -195,9 +199,9 @@ class Deaths(RuleBasedStateMachine):
     @invariant()
     def the_fleet_is_the_fold_of_the_journal(self) -> None:
         """Unless a commit's outcome is unknown: then that holds again after the next one."""
-        if self.recorder._commits.uncertain:
-            return
         self._note_records()
+        if self.records and self.recorder.applied < self.read_to:
+            return
         own: dict[str, list[tuple[int, Kind]]] = {}
         fleet = Fleet()
         applier = Applier(fleet, print)
@@ -253,10 +257,10 @@ class Deaths(RuleBasedStateMachine):
             await action()
 
     def _die(self) -> None:
-        """Take the database and its log as they are now to a new place, and start there."""
+        """Take the database as it is now to a new place, and start there."""
         taken = self._next_folder()
         for file in self.site.path.parent.glob("exporter.db*"):
-            if file.suffix in {".db", ".db-wal", ".db-log-a", ".db-log-b"}:
+            if file.suffix in {".db", ".db-wal"}:
                 shutil.copy(file, taken / file.name)
         self._run(self.site.kill())
         self.site = Site(taken, self.site.clock)
@@ -269,14 +273,35 @@ class Deaths(RuleBasedStateMachine):
         return made
 
     def _picture(self) -> object | None:
-        return None if self.recorder._commits.uncertain else picture(self.recorder)
+        self._note_records()
+        return None if self.recorder.applied < self.read_to else picture(self.recorder)
 
     def _note_records(self) -> None:
-        """Read what is new in the journal, in its own thread."""
-        new = self._run(self.recorder.writer.run(lambda journal: list(journal.records_after(self.read_to))))
-        for seq, record in new:
+        """Read what is new in the journal."""
+        for seq, record in self._run(self.site.journal.tail(self.read_to)):
+            assert seq == self.read_to + 1
             self.read_to = seq
             self.records.append(record)
+
+    async def _scrape(self) -> None:
+        """Read every counter, with a turn of the loop after each; none is below what any scrape showed of it."""
+        async with self.recorder.exposing() as now:
+            for key, device in list(self.recorder.fleet.devices.items()):
+                self._shown(("device", key, device.timeline.first_seen), device.exposed_downtime(now))
+                await asyncio.sleep(0)
+            for key, group in list(self.recorder.fleet.groups.items()):
+                self._shown(("downtime", key), group.downtime(now))
+                self._shown(("observed", key), group.observed(now))
+                await asyncio.sleep(0)
+            for key, histogram in list(self.recorder.fleet.histograms.items()):
+                self._shown(("outages", key), histogram.cumulative())
+
+    def _shown(self, key: object, value: Any) -> None:
+        before = self.shown.get(key)
+        assert before is None or value >= before, key
+        if isinstance(value, list):
+            assert before is None or all(new >= old for new, old in zip(value, before, strict=True)), key
+        self.shown[key] = value
 
 
 class _Rebuilt:

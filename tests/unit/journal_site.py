@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -11,18 +10,19 @@ from prometheus_client import CollectorRegistry
 
 from exporter.app.features import PIECES
 from exporter.domain.identity import Identity
-from exporter.domain.records import Append, Record
+from exporter.domain.records import Append
 from exporter.gateways.events import DeviceEvent
-from exporter.journal.sqlite.database import SqliteJournal
-from exporter.journal.sqlite.reader import Reader
+from exporter.journal.sqlite.database import Database
+from exporter.journal.sqlite.journal import SqliteJournal
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from exporter.domain.timeline import Kind
+    from exporter.journal.port import Piece
 
 NOW = 1_790_000_000
 
@@ -43,8 +43,13 @@ def event(timestamp: int, *, up: bool, device_id: str = "d1", **names: str) -> D
     return DeviceEvent(timestamp=timestamp, up=up, identity=identity(device_id, **names))
 
 
-def append(timestamp: int, kind: Kind, device_id: str = "d1", *, late: bool = False) -> Append:
-    return Append(Record(identity(device_id), timestamp, kind, timestamp * 1000, 0), late)
+def append(timestamp: int, kind: Kind, device_id: str = "d1", **names: str) -> Append:
+    return Append(identity(device_id, **names), timestamp, kind)
+
+
+def open_database(path: Path, pieces: Sequence[Piece] = (), clock: FakeClock | None = None) -> Database:
+    """Open a journal's file as its thread does."""
+    return Database(path, clock or FakeClock(), pieces)
 
 
 class Site:
@@ -56,35 +61,18 @@ class Site:
 
     async def start(self) -> Recorder:
         self.metrics = SelfMetrics(CollectorRegistry())
-        self.journal = SqliteJournal(self.path, PIECES)
-        self.recorder = Recorder(
-            self.journal, self.path, lambda: Reader(self.path), clock=self.clock, metrics=self.metrics
-        )
+        self.journal = SqliteJournal(self.path, self.clock, PIECES)
+        self.recorder = Recorder(self.journal, self.clock, self.metrics)
         await self.recorder.start()
         return self.recorder
 
     async def kill(self) -> None:
-        """End without a checkpoint, as SIGKILL does; what was acknowledged is in the log or in the journal's file."""
+        """End without a checkpoint, as SIGKILL does."""
         await self.recorder.end()
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
-        """Let neither the log nor the journal's file take anything."""
-        log = self.recorder._log
-        assert log is not None
-        sound = list(log._files)
-        log._files[:] = [os.open("/dev/full", os.O_RDWR) for _ in sound]
-        try:
-            with self.full_database():
-                yield
-        finally:
-            for number in log._files:
-                os.close(number)
-            log._files[:] = sound
-
-    @contextmanager
-    def full_database(self) -> Iterator[None]:
-        """Let the journal's file take no event; the log does."""
+        """Let the journal's file take no event."""
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute(
                 "CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"

@@ -160,13 +160,13 @@ async def test_without_an_alertmanager_nothing_is_delivered_nor_undelivered(site
 async def test_a_journal_that_cannot_be_read_at_the_start_is_an_error_for_who_keeps_it_running(
     site: Site, alertmanager: FakeAlertmanager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_start: int) -> list[tuple[str, int]]:
+    async def fail(_job: object) -> None:
         raise OSError("disk")
 
     direct = Direct(site)
     direct.configure(alertmanager.url)
     with monkeypatch.context() as patch:
-        patch.setattr(site.recorder, "disconnects_since", fail)
+        patch.setattr(site.recorder, "read", fail)
         with pytest.raises(ExceptionGroup):
             await direct.alerts.run()
     task = asyncio.create_task(direct.alerts.run())

@@ -78,10 +78,14 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from statements(getattr(statement, inner, []))
 
 
-def imports(file: Path) -> set[str]:
-    """Return the modules that a module imports; those of the package without its name."""
+def imports(file: Path, *, every: bool = False) -> set[str]:
+    """Return the modules that a module imports; those of the package without its name.
+
+    `every`: also what only the type checker sees, and what functions import.
+    """
     found = set()
-    for statement in statements(ast.parse(file.read_text(encoding="utf-8")).body):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for statement in ast.walk(tree) if every else statements(tree.body):
         if isinstance(statement, ast.Import):
             found |= {alias.name for alias in statement.names}
         elif isinstance(statement, ast.ImportFrom) and statement.module is not None:
@@ -95,6 +99,7 @@ def imports(file: Path) -> set[str]:
 
 
 IMPORTS = {name: imports(file) for name, file in MODULES.items()}
+EVERY_IMPORT = {name: imports(file, every=True) for name, file in MODULES.items()}
 
 
 def room_of(module: str) -> str:
@@ -129,6 +134,21 @@ def test_no_import_runs_up_or_across_a_floor() -> None:
         if room_of(imported) != room_of(module) and FLOOR[room_of(imported)] >= FLOOR[room_of(module)] > 0
     ]
     assert wrong == []
+
+
+def test_no_driver_of_a_database_is_imported_outside_the_journals_room() -> None:
+    drivers = {"sqlite3", "psycopg", "asyncpg", "aiosqlite", "sqlalchemy"}
+    outside = {name: found for name, found in EVERY_IMPORT.items() if room_of(name) != "journal"}
+    assert {name for name, found in outside.items() if {one.partition(".")[0] for one in found} & drivers} == set()
+
+
+def test_which_databases_there_are_is_known_to_the_storage_alone() -> None:
+    knows = {
+        name
+        for name, found in EVERY_IMPORT.items()
+        if not name.startswith("journal.sqlite") and any(one.startswith("journal.sqlite") for one in found)
+    }
+    assert knows == {"journal.storage"}
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -18,9 +18,9 @@ from exporter.cli.commands import COMMANDS
 from exporter.cli.completion import SHELLS
 from exporter.cli.main import parse, program
 from exporter.domain.identity import Identity
-from exporter.domain.records import Append, Record
+from exporter.domain.records import Append
 from exporter.domain.timeline import Kind
-from exporter.journal.sqlite.database import SqliteJournal
+from exporter.journal.sqlite.database import Database
 from exporter.report.windows import DEFAULT_TIMEZONE
 from tests.tools import ROOT
 from tests.unit.test_incidents_web import site
@@ -76,13 +76,12 @@ NAME = "Meja depan ☎ “Toko”"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a journal, a configuration and a rejected body, all with letters that ASCII lacks."""
     made = tmp_path_factory.mktemp("commands")
-    journal = SqliteJournal(made / "exporter.db")
+    journal = Database(made / "exporter.db", lambda: NOW)
     who = Identity("device_1", NAME, "wa", "c1", "WhatsApp ☎", "b1", "Toko “Makmur”", "u1", "Ibu")
     for number in range(3):
         kind = (Kind.CONNECTED, Kind.DISCONNECTED)[number % 2]
-        record = Record(who, int(NOW) + number * 100, kind, int(NOW + number * 100) * 1000, 0)
-        journal.append([Append(record, late=False)])
-    journal.quarantine(int(NOW * 1000), "invalid_json", NAME, b'{"a": "\xe2\x98\x8e"}', "d")
+        journal.append([Append(who, int(NOW) + number * 100, kind)], number)
+    journal.quarantine("invalid_json", NAME, b'{"a": "\xe2\x98\x8e"}', "d")
     journal.close()
     (made / "exporter.yml").write_text("alerts: {dashboard_url: 'https://x/☎'}\n", "utf-8")
     return made

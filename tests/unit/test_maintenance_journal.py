@@ -39,14 +39,16 @@ async def _night(site: Site) -> None:
     for number in range(1, 4):
         await plan(site, 30, inside=True, device_id=f"d{number}")
     site.clock.now = NOW + 60
-    await recorder.before_scrape()
+    async with recorder.exposing():
+        pass
     await recorder.submit(event(NOW + 40, up=False, device_id="d2"))
     await recorder.submit(event(NOW + 50, up=True, device_id="d3", business="b2"))
     await recorder.submit(event(NOW + 25, up=False, device_id="d3"))
     await plan(site, 70, inside=False, device_id="d2")
     site.clock.now = NOW + 80
     await recorder.submit(event(NOW + 65, up=True, device_id="d2"))
-    await recorder.before_scrape()
+    async with recorder.exposing():
+        pass
 
 
 @pytest.mark.parametrize("checkpoint", [False, True], ids=["without a checkpoint", "with a checkpoint inside"])
@@ -119,7 +121,7 @@ async def test_reports_know_the_windows(site: Site) -> None:
     await plan(site, 20, inside=False)
     await recorder.submit(event(NOW + 25, up=False))
     await plan(site, 30, inside=True)
-    [history] = [found async for found in recorder.histories()]
+    [history] = await recorder.read(lambda reader: list(reader.histories()))
     assert history.planned == [(NOW + 10, NOW + 20), (NOW + 30, None)]
     assert history.outages == [Outage(NOW + 25, None)]
     await recorder.stop()
@@ -135,7 +137,7 @@ async def test_forgetting_ends_a_window_and_the_device_comes_back_outside(site: 
     site.clock.now = NOW + 60
     await recorder.submit(event(NOW + 55, up=True))
     assert not recorder.fleet.devices["d1"].timeline.in_window
-    [history] = [found async for found in recorder.histories()]
+    [history] = await recorder.read(lambda reader: list(reader.histories()))
     assert history.planned == [(NOW + 10, NOW + 40)]
     assert recorder.fleet.groups["wa", "b1"].observed(NOW + 60) == 10 + 5
     await recorder.stop()
@@ -149,7 +151,7 @@ async def test_retention_keeps_the_window_that_runs(site: Site) -> None:
     site.clock.now = NOW
     await recorder.prune(500)
     await plan(site, 10, inside=False)
-    [history] = [found async for found in recorder.histories()]
+    [history] = await recorder.read(lambda reader: list(reader.histories()))
     assert history.planned == [(NOW - 990, NOW + 10)]
     await recorder.submit(event(NOW + 5, up=False))
     assert recorder.fleet.groups["wa", "b1"].observed(NOW + 10) == 10
@@ -168,7 +170,7 @@ async def test_disconnects_inside_windows_are_not_flapping(site: Site) -> None:
     await recorder.submit(event(NOW + 13, up=True))
     await plan(site, 20, inside=False)
     await recorder.submit(event(NOW + 20, up=False))
-    assert await recorder.disconnects_since(NOW) == [("d1", NOW + 5), ("d1", NOW + 20)]
+    assert await recorder.read(lambda reader: reader.disconnects_since(NOW)) == [("d1", NOW + 5), ("d1", NOW + 20)]
     await recorder.stop()
 
 

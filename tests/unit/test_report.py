@@ -17,10 +17,9 @@ from rich.console import Console
 from exporter.cli import report as cli
 from exporter.cli.main import parse
 from exporter.domain.identity import Identity
-from exporter.domain.records import Append, Record
+from exporter.domain.records import Append
 from exporter.domain.timeline import Kind, Outage
 from exporter.errors import ConfigError
-from exporter.journal.sqlite.database import SqliteJournal
 from exporter.report.document import Day, Document, compile_report
 from exporter.report.formats import as_csv, as_json, print_table
 from exporter.report.history import History
@@ -29,6 +28,7 @@ from exporter.report.plots import grade
 from exporter.report.texts import METHOD, METHOD_IN_SHORT, TEXTS
 from exporter.report.windows import Period, between, month, timezone, unix_time, window
 from exporter.report.wording import Wording
+from tests.unit.journal_site import open_database
 
 if TYPE_CHECKING:
     import argparse
@@ -353,14 +353,14 @@ def test_a_page_has_at_most_so_many_rows_and_says_how_many_more_there_are() -> N
 @pytest.fixture
 def journal(tmp_path: Path) -> str:
     path = tmp_path / "exporter.db"
-    writer = SqliteJournal(path)
+    writer = open_database(path)
     identity = history("device_7f3a").identity
     for timestamp, kind in [
         (OCTOBER, Kind.CONNECTED),
         (OCTOBER + 50, Kind.DISCONNECTED),
         (OCTOBER + 110, Kind.CONNECTED),
     ]:
-        writer.append([Append(Record(identity, timestamp, kind, timestamp * 1000, 0), late=False)])
+        writer.append([Append(identity, timestamp, kind)], 0)
     writer.close()
     return f"sqlite:///{path}"
 

@@ -37,14 +37,13 @@ from exporter.incidents.model import (
     Reopen,
 )
 from exporter.incidents.view import Filter, View
-from exporter.journal.sqlite.database import SqliteJournal
-from exporter.journal.sqlite.reader import Reader
+from exporter.journal.sqlite.reader import SqliteReader
 from exporter.journal.sqlite.transaction import SLICE
 from exporter.maintenance import store as maintenance
 from exporter.maintenance.windows import Match, Window
 from exporter.notify import deliveries
 from tests.tools import ROOT
-from tests.unit.journal_site import NOW, append, identity
+from tests.unit.journal_site import NOW, FakeClock, append, identity, open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,8 +60,9 @@ class Tables:
     """A journal; each call of a store's function is one transaction of it, and is remembered."""
 
     def __init__(self, path: Path) -> None:
-        self.journal = SqliteJournal(path, PIECES)
-        self.reader = Reader(path)
+        self.clock = FakeClock()
+        self.journal = open_database(path, PIECES, self.clock)
+        self.reader = SqliteReader(path)
 
     def __call__(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
         CALLED.add(function)
@@ -126,7 +126,9 @@ def kinds(tables: Tables, number: int = 1) -> list[str]:
 
 
 def test_incidents_begin_once_and_know_how_far_they_came(tables: Tables) -> None:
-    tables.journal.append([append(NOW, Kind.DISCONNECTED), append(NOW + 1, Kind.DISCONNECTED, "d2")])
+    tables.journal.append([append(NOW, Kind.DISCONNECTED)], 0)
+    tables.clock.now = NOW + 1
+    tables.journal.append([append(NOW + 1, Kind.DISCONNECTED, "d2")], 1)
     assert tables(incidents.begin, NOW + 0.5) == (NOW + 0.5, 1, [])
     assert tables(incidents.begin, NOW + 99.0) == (NOW + 0.5, 1, [])
     assert tables(incidents.devices_after, 1) == ["d2"]
@@ -248,7 +250,7 @@ def test_deliveries_are_bounded_and_forgotten(tables: Tables, monkeypatch: pytes
 
 
 async def test_failover_keeps_states_and_sums_and_finds_the_devices_of_channels(tables: Tables) -> None:
-    tables.journal.append([append(NOW, Kind.DISCONNECTED), append(NOW, Kind.DISCONNECTED, "d2")])
+    tables.journal.append([append(NOW, Kind.DISCONNECTED), append(NOW, Kind.DISCONNECTED, "d2")], 0)
     store, pair = Store(tables.transact), ("c1", "c2")
     await store.save_state(pair, State(side="backup"))
     await store.save_state(pair, State(side="main", changed_at=5.0))

@@ -76,6 +76,7 @@ class FakeRecorder:
         self.fleet = Fleet()
         self.ready = True
         self.healthy = True
+        self.trouble = "the disk does not answer"
         self.outcome = "accepted"
         self.failure: Exception | None = None
         self.submitted: list[DeviceEvent] = []
@@ -112,11 +113,9 @@ class FakeRecorder:
             raise self.failure
         self.quarantined.append((code, message, payload, digest))
 
-    async def before_scrape(self) -> float:
-        return NOW
-
-    def after_scrape(self) -> None:
-        pass
+    @asynccontextmanager
+    async def exposing(self) -> AsyncIterator[float]:
+        yield NOW
 
     async def outages(self, device_id: str) -> list[Outage] | None:
         return self.known_outages.get(device_id)

@@ -1,9 +1,9 @@
 """Copy the SQLite journal while the exporter writes to it.
 
 The copy is one consistent state that holds every event acknowledged before the call: SQLite's backup API takes it
-in one read transaction, and what was in the log before that is appended to it. The target appears under its name only
-when it is complete, checked and on disk. It is one ordinary database file with mode 0600; restoring means to stop the
-exporter, remove the files whose names begin like the journal's, put the copy in its place and start it again.
+in one read transaction. The target appears under its name only when it is complete, checked and on disk. It is one
+ordinary database file with mode 0600; restoring means to stop the exporter, remove the files whose names begin like
+the journal's, put the copy in its place and start it again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from exporter.errors import ExporterError
-from exporter.journal.sqlite.database import SqliteJournal
-from exporter.journal.sqlite.log import recover, take_over
 from exporter.lib.files import sync_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from exporter.journal.sqlite.log import Batch
 
 
 class BackupFailed(ExporterError):
@@ -36,10 +32,7 @@ def backup(db: Path, target: Path) -> int:
         raise BackupFailed(f"{target}: exists already")
     partial = target.with_name(f"{target.name}.partial")
     try:
-        logged = list(recover(db))  # first: what is taken over into the journal from now on is in both
         _copy(db, partial)
-        if logged:
-            _complete(partial, logged)
         _sync(partial)
         partial.rename(target)
         sync_directory(target.parent)
@@ -61,23 +54,6 @@ def _copy(db: Path, partial: Path) -> None:
         (verdict,) = copy.execute("PRAGMA quick_check").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(f"the copy is damaged: {verdict}")
-
-
-def _complete(partial: Path, logged: list[Batch]) -> None:
-    """Append what was acknowledged and not yet in the journal."""
-    journal = SqliteJournal(partial)
-    try:
-        take_over(journal, logged)
-    finally:
-        journal.close()
-        partial.with_name(f"{partial.name}.lock").unlink(missing_ok=True)
-    _make_single(partial)
-
-
-def _make_single(partial: Path) -> None:
-    """Make it a single file that can be moved about: it would ask for a write-ahead log beside it."""
-    with closing(sqlite3.connect(partial)) as copy:
-        copy.execute("PRAGMA journal_mode=DELETE")
 
 
 def _sync(partial: Path) -> None:

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-import time
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Self
 
 from exporter.domain.identity import Identity
-from exporter.domain.records import Blind, History, Rejected
-from exporter.domain.timeline import Kind, Outage, Timeline, fold, outages
+from exporter.domain.records import Blind, Rejected
+from exporter.domain.timeline import Kind
 from exporter.errors import JournalUnavailable
-from exporter.journal.sqlite.database import connect, storage_path
-from exporter.journal.sqlite.log import last_number
-from exporter.lib.logs import fields
+from exporter.journal.history import history
+from exporter.journal.sqlite.connecting import connect
+from exporter.journal.sqlite.saved import base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from exporter.domain.records import History
     from exporter.domain.timeline import Event
-
-log = logging.getLogger(__name__)
-
-TAKEN_OVER_WITHIN: Final = 3.0  # seconds; a running exporter needs a quarter of one
 
 _DEVICES = """
 SELECT d.id, d.base, i.device_id, i.device_name, i.engine, i.channel_id, i.channel_name, i.business_id,
@@ -44,11 +37,9 @@ WHERE e.timestamp >= ? AND e.kind = ? AND coalesce((
 ORDER BY e.timestamp
 """  # noqa: S608 - constants
 
-Span = tuple[int, int | None]
 
-
-class Reader:
-    """A read-only view. Methods raise JournalUnavailable where the file cannot be read."""
+class SqliteReader:
+    """`Reader` (see there) on one file."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -67,11 +58,6 @@ class Reader:
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
-
-    def appended(self) -> int:
-        """Return the number of the last record that the journal's file has, 0 if there was none."""
-        row = self._connection.execute("SELECT value FROM meta WHERE key = 'appended_seq'").fetchone()
-        return row[0] if row else 0
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query (see `Rows`). JournalUnavailable."""
@@ -126,59 +112,5 @@ class Reader:
         return value
 
 
-def open_reader(storage_url: str) -> Reader:
-    """Open the journal of a storage URL. ConfigError for a bad URL, JournalUnavailable if there is none.
-
-    What was acknowledged before the call is in it, after a short wait if need be; where no exporter runs that would
-    take it over from the log, a warning says so.
-    """
-    path = Path(storage_path(storage_url))
-    reader = Reader(path)
-    try:
-        _wait(reader, last_number(path))
-    except OSError as error:
-        log.warning("the log beside the journal cannot be read", extra=fields(error=str(error)))
-    return reader
-
-
-def _wait(reader: Reader, number: int) -> None:
-    deadline = time.monotonic() + TAKEN_OVER_WITHIN
-    while reader.appended() < number:
-        if time.monotonic() > deadline:
-            log.warning("the newest events are still in the log beside the journal; they show after the next start")
-            return
-        time.sleep(0.02)
-
-
 def _history(row: tuple[str, ...], events: list[Event]) -> History:
-    """Fold a device's events, one fold for each span between cuts."""
-    base = msgspec.json.decode(row[1], type=Timeline | None) if row[1] else None
-    cuts = sorted(timestamp for timestamp, kind in events if kind is Kind.FORGOTTEN)
-    found: list[Outage] = []
-    observed: list[Span] = []
-    planned: list[Span] = []
-    after = -1
-    for cut in (*cuts, None):
-        span = [event for event in events if event[0] > after and (cut is None or event[0] < cut)]
-        timeline = fold(span, base)
-        if timeline is not None:
-            # of what was pruned only the last state is known, and since when
-            observed.append((timeline.first_seen if base is None else base.since, cut))
-            found += [Outage(o.start, cut if o.end is None else o.end) for o in outages(span, base)]
-            planned += _windows(span, base, observed[-1])
-        base, after = None, cut if cut is not None else after
-    return History(Identity(*row[2:]), found, observed, planned)
-
-
-def _windows(events: list[Event], base: Timeline | None, observed: Span) -> list[Span]:
-    """Pair the boundaries of planned windows within one span."""
-    first, cut = observed
-    begin = base.planned.since if base is not None and base.planned is not None else None
-    found: list[Span] = []
-    for timestamp, kind in sorted(events):
-        if kind is Kind.PLANNED and begin is None:
-            begin = timestamp
-        elif kind is Kind.PLANNED_END and begin is not None:
-            found.append((max(begin, first), max(timestamp, first)))
-            begin = None
-    return found if begin is None else [*found, (max(begin, first), cut)]
+    return history(Identity(*row[2:]), events, base(row[1]))

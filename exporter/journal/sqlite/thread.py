@@ -1,41 +1,30 @@
-"""The one thread that touches the journal. Jobs run in order; results come back on the event loop.
-
-Records that are durable in the log are handed over here, and are appended to the journal before the next job runs: so
-every job finds in the journal all that was acknowledged before it was posted. Where that fails, so does the job; the
-records stay, and the next job tries again.
-"""
+"""The one thread that touches the database. Jobs run in order; each result comes back on the event loop as a future."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections import deque
+import time
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from exporter.domain.records import Append, Journal
+    Job = tuple[Callable[[], Any], asyncio.Future[Any]]
 
 _Result = TypeVar("_Result")
 
-TAKE_LIMIT: Final = 2000  # records in one transaction, so that jobs of others come in between
 
+class Thread:
+    """Runs jobs one after another. A daemon: where the disk hangs for ever, the program can end all the same."""
 
-class Writer:
-    """Runs jobs, each a function of the journal, one after another in a thread of its own."""
-
-    def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop) -> None:
-        self._journal = journal
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._jobs: SimpleQueue[tuple[Callable[[Journal], Any], Callable[[Any, Exception | None], None]] | None] = (
-            SimpleQueue()
-        )
-        self._backlog: deque[tuple[int, list[Append]]] = deque()  # filled by the loop, emptied by the thread
-        self._handed_over = 0
-        self._taken = 0
-        self._ended: asyncio.Future[None] = loop.create_future()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._left = 0  # jobs without a result
+        self._since = 0.0  # since when the thread has been at the present one
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -44,67 +33,39 @@ class Writer:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    @property
-    def backlog(self) -> int:
-        """How many records were handed over and are not in the journal yet."""
-        return self._handed_over - self._taken
+    def busy_for(self) -> float:
+        """Return for how many seconds the thread has been at its present job; 0: there is none."""
+        return time.monotonic() - self._since if self._left else 0.0
 
-    def hand_over(self, first: int, batch: list[Append]) -> None:
-        """Append durable records before the next job; the first one has the number `first`, the others follow."""
-        self._backlog.append((first, batch))
-        self._handed_over += len(batch)
-
-    def post(self, job: Callable[[Journal], _Result], done: Callable[[_Result, Exception | None], None]) -> None:
-        """Run a job and then, on the loop, `done(result, None)` or `done(None, error)`."""
-        self._jobs.put((job, done))
-
-    def run(self, job: Callable[[Journal], _Result]) -> asyncio.Future[_Result]:
+    def run(self, job: Callable[[], _Result]) -> asyncio.Future[_Result]:
         """Run a job; the future has its result or its exception."""
         future: asyncio.Future[_Result] = self._loop.create_future()
-
-        def done(result: _Result, error: Exception | None) -> None:
-            if future.cancelled():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        self.post(job, done)
+        if not self._left:
+            self._since = time.monotonic()
+        self._left += 1
+        self._jobs.put((job, future))
         return future
 
-    async def stop(self) -> None:
-        """Finish all jobs, close the journal and end the thread; what it could not take over is still in the log."""
+    def end(self) -> None:
+        """End the thread when it has done its jobs."""
         self._jobs.put(None)
-        await self._ended
 
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
-            job, done = item
+            job, future = item
             try:
-                self._catch_up()
-                result, error = job(self._journal), None
+                result, error = job(), None
             except Exception as caught:
                 result, error = None, caught
-            self._loop.call_soon_threadsafe(done, result, error)
-        try:
-            self._journal.close()
-        finally:
-            self._loop.call_soon_threadsafe(self._ended.set_result, None)
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, and nobody waits
+                self._loop.call_soon_threadsafe(self._done, future, result, error)
 
-    def _catch_up(self) -> None:
-        while self._backlog:
-            taken: list[tuple[int, list[Append]]] = []
-            numbers: list[int] = []
-            batch: list[Append] = []
-            while self._backlog and len(batch) < TAKE_LIMIT:
-                first, some = self._backlog.popleft()
-                taken.append((first, some))
-                numbers += range(first, first + len(some))
-                batch += some
-            try:
-                self._journal.append(batch, numbers)
-            except BaseException:
-                self._backlog.extendleft(reversed(taken))
-                raise
-            self._taken += len(batch)
+    def _done(self, future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
+        self._left -= 1
+        self._since = time.monotonic()
+        if future.cancelled():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,103 @@
+"""Events in the database: statements, no state."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exporter.domain.identity import Identity
+from exporter.domain.records import DeviceHistory, Record
+from exporter.domain.timeline import Kind
+from exporter.journal.sqlite import meta, saved
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from exporter.journal.port import Numbered
+    from exporter.journal.sqlite.names import Names, Row
+
+_INSERT: Final = """
+INSERT INTO event (seq, device, timestamp, kind, identity, received_ms, exposed_ms)
+SELECT ?1 + key, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), ?2, ?3
+FROM json_each(?4)
+"""
+_HAVING: Final = """
+SELECT device, timestamp, kind FROM event WHERE (device, timestamp, kind) IN (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?))
+"""
+_RECORDS: Final = """
+SELECT e.seq, e.timestamp, e.kind, e.received_ms, e.exposed_ms, i.device_id, i.device_name, i.engine, i.channel_id,
+       i.channel_name, i.business_id, i.business_name, i.user_id, i.user_name
+FROM event e JOIN identity i ON i.id = e.identity WHERE e.seq > ? ORDER BY e.seq LIMIT ?
+"""
+_DEVICES: Final = "SELECT id, device_id, base FROM device WHERE device_id IN (SELECT value FROM json_each(?))"
+_EVENTS: Final = """
+SELECT device, timestamp, kind FROM event WHERE device IN (SELECT value FROM json_each(?)) AND seq <= ?
+"""
+_FORMER: Final = """
+INSERT INTO event (seq, device, timestamp, kind, identity, received_ms, exposed_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (device, timestamp, kind) DO NOTHING
+"""
+
+
+def insert(connection: sqlite3.Connection, first: int, rows: Sequence[Row], received_ms: int, exposed_ms: int) -> bool:
+    """Insert rows, numbered from `first` on, in one statement; return whether all were new. If not, none is inserted.
+
+    A number that is there already is an error.
+    """
+    try:
+        connection.execute(_INSERT, (first, received_ms, exposed_ms, _json(rows)))
+    except sqlite3.IntegrityError as error:
+        if "event.timestamp" in str(error):
+            return False
+        raise
+    return True
+
+
+def insert_former(connection: sqlite3.Connection, rows: Sequence[Row], records: Sequence[Numbered]) -> None:
+    """Insert records as a former version numbered and stamped them; what they repeat is left out."""
+    together = zip(rows, records, strict=True)
+    whole = [(number, *row, record.received_ms, record.exposed_ms) for row, (number, record) in together]
+    connection.executemany(_FORMER, whole)
+
+
+def having(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[tuple[int, ...]]:
+    """Return (device, timestamp, kind) of those that are there already."""
+    return set(connection.execute(_HAVING, (_json(rows),)))
+
+
+def after(connection: sqlite3.Connection, names: Names, number: int, limit: int = -1) -> list[Numbered]:
+    """Return the records beyond a number, in order."""
+    rows = connection.execute(_RECORDS, (number, limit))
+    return [(row[0], Record(names.shared(Identity(*row[5:])), row[1], Kind(row[2]), row[3], row[4])) for row in rows]
+
+
+def histories(connection: sqlite3.Connection, devices: Collection[str], upto: int) -> dict[str, DeviceHistory]:
+    """Return the events of devices up to a number."""
+    by_row: dict[int, DeviceHistory] = {}
+    by_id: dict[str, DeviceHistory] = {}
+    for row, device_id, base in connection.execute(_DEVICES, (_json(list(devices)),)):
+        by_row[row] = by_id[device_id] = DeviceHistory([], saved.base(base))
+    for row, timestamp, kind in connection.execute(_EVENTS, (_json(list(by_row)), upto)):
+        by_row[row].events.append((timestamp, Kind(kind)))
+    return by_id
+
+
+def last(connection: sqlite3.Connection) -> int:
+    """Return the newest number that was given to a record; what was pruned is older than a checkpoint."""
+    newest = connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
+    # `appended_seq` was written by a former version, which gave numbers to duplicates, too
+    return max(newest, meta.get(connection, "checkpoint_seq"), meta.get(connection, "appended_seq"))
+
+
+def last_received_ms(connection: sqlite3.Connection) -> int:
+    """Return when the newest record came, 0 if there is none."""
+    newest = connection.execute("SELECT received_ms FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    return newest[0] if newest else 0
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
