@@ -10,8 +10,8 @@ from zlib import crc32
 
 import msgspec
 import pytest
-from exporter.app.pieces import PIECES
 
+from exporter.app.features import PIECES
 from exporter.domain.timeline import Kind, fold
 from exporter.errors import ConfigError
 from exporter.journal.sqlite.journal import SqliteJournal
