@@ -221,6 +221,8 @@ class TestLife:
             wait_for(lambda: not _accepts(exporter), "it stops accepting")
             other.execute("ROLLBACK")
         statuses = {at: client.answer().status for at, client in clients.items()}
+        for client in clients.values():
+            client.close()
         assert exporter.wait(within=10) == 0
         stored = {timestamp for _, timestamp, _ in journalled(exporter.database)}
         assert set(statuses.values()) <= {200, 503}  # 503: the machine was so busy that the lock lasted too long

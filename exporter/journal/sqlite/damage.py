@@ -39,4 +39,4 @@ def look(path: Path, file: int) -> None:
 
 def damaged(path: Path, what: object) -> JournalDamaged:
     """Return the error that says what to do."""
-    return JournalDamaged(f"{path} is damaged ({str(what).strip()}): {ADVICE}")
+    return JournalDamaged(f"{path}: {str(what).strip()}: {ADVICE}")
