@@ -95,9 +95,11 @@ class Applier:
         if until is None:
             return
         identity = record.identity
-        group = self._fleet.group(identity.engine, identity.business_id)
         moved = device if device is not None and until == device.observed_from else None
-        if moved is not None and moved.group is group:
+        if moved is not None and (moved.group.engine, moved.group.business_id) == (
+            identity.engine,
+            identity.business_id,
+        ):
             return  # it came back, and its timeline has it all
         events = [event for event in history.events if event[0] < until]
         earlier = [event for event in events if event != (record.timestamp, record.kind)]
@@ -108,6 +110,7 @@ class Applier:
             share = share._replace(outages=min(new, share.outages))  # one that only begins earlier is not taken away
         if any(share):
             exposed_at = record.exposed_ms / 1000
+            group = self._fleet.group(identity.engine, identity.business_id)
             self._fleet.correct(group, share, identity.device_id, moved, exposed_at=exposed_at)
 
     def _tell(self, change: Change) -> None:
@@ -125,7 +128,9 @@ def _left_at(record: Record, history: DeviceHistory, device: Device | None) -> f
     cuts = [at for at, kind in history.events if kind is Kind.FORGOTTEN and at >= record.timestamp]
     if cuts:
         return min(cuts)
-    if device is None or not device.timeline.first_seen <= record.timestamp < device.observed_from:
+    if device is None or record.timestamp > device.timeline.newest:
+        return None  # not late: what it changes begins with it, where the device is now
+    if not device.timeline.first_seen <= record.timestamp < device.observed_from:
         return None
     return device.observed_from
 
