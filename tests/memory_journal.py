@@ -16,9 +16,10 @@ from exporter.domain.records import Blind, Checkpoint, DeviceHistory, Record, Re
 from exporter.domain.timeline import Kind, fold
 from exporter.errors import JournalUnavailable
 from exporter.journal.history import history
-from exporter.journal.port import EXPOSING, Appended, Loaded, Stats
+from exporter.journal.port import Appended, Loaded, Stats
 from exporter.journal.sqlite.schema import migrate
 from exporter.journal.sqlite.transaction import SqliteTransaction
+from exporter.journal.times import Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -46,8 +47,7 @@ class Memory:
         self.pruned_before = 0
         self.blind: list[Blind] = []
         self.heard_ms = 0
-        self.at_ms = 0
-        self.exposing_until = 0
+        self.times = Times(0, 0)
         self.quarantine: list[Rejected] = []
         self.digests: list[str] = []
         self.tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -78,12 +78,10 @@ class MemoryJournal:
         if checkpoint is not None:
             states = [list(one.values()) for one in (memory.devices, memory.groups, memory.histograms)]
             checkpoint = replace(checkpoint, devices=states[0], groups=states[1], histograms=states[2], forgotten=[])
-        if memory.at_ms:
-            memory.exposing_until = max(memory.exposing_until, memory.at_ms + 1)
-        exposed = min(memory.at_ms, memory.exposing_until)
+        times = memory.times
         newest = [identity for _, identity in memory.identities.values()]
         blind = list(memory.blind)
-        return Loaded(checkpoint, newest, memory.pruned_before, blind, memory.at_ms, exposed, memory.heard_ms, 0)
+        return Loaded(checkpoint, newest, memory.pruned_before, blind, times.newest, times.exposed, memory.heard_ms, 0)
 
     async def append(self, batch: Sequence[Append], after: int) -> Appended:
         memory, at = self._used, self._tick()
@@ -97,7 +95,7 @@ class MemoryJournal:
             have.add((device_id, one.timestamp, one.kind))
             memory.last += 1
             numbers.append(memory.last)
-            exposed = min(at, memory.exposing_until)
+            exposed = memory.times.exposed
             memory.records[memory.last] = Record(one.identity, one.timestamp, one.kind, at, exposed)
             if one.timestamp >= memory.identities.get(device_id, (0, None))[0]:
                 memory.identities[device_id] = (one.timestamp, one.identity)
@@ -105,13 +103,11 @@ class MemoryJournal:
 
     async def expose(self, after: int) -> Appended:
         memory = self._used
-        memory.at_ms = max(round(self._clock() * 1000), memory.at_ms + 1)
-        memory.exposing_until = max(memory.exposing_until, memory.at_ms + round(EXPOSING * 1000))
-        return Appended(memory.at_ms, (), self._after(after))
+        memory.times.expose(*memory.times.exposing(round(self._clock() * 1000)))
+        return Appended(memory.times.newest, (), self._after(after))
 
     def exposed(self) -> None:
-        if self._memory.at_ms < self._memory.exposing_until:
-            self._memory.exposing_until = self._memory.at_ms + 1
+        self._memory.times.end_exposition()
 
     async def tail(self, after: int, limit: int = 5000) -> list[Numbered]:
         return self._after(after)[:limit]
@@ -127,6 +123,9 @@ class MemoryJournal:
     async def heartbeat(self, retry_span_ms: int) -> Blind | None:
         memory, now = self._used, self._tick()
         last, memory.heard_ms = memory.heard_ms, now
+        if now < last:
+            clipped = (Blind(start, min(end, now / 1000)) for start, end in memory.blind)
+            memory.blind = [blind for blind in clipped if blind.start < blind.end]
         if not last or now - last <= retry_span_ms:
             return None
         memory.blind.append(Blind(last / 1000, (now - retry_span_ms) / 1000))
@@ -201,10 +200,7 @@ class MemoryJournal:
         return self._memory
 
     def _tick(self) -> int:
-        memory = self._used
-        least = memory.at_ms + (memory.at_ms <= memory.exposing_until)
-        memory.at_ms = max(round(self._clock() * 1000), least)
-        return memory.at_ms
+        return self._used.times.tick(round(self._clock() * 1000))
 
     def _after(self, after: int) -> list[Numbered]:
         return [(number, record) for number, record in sorted(self._used.records.items()) if number > after]

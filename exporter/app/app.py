@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from exporter.config import Config
+    from exporter.domain.fleet import Change
     from exporter.gateways.gateway import Gateway
     from exporter.metrics.gauges import Gauge
 
@@ -67,7 +68,7 @@ class Exporter:
     def __init__(self, load: Callable[[], Config]) -> None:
         self.settings = Settings(load, lambda config: data_directory(config.storage.url))
         config = self.settings.current()
-        self._clock = Clock()
+        self._clock = Clock(self._clock_jumped)
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -133,6 +134,8 @@ class Exporter:
                 await feature.start()
             if isinstance(feature, Stops):
                 self._to_stop.push_async_callback(self._finish, feature.stop)
+        newest = max(self.recorder.fleet.newest_event, self.features.impact.service.conversations.newest)
+        self._instruments.heard_before(min(newest, self._clock()))
         self._follow_settings()
         self._to_stop.push_async_callback(self._housekeeping.stop)
         for task in self._tasks():
@@ -212,11 +215,10 @@ class Exporter:
         for feature in self.features.all:
             if isinstance(feature, Works):
                 yield from feature.tasks()
-        yield Task("clock", self._check_clock, 60.0)
         yield Task("log_summaries", self._flush_warnings, 60.0)
 
     def _listeners(self, gateway: Gateway) -> tuple[Listener, Listener]:
-        instruments = WebInstruments(self.metrics, gateway.event_types)
+        instruments = self._instruments = WebInstruments(self.metrics, gateway.event_types)
         current = self.settings.current
         answering = [feature for feature in self.features.all if isinstance(feature, Answers)]
         drawing = [feature for feature in self.features.all if isinstance(feature, Draws)]
@@ -276,14 +278,18 @@ class Exporter:
         self.metrics.queue.set_function(lambda: self.recorder.queue_depth)
         self.metrics.oldest_wait.set_function(lambda: self.recorder.oldest_wait)
         self.recorder.subscribe(log_change)
+        self.recorder.subscribe(self._count_move)
 
     def _authenticated(self) -> bool:
         return self._web_config is not None and bool(self._web_config.config.basic_auth_users)
 
-    async def _check_clock(self) -> None:
-        if self._clock.behind > 1:
-            self.metrics.task_failures.labels("clock").inc()
-            log.warning("the system clock was set back; time stands still", extra=fields(seconds=self._clock.behind))
+    def _count_move(self, change: Change) -> None:
+        if change.live and change.moved:
+            self.metrics.moves.inc()
+
+    def _clock_jumped(self, seconds: float) -> None:
+        self.metrics.clock_jumps.inc()
+        log.warning("the system clock jumped", extra=fields(seconds=round(seconds, 3)))
 
     async def _flush_warnings(self) -> None:
         self._warn.flush()

@@ -38,17 +38,19 @@ def announce(settings: Settings, *, webhook: str, admin: str) -> None:
 
 
 def log_change(change: Change) -> None:
-    """Write one line a change of state; ids only, no names."""
-    if (
-        not log.isEnabledFor(logging.INFO)
-        or not change.live
-        or (change.before and change.after and change.before.up == change.after.up)
-    ):
+    """Write one line a change of state, and one a move to another engine or business; ids only, no names."""
+    if not log.isEnabledFor(logging.INFO) or not change.live:
         return
+    if change.moved:
+        _log("moved", change)
+    if not (change.before and change.after and change.before.up == change.after.up):
+        _log("forgotten" if change.after is None else "up" if change.after.up else "down", change)
+
+
+def _log(what: str, change: Change) -> None:
     identity, after = change.device.identity, change.after
-    state = "forgotten" if after is None else "up" if after.up else "down"
     log.info(
-        f"device {state}",
+        f"device {what}",
         extra=fields(
             device_id=identity.device_id,
             engine=identity.engine,

@@ -27,7 +27,14 @@ class Applier:
         """`listener_failed` is called while the exception that a listener raised is handled."""
         self._fleet = fleet
         self._listener_failed = listener_failed
+        self._exposed_ms = 0
         self.listeners: list[Callable[[Change], None]] = []
+
+    def exposed(self, at_ms: int) -> None:
+        """Take in when the fleet is, or was last, exposed; a time that comes again tells that the clock was ahead."""
+        if 0 < at_ms < self._exposed_ms:
+            self._fleet.turn_back(self._exposed_ms / 1000)
+        self._exposed_ms = at_ms
 
     def is_late(self, record: Record) -> bool:
         """Whether `apply` needs the device's history: its newest event is not older, or it may have been forgotten."""
@@ -43,6 +50,8 @@ class Applier:
         `history` holds all events of the device up to and including this one, and may be None only where the record
         is its newest event. `live` is False in a replay (see `Change`).
         """
+        if record.exposed_ms != self._exposed_ms:
+            self.exposed(record.exposed_ms)
         device = self._fleet.devices.get(record.identity.device_id)
         before = device.timeline if device is not None else None
         after: Timeline | None
@@ -56,9 +65,11 @@ class Applier:
                 self._count_outages(record, [after.since - before.since])
         else:
             after = plan(before, record.timestamp, record.kind)
+        group = device.group if device is not None else None
         changed = self._put(record, device, after)
         if changed is not None and after is not before:
-            self._tell(Change(changed, before, after, record.received_ms / 1000, live))
+            moved = group is not None and changed.group is not group
+            self._tell(Change(changed, before, after, record.received_ms / 1000, live, moved))
         return _outcome(record, before, after)
 
     def _put(self, record: Record, device: Device | None, after: Timeline | None) -> Device | None:

@@ -4,7 +4,8 @@ Guarantees: every operation costs O(1) in devices; the exposed counters never de
 
 Not thread-safe: the recorder's event loop is the only writer. No clock: times are arguments, in Unix seconds;
 `exposed_at` is the time of the last exposition before a change, 0 if there was none. It grows with every exposition:
-two changes with the same one had none between them, and what only the first of them made true was seen by nobody.
+two changes with the same one had none between them, and what only the first of them made true was seen by nobody. Only
+where the clock was set back it falls, and `turn_back` comes first.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """When the event reached us, Unix seconds."""
     live: bool
     """False while the journal is replayed at start: then nothing must be sent anywhere."""
+    moved: bool = False
+    """Whether the device belongs to another engine or business from now on."""
 
 
 class Fleet:
@@ -174,6 +177,22 @@ class Fleet:
         moved.base_downtime += share.downtime_ms / 1000
         moved.base_outages += share.outages
         self.unsaved.add(device_id)
+
+    def turn_back(self, exposed_at: float) -> None:
+        """Hold everything as it was exposed at `exposed_at`, before expositions at earlier times follow.
+
+        The clock was ahead and has been set right. O(devices), and as rare as that.
+        """
+        if self.before_change is not None:
+            for device_id, device in self.devices.items():
+                self.before_change(device_id, device.group)
+        accounts: list[Device | Group | OutageHistogram] = [*self.devices.values(), *self.groups.values()]
+        for account in (*accounts, *self.histograms.values()):
+            account.hold(exposed_at)
+            account.held_at = 0.0
+        self.unsaved.update(self.devices)
+        self.unsaved_groups.update(self.groups.values())
+        self.dirty.update(self.devices.values())
 
     def restore(self, device: Device, saved_ms: int) -> None:
         """Take in a device from a checkpoint of that time, whose group sums are restored by the caller."""

@@ -128,6 +128,11 @@ class Conversations:
         elif timestamp < known.first:
             self._precede(known, timestamp)
 
+    @property
+    def newest(self) -> int:
+        """The newest message that is remembered, Unix seconds; 0: none."""
+        return max((channel.newest for channel in self.channels.values()), default=0)
+
     def counts(self, now: float) -> Iterable[Channel]:
         """Return every channel that is remembered, with its counts as of `now`."""
         self.expire(now)

@@ -32,7 +32,10 @@ class Appended(NamedTuple):
     """What the journal says to an append, or to an exposition."""
 
     at_ms: int
-    """The journal's time of this call: not before that of any earlier call, after that of every earlier exposition."""
+    """The journal's time of this call: not before that of any earlier call, after that of every earlier exposition.
+
+    It falls only where the clock was ahead and has been set back.
+    """
     numbers: Sequence[int | None]
     """Of each given event, in the given order; None: the journal had it already, or retention has passed it by."""
     missed: Sequence[Numbered]

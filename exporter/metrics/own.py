@@ -62,10 +62,14 @@ class SelfMetrics:
         self.reload_time = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."
         )
+        self.moves = self._counter(
+            "device_moves_total", "Devices that an event named under another engine or business."
+        )
         self.devices = self._gauge("devices", "Devices in the metrics.")
         self.scrapes = self._histogram("scrape_duration_seconds", "Time to render an exposition.", _FAST)
         self.quarantined = self._gauge("quarantine_entries", "Rejected bodies kept in the quarantine.")
         self.loop_lag = self._histogram("loop_lag_seconds", "Delay of the event loop beyond what was asked.", _FAST)
+        self.clock_jumps = self._counter("clock_jumps_total", "Jumps of the system clock, ahead or back.")
         self.task_failures = self._counter("task_failures_total", "Background tasks that failed and go on.", "task")
         info = self._gauge("build_info", "Version of the exporter.", "version", "pythonversion")
         info.labels(__version__, platform.python_version()).set(1)

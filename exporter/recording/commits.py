@@ -141,6 +141,7 @@ class Commits:
         exposers = len(self._exposers)
         marked = await self._journal.expose(self.applied)
         await self._take(marked)
+        self._applier.exposed(marked.at_ms)
         self.exposed_ms = marked.at_ms
         self._mark_due = len(self._exposers) > exposers
         self._marked(exposers)

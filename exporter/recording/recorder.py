@@ -94,6 +94,7 @@ class Recorder:
             seq = loaded.checkpoint.seq
             identities = {identity.device_id: identity for identity in loaded.identities}
             checkpoint.restore(self.fleet, loaded.checkpoint, identities)
+            self._applier.exposed(loaded.checkpoint.saved_ms)
         await self._commits.load(seq, loaded.gaps_until)
         self._commits.at_ms, self._commits.exposed_ms = loaded.at_ms, loaded.exposed_ms
         self.heard_until = loaded.heard_ms / 1000 if loaded.heard_ms else None

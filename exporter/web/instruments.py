@@ -38,7 +38,7 @@ class WebInstruments:
         }
         self._scrapes = metrics.scrapes
         self.last_event = 0.0
-        """When the last valid event was received, Unix seconds; 0 before the first."""
+        """When the last valid event was received, Unix seconds; 0: never, as far as is known."""
         metrics.last_event.set_function(lambda: self.last_event)
         connections = Counter(
             f"{SELF_PREFIX}_connections_closed_total",
@@ -56,6 +56,10 @@ class WebInstruments:
         """Count one webhook request with a valid event, and remember when it came."""
         self._events[event, outcome].inc()
         self.last_event = now
+
+    def heard_before(self, at: float) -> None:
+        """Tell of the newest event from before this start: silence that goes on over a restart is silence, too."""
+        self.last_event = max(self.last_event, at)
 
     def request(self, listener: str, code: int, seconds: float) -> None:
         """Count one answered request."""

@@ -131,13 +131,13 @@ class TestAppend:
 
 
 class TestTime:
-    async def test_records_carry_the_journals_time_which_never_goes_back(
+    async def test_records_carry_the_journals_time_which_a_slow_clock_does_not_turn_back(
         self, journal: Journal, clock: FakeClock
     ) -> None:
         times = []
-        for now in (NOW, NOW + 5, NOW + 2, NOW + 6):
+        for now in (NOW, NOW + 5, NOW + 4.5, NOW + 6):
             clock.now = now
-            times.append((await journal.append([append(now, UP)], 0)).at_ms)
+            times.append((await journal.append([append(int(now * 2), UP)], 0)).at_ms)
         assert times == sorted(times)
         assert times[:2] + times[3:] == [NOW_MS, NOW_MS + 5000, NOW_MS + 6000]
         assert [record.received_ms for _, record in await journal.tail(0)] == times
@@ -184,7 +184,7 @@ class TestTime:
     ) -> None:
         clock.now = NOW + 50
         mark = await journal.expose(0)
-        clock.now = NOW  # and set back
+        clock.now = NOW + 49.5
         journal = await again(storage, journal, clock)
         loaded = await journal.load()
         assert loaded.at_ms >= mark.at_ms
@@ -192,6 +192,36 @@ class TestTime:
         assert appended.at_ms > mark.at_ms
         assert (await journal.tail(0))[0][1].exposed_ms > mark.at_ms
         await journal.stop()
+
+    @pytest.mark.parametrize("restart", [False, True], ids=["as it runs", "over a restart"])
+    async def test_where_the_clock_was_set_back_time_follows_and_what_was_exposed_ahead_is_known(
+        self, storage: Storage, journal: Journal, clock: FakeClock, restart: bool
+    ) -> None:
+        clock.now = NOW + 600
+        ahead = await journal.expose(0)
+        clock.now = NOW
+        if restart:
+            journal = await again(storage, journal, clock)
+        assert (await journal.append([append(NOW, UP)], 0)).at_ms == NOW_MS
+        clock.now += 1
+        assert (await journal.append([append(NOW + 1, DOWN)], 1)).at_ms == NOW_MS + 1000
+        clock.now += 9
+        mark = await journal.expose(2)
+        third = await journal.append([append(NOW + 2, UP)], 2)
+        exposed = [record.exposed_ms for _, record in await journal.tail(0)]
+        assert mark.at_ms == NOW_MS + 10_000
+        assert exposed[:2] == [ahead.at_ms + 2000] * 2
+        assert mark.at_ms < exposed[2] == third.at_ms
+        await journal.stop()
+
+    async def test_blind_time_that_a_clock_ahead_saw_is_taken_back(self, journal: Journal, clock: FakeClock) -> None:
+        assert await journal.heartbeat(90_000) is None
+        clock.now = NOW + 25_200
+        assert await journal.heartbeat(90_000) == Blind(NOW, NOW + 25_110)
+        clock.now = NOW + 20
+        assert await journal.heartbeat(90_000) is None
+        assert list((await journal.load()).blind) == [Blind(NOW, NOW + 20)]
+        assert await journal.heartbeat(90_000) is None
 
     @pytest.mark.parametrize(
         ("gap", "blind"),

@@ -25,6 +25,7 @@ from exporter.journal.sqlite.lock import Lock
 from exporter.journal.sqlite.names import Names
 from exporter.journal.sqlite.schema import migrate
 from exporter.journal.sqlite.transaction import SqliteTransaction
+from exporter.journal.times import Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -50,8 +51,7 @@ class Database:
         self._pieces = pieces
         self._clock = clock
         self._stopped = ""  # why nothing is written any more
-        self._at = 0  # the newest time that was given, Unix milliseconds
-        self._exposing_until = 0
+        self._times = Times(0, 0)
         self._last = 0  # the newest number that was given
         self._pruned_before = 0
         self._connection: sqlite3.Connection | None = None
@@ -130,16 +130,14 @@ class Database:
     def expose(self, after: int) -> Appended:
         """Note that the state is exposed from now on (see `Journal`)."""
         with self._use() as connection:
-            at = max(round(self._clock() * 1000), self._at + 1)
-            until = max(self._exposing_until, at + round(EXPOSING * 1000))
+            at, until = self._times.exposing(self._now())
             meta.put(connection, "exposed_until_ms", until)
-            self._at, self._exposing_until = at, until
+            self._times.expose(at, until)
             return Appended(at, (), events.after(connection, self._names, after) if after < self._last else [])
 
     def exposed(self) -> None:
         """End the exposition (see `Journal`): what comes now is later than all that was exposed."""
-        if self._at < self._exposing_until:
-            self._exposing_until = self._at + 1
+        self._times.end_exposition()
 
     def tail(self, after: int, limit: int) -> list[Numbered]:
         """Return the next records (see `Journal`)."""
@@ -161,8 +159,8 @@ class Database:
                 self._names.identities(),
                 self._pruned_before,
                 _blind(connection),
-                self._at,
-                min(self._at, self._exposing_until),
+                self._times.newest,
+                self._times.exposed,
                 meta.get(connection, "heartbeat_ms"),
                 meta.get(connection, "appended_seq"),
             )
@@ -172,6 +170,9 @@ class Database:
         with self._transaction() as connection:
             now_ms, last = self._tick()[0], meta.get(connection, "heartbeat_ms")
             meta.put(connection, "heartbeat_ms", now_ms)
+            if now_ms < last:  # the clock was ahead: that time has not been yet
+                connection.execute("UPDATE blind SET end_ms = ?1 WHERE end_ms > ?1", (now_ms,))
+                connection.execute("DELETE FROM blind WHERE start_ms >= end_ms")
             if not last or now_ms - last <= retry_span_ms:
                 return None
             end = now_ms - retry_span_ms
@@ -212,23 +213,25 @@ class Database:
     # -- time -------------------------------------------------------------------------------------------------------
 
     def _tick(self) -> tuple[int, int]:
-        """Return the time, which never goes back, and until when there were expositions before it, both in ms."""
-        least = self._at + 1 if self._at <= self._exposing_until else self._at
-        self._at = max(round(self._clock() * 1000), least)
-        return self._at, min(self._at, self._exposing_until)
+        """Return the time, and until when there were expositions before it, both in ms."""
+        at = self._times.tick(self._now())
+        return at, self._times.exposed
+
+    def _now(self) -> int:
+        return round(self._clock() * 1000)
 
     # -- the connection ---------------------------------------------------------------------------------------------
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         until = meta.get(connection, "exposed_until_ms")
-        self._at = max(
+        newest = max(
             events.last_received_ms(connection),
             meta.get(connection, "heartbeat_ms"),
             meta.get(connection, "checkpoint_ms"),
             until - round(EXPOSING * 1000),
         )
         # what was in memory before may have been exposed up to then, also where that could not be noted
-        self._exposing_until = max(until, self._at + 1) if self._at else 0
+        self._times = Times(newest, max(until, newest + 1) if newest else 0)
 
     def _take_over(self, connection: sqlite3.Connection, batch: Sequence[Append], records: Sequence[Numbered]) -> None:
         """Insert records of a former version as they are."""
