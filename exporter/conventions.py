@@ -110,9 +110,13 @@ OTHER_EVENT: Final = "other"  # the label value of every unknown type, so that a
 ALERT_DEVICE_DOWN: Final = "DeviceDown"
 ALERT_DEVICE_DOWN_ESCALATED: Final = "DeviceDownEscalated"
 ALERT_ENGINE_OUTAGE: Final = "EngineOutage"
+ALERT_BUSINESS_OUTAGE: Final = "BusinessOutage"
+ALERT_MANY_DEVICES_DOWN: Final = "ManyDevicesDown"
 ALERT_DEVICE_FLAPPING: Final = "DeviceFlapping"
 ALERT_FAILOVER_FAILED: Final = "FailoverFailed"
 ALERT_NO_BACKUP: Final = "NoBackupAvailable"
+
+DIGEST_LABEL: Final = "digest"  # of an alert that ManyDevicesDown speaks for: "yes"
 
 # Annotations of alerts that the relay reads; numbers as decimal digits
 FORGOTTEN_ANNOTATION: Final = "forgotten"  # of an alert that ends because its device is watched no longer

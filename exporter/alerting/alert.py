@@ -6,23 +6,32 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.conventions import (
+    ALERT_BUSINESS_OUTAGE,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_DEVICE_FLAPPING,
     ALERT_ENGINE_OUTAGE,
+    ALERT_MANY_DEVICES_DOWN,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.alerting.extent import Extent
     from exporter.domain.identity import Identity
 
     Fingerprint = frozenset[tuple[str, str]]
     Key = tuple[str, str]
-    """(alert name, device id or engine)"""
+    """(alert name, whom it is about: the value of its subject's label)"""
 
 SOURCE: Final = "exporter"
 RULES_SOURCE: Final = "prometheus"
-INHIBITORS: Final = frozenset({ALERT_ENGINE_OUTAGE, ALERT_DEVICE_FLAPPING})
+SUBJECT_LABELS: Final = {
+    ALERT_ENGINE_OUTAGE: "engine",
+    ALERT_BUSINESS_OUTAGE: "business_id",
+    ALERT_MANY_DEVICES_DOWN: "severity",
+}
+"""The label that says whom an alert is about that speaks for many devices; of all others it is `device_id`."""
+INHIBITORS: Final = frozenset({*SUBJECT_LABELS, ALERT_DEVICE_FLAPPING})
 """They mute others at Alertmanager."""
 
 
@@ -50,7 +59,9 @@ class Alert:
     forgotten: bool = False
     """Whether it ends because the device is watched no longer."""
     facts: Mapping[str, int] | None = None
-    """Numbers for the annotations: conversations affected, devices down."""
+    """Numbers for the annotations: conversations affected."""
+    extent: Extent | None = None
+    """Whom it hits, of an alert that speaks for many devices; brought up to date while it fires."""
     fingerprint: Fingerprint = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,11 +78,6 @@ class Alert:
         return self.labels["alertname"]
 
     @property
-    def engine(self) -> str:
-        """The engine that it is about."""
-        return self.labels.get("engine", "")
-
-    @property
     def severity(self) -> str:
         """The policy's severity at the time."""
         return self.labels.get("severity", "")
@@ -79,7 +85,7 @@ class Alert:
     @property
     def key(self) -> Key:
         """What it says of whom, whatever else its labels say."""
-        return self.name, self.labels.get("device_id") or self.engine
+        return self.name, self.labels.get(SUBJECT_LABELS.get(self.name, "device_id"), "")
 
     @property
     def wanted_at(self) -> float | None:
@@ -120,6 +126,6 @@ def device_names(identity: Identity) -> dict[str, str]:
     return {key: name for key, name in names.items() if name}
 
 
-def engine_labels(engine: str) -> dict[str, str]:
-    """Return the labels of a mass outage."""
-    return {"alertname": ALERT_ENGINE_OUTAGE, "engine": engine, "severity": "critical", "source": SOURCE}
+def mass_labels(name: str, subject: str) -> dict[str, str]:
+    """Return the labels of an alert that speaks for many devices."""
+    return {"alertname": name, "severity": "critical", "source": SOURCE, SUBJECT_LABELS[name]: subject}

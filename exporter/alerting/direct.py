@@ -130,7 +130,7 @@ class DirectAlerts:
                 self.alerts.tidy(now)
                 self._post(self.alerts.advance(now))
                 self._repeat()
-            due = self.alerts.next_due()
+            due = self.alerts.next_due(now)
             await self._wake.wait(max(0.0, min(next_resend, next_resend if due is None else due) - now))
 
     def _settings(self) -> Alertmanager | None:

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.alerting.alert import INHIBITORS, Alert, device_labels, device_names, engine_labels
-from exporter.alerting.bursts import MASS_CALM, Bursts, EngineCounts, Flaps
+from exporter.alerting.alert import INHIBITORS, Alert, device_labels, device_names
+from exporter.alerting.bursts import Bursts, Flaps
+from exporter.alerting.digest import Digests
 from exporter.alerting.ended import EndedAlerts
-from exporter.conventions import ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
-from exporter.domain.thresholds import OF_ALERTS, Thresholds
+from exporter.alerting.mass_counts import MASS_KINDS
+from exporter.alerting.mass_outages import MassOutages
+from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_FLAPPING, ALERT_MANY_DEVICES_DOWN
+from exporter.domain.thresholds import OF_ALERTS, OLD_NEWS, OLD_NEWS_WAIT, Thresholds
 from exporter.lib.agenda import Agenda
 
 if TYPE_CHECKING:
@@ -56,10 +59,10 @@ class FleetAlerts:
         self.ended = EndedAlerts()
         self._due: Agenda[_Due] = Agenda()
         self._heard: dict[str, tuple[int, float]] = {}  # device: begin of its outage, when we heard of it
-        self._counts = EngineCounts()
+        self._mass = MassOutages(fleet, self._fire, self._resolve)
+        self._digests = Digests(fleet, self._fire, self._resolve)
         self._flaps = Flaps()
         self._bursts = Bursts()
-        self._calm: dict[str, float] = {}  # engine in a mass outage: since when its condition is over
         self._out: list[Alert] = []
 
     # -- what happens -------------------------------------------------------------------------------------------------
@@ -70,16 +73,12 @@ class FleetAlerts:
         `disconnects` are (device id, event time) of the last while. What may have ended within the last
         `resolved_within` seconds without having been told is ended again.
         """
-        self._counts.recount(self._fleet)
+        for alert in self._mass.load(now):
+            self._end(alert, now, now)
         for device_id, at in disconnects:
             device = self._fleet.devices.get(device_id)
             if device is not None and self._flaps.add(device_id, at):
                 self._set_flapping(device, at, now, None)
-        for engine in self._counts.engines():
-            if self._counts.is_mass_outage(engine):
-                self._fire(Alert(engine_labels(engine), now, now, None))
-            else:
-                self._end(Alert(engine_labels(engine), now, now, None), now, now)
         for device in self._fleet.devices.values():
             if not device.timeline.up:
                 self._schedule(device, now, None)
@@ -91,13 +90,14 @@ class FleetAlerts:
         device = self._fleet.devices.get(labels.get("device_id", ""))
         names = {} if device is None else device_names(device.identity)
         alert = Alert(labels, starts_at, starts_at, None, names)
-        name, subject = alert.key
+        name, _ = alert.key
         ours = self.firing.get(alert.key)
         if ours is not None and ours.fingerprint == alert.fingerprint:
             return
-        if name == ALERT_ENGINE_OUTAGE and subject in self._counts.engines():
-            self._fire(alert)
-            self._calm[subject] = now
+        if name in MASS_KINDS:
+            self._mass.adopt(alert, now)
+        elif name == ALERT_MANY_DEVICES_DOWN:
+            self._digests.adopt(alert, now)
         elif name == ALERT_DEVICE_FLAPPING and device is not None and ours is None:
             self._fire(alert)  # `tidy` ends it when it is quiet
         elif name in OF_ALERTS and device is not None and alert.fingerprint not in self.ended:
@@ -106,19 +106,18 @@ class FleetAlerts:
     def change(self, change: Change, now: float) -> None:
         """Take in what an event did to a device."""
         device, before, after = change.device, change.before, change.after
-        engine = device.identity.engine
-        self._counts.change(engine, before, after)
         moved = before is None or after is None or after.since != before.since
+        if moved and after is not None and not after.up:
+            self._heard[device.identity.device_id] = after.since, change.received_at
+        self._mass.change(change, now, self._counts_at(device, now))
         if moved and after is not None and after.outages > (before.outages if before is not None else 0):
             self._count_flap(device, after.since, change.received_at, now)
-        self._judge_engine(engine, change.received_at, now)
         if after is None:
             self._forget(device.identity.device_id, now)
         elif after.up:
             self._end_device(device.identity.device_id, after.since, now)
         else:
             if moved:
-                self._heard[device.identity.device_id] = after.since, change.received_at
                 self._end_early(device, now)
             self._schedule(device, now, change.received_at)
 
@@ -132,23 +131,20 @@ class FleetAlerts:
         """Do what is due at `now`; return what must be posted, in order."""
         while (due := self._due.pop_due(now)) is not None:
             self._fire_due(due, now)
-        self._out += self._bursts.release(now, self._is_in_mass_outage)
-        for engine, since in list(self._calm.items()):
-            if since + MASS_CALM <= now:
-                del self._calm[engine]
-                self._resolve((ALERT_ENGINE_OUTAGE, engine), now, now)
-        out, self._out = self._out, []
+        self._mass.advance(now)
+        for alert in self._bursts.release(now, covered=self._is_muted, waits=self._mass.may_cover):
+            self._speak(alert, now)
+        self._digests.advance(now)
+        out, self._out = list(dict.fromkeys(self._out)), []
         for alert in out:
-            if alert.name == ALERT_ENGINE_OUTAGE and alert.ends_at is None:
-                self._count_down(alert)
+            self._measure(alert)
         self._note_known(out)
         return out
 
-    def next_due(self) -> float | None:
+    def next_due(self, now: float = 0.0) -> float | None:
         """Return when `advance` has something to do next."""
-        times = [since + MASS_CALM for since in self._calm.values()]
-        times += (at for at in (self._due.next_at(), self._bursts.next_release()) if at is not None)
-        return min(times, default=None)
+        times = (self._due.next_at(), self._bursts.next_release(now), self._mass.next_due(), self._digests.next_due())
+        return min((at for at in times if at is not None), default=None)
 
     def standing(self) -> list[Alert]:
         """Return what must be repeated: all that fires and is not held back, and what ended lately."""
@@ -161,12 +157,8 @@ class FleetAlerts:
             if self._flaps.quiet_at(device_id) <= now:
                 self._resolve((name, device_id), now, now)
         self._flaps.drop_quiet(now)
-        self._bursts.tidy(now)
-        self._counts.recount(self._fleet)
-        for engine in self._counts.engines():
-            self._judge_engine(engine, now, now)
-            if self._is_in_mass_outage(engine):
-                self._count_down(self.firing[ALERT_ENGINE_OUTAGE, engine])
+        self._mass.tidy(now)
+        self._digests.tidy()
         self._note_known(self.firing.values())
         self._drop_old(now)
 
@@ -184,6 +176,13 @@ class FleetAlerts:
         """Return when we heard of the running outage; None: before this process started."""
         since, at = self._heard.get(device.identity.device_id, (None, None))
         return at if since == device.timeline.since else None
+
+    def _counts_at(self, device: Device, now: float) -> float | None:
+        """Return until when the outage of a device is old news, whose end may be on the way; None: it is not."""
+        heard_at = self._heard_at(device)
+        if device.timeline.up or heard_at is None or heard_at - device.timeline.since <= OLD_NEWS:
+            return None
+        return heard_at + OLD_NEWS_WAIT if now < heard_at + OLD_NEWS_WAIT else None
 
     def _schedule(self, device: Device, now: float, received_at: float | None) -> None:
         device_id = device.identity.device_id
@@ -203,7 +202,13 @@ class FleetAlerts:
         labels = device_labels(due.name, device.identity, self._thresholds.severity(device))
         since = min(device.timeline.since, self._heard_at(device) or now)  # a sender's clock may be ahead
         alert = Alert(labels, since, at, due.received_at, device_names(device.identity), facts=self._impact(device))
-        self._fire(alert, now)
+        self._begin(alert)
+        if due.name == ALERT_DEVICE_DOWN and alert.severity == "critical":
+            self._mass.speaks(device, now, due.received_at)
+        if due.received_at is None or self._is_muted(alert):  # it may have been told before the start
+            self._out.append(alert)
+        elif self._bursts.admit(alert, now):
+            self._speak(alert, now)
 
     def _still_due(self, due: _Due) -> Device | None:
         """Return the device if the outage that was scheduled still runs and its alert does not fire yet."""
@@ -247,9 +252,11 @@ class FleetAlerts:
         if not is_running:
             self._end(alert, min(since, now), now)
         elif ours is None:
+            self._digests.adopt(alert, now)
             self._fire(alert)  # by the policy of before the start; it goes on
         elif ours.acknowledged_at is None:
             ours.take_labels(alert.labels)  # as it was when it was first posted
+            self._digests.adopt(ours, now)
         else:
             self._end(alert, now, now)
 
@@ -270,30 +277,28 @@ class FleetAlerts:
         labels = device_labels(ALERT_DEVICE_FLAPPING, device.identity, self._thresholds.severity(device))
         self._fire(Alert(labels, min(at, now), at, received_at, device_names(device.identity)))
 
-    def _judge_engine(self, engine: str, received_at: float, now: float) -> None:
-        if self._counts.is_mass_outage(engine):
-            self._calm.pop(engine, None)
-            if not self._is_in_mass_outage(engine):
-                self._fire(Alert(engine_labels(engine), received_at, received_at, received_at))
-        elif self._is_in_mass_outage(engine):
-            self._calm.setdefault(engine, now)
-
-    def _is_in_mass_outage(self, engine: str) -> bool:
-        return (ALERT_ENGINE_OUTAGE, engine) in self.firing
-
-    def _count_down(self, alert: Alert) -> None:
-        devices, down = self._counts.of(alert.engine)
-        alert.facts = {"devices": devices, "devices_down": down}
-
     # -- firing and over -----------------------------------------------------------------------------------------------
 
-    def _fire(self, alert: Alert, now: float | None = None) -> None:
-        """Fire and post; with `now` only as fast as single outages come."""
+    def _fire(self, alert: Alert) -> None:
+        """Fire and post."""
+        self._begin(alert)
+        self._out.append(alert)
+
+    def _begin(self, alert: Alert) -> None:
         self.firing[alert.key] = alert
         self.ended.discard(alert.key)
-        engine = alert.engine
-        if now is None or self._is_in_mass_outage(engine) or self._bursts.admit(engine, alert, now):
-            self._out.append(alert)
+
+    def _speak(self, alert: Alert, now: float) -> None:
+        """Post an alert about a device, alone or as one of many."""
+        if not self._is_muted(alert):
+            self._digests.take(alert, now)
+        self._out.append(alert)
+
+    def _measure(self, alert: Alert) -> None:
+        if alert.ends_at is None and alert.name in MASS_KINDS:
+            self._mass.measure(alert)
+        elif alert.ends_at is None and alert.name == ALERT_MANY_DEVICES_DOWN:
+            self._digests.measure(alert)
 
     def _resolve(self, key: Key, at: float, now: float) -> None:
         alert = self.firing.pop(key, None)
@@ -302,6 +307,7 @@ class FleetAlerts:
 
     def _end(self, alert: Alert, at: float, now: float) -> None:
         self.ended.end(alert, at, now)
+        self._digests.over(alert)
         self._out.append(alert)
 
     def _drop_old(self, now: float) -> None:
@@ -317,4 +323,6 @@ class FleetAlerts:
 
     def _is_muted(self, alert: Alert) -> bool:
         flapping = (ALERT_DEVICE_FLAPPING, alert.labels.get("device_id", ""))
-        return alert.name not in INHIBITORS and (self._is_in_mass_outage(alert.engine) or flapping in self.firing)
+        return alert.name not in INHIBITORS and (
+            self._mass.cover(alert) or flapping in self.firing or self._digests.cover(alert)
+        )

@@ -8,19 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from exporter.alerting.bursts import FLAP_WINDOW, FLAPS
-from exporter.conventions import (
-    ALERT_DEVICE_DOWN_ESCALATED,
-    ALERT_DEVICE_FLAPPING,
-    ALERT_ENGINE_OUTAGE,
-    FORGOTTEN_ANNOTATION,
-)
+from exporter.alerting.texts import listed, texts
+from exporter.conventions import FORGOTTEN_ANNOTATION
 from exporter.lib.durations import format_duration
 from exporter.lib.times import rfc3339
-from exporter.lib.words import ENGINE_NAMES
 
 if TYPE_CHECKING:
     from exporter.alerting.alert import Alert
+    from exporter.alerting.extent import Extent
     from exporter.config.schema import Alerts
 
 
@@ -40,7 +35,7 @@ def _time(at: float) -> str:
 
 def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:
     facts = {name: str(number) for name, number in (alert.facts or {}).items() if number}
-    annotations = {**alert.names, **_texts(alert), **facts}
+    annotations = {**alert.names, **texts(alert), **_extent(alert.extent), **facts}
     if alert.forgotten:
         annotations[FORGOTTEN_ANNOTATION] = "true"
     annotations["runbook_url"] = f"{settings.runbook_url or 'docs/runbook.md'}#{alert.name.lower()}"
@@ -53,43 +48,10 @@ def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:
     return annotations
 
 
-def _texts(alert: Alert) -> dict[str, str]:
-    """Summary and description in English and, with the suffix _id, in Indonesian."""
-    labels = {**alert.labels, **alert.names}
-    engine = ENGINE_NAMES.get(labels.get("engine", ""), labels.get("engine", ""))
-    who = labels.get("device_name") or labels.get("device_id", engine)
-    business = labels.get("business_name") or labels.get("business_id")
-    whose = f"{who} ({engine})" + (f" of {business}" if business else "")
-    whose_id = f"{who} ({engine})" + (f" milik {business}" if business else "")
-    facts = alert.facts or {}
-    match alert.name:
-        case name if name == ALERT_ENGINE_OUTAGE:
-            down, total = facts.get("devices_down", 0), facts.get("devices", 0)
-            summary, summary_id = f"{engine}: {down} devices down at once", f"{engine}: {down} perangkat mati bersamaan"
-            text = (
-                f"{down} of {total} {engine} devices are disconnected. "
-                "Alerts of its single devices are muted until it ends."
-            )
-            text_id = (
-                f"{down} dari {total} perangkat {engine} terputus. "
-                "Peringatan per perangkat dibisukan sampai gangguan ini selesai."
-            )
-        case name if name == ALERT_DEVICE_FLAPPING:
-            minutes = int(FLAP_WINDOW / 60)
-            summary, summary_id = f"{who} keeps disconnecting", f"Koneksi {who} tidak stabil"
-            text = (
-                f"{whose} disconnected more than {FLAPS} times within {minutes} minutes. "
-                f"Its single outages are muted until {minutes} minutes have none."
-            )
-            text_id = (
-                f"{whose_id} terputus lebih dari {FLAPS} kali dalam {minutes} menit. "
-                f"Peringatan tiap gangguannya dibisukan sampai {minutes} menit tanpa putus."
-            )
-        case name if name == ALERT_DEVICE_DOWN_ESCALATED:
-            summary, summary_id = f"{who} ({engine}) is down", f"{who} ({engine}) mati"
-            text = f"{whose} has been disconnected for longer than the policy lets pass without management."
-            text_id = f"{whose_id} terputus melewati batas eskalasi ke manajemen."
-        case _:
-            summary, summary_id = f"{who} ({engine}) is down", f"{who} ({engine}) mati"
-            text, text_id = f"{whose} is disconnected.", f"{whose_id} terputus."
-    return {"summary": summary, "summary_id": summary_id, "description": text, "description_id": text_id}
+def _extent(extent: Extent | None) -> dict[str, str]:
+    if extent is None:
+        return {}
+    facts = {"devices_down": str(extent.down), "devices": str(extent.of or "")}
+    facts["businesses"] = listed([f"{name} ({count})" for name, count in extent.businesses], extent.other_businesses)
+    facts["down_devices"] = listed(extent.devices, extent.down - len(extent.devices))
+    return {name: fact for name, fact in facts.items() if fact}

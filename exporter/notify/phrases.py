@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exporter.conventions import ALERT_DEVICE_FLAPPING, ALERT_ENGINE_OUTAGE
+from exporter.conventions import (
+    ALERT_BUSINESS_OUTAGE,
+    ALERT_DEVICE_FLAPPING,
+    ALERT_ENGINE_OUTAGE,
+    ALERT_MANY_DEVICES_DOWN,
+)
 
 if TYPE_CHECKING:
     from exporter.lib.words import Language
@@ -56,7 +61,12 @@ PHRASES: Final[dict[Language, Phrases]] = {
         affected_short=("{} percakapan", "{} percakapan"),
         waiting="{} menunggu",
         test="UJI COBA device-exporter: pesan ke {} berhasil, {}",
-        alert_names={ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL", ALERT_DEVICE_FLAPPING: "KONEKSI TIDAK STABIL"},
+        alert_names={
+            ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL",
+            ALERT_BUSINESS_OUTAGE: "BISNIS MATI",
+            ALERT_MANY_DEVICES_DOWN: "BANYAK PERANGKAT MATI",
+            ALERT_DEVICE_FLAPPING: "KONEKSI TIDAK STABIL",
+        },
     ),
     "en": Phrases(
         down="DOWN",
@@ -76,6 +86,11 @@ PHRASES: Final[dict[Language, Phrases]] = {
         affected_short=("{} conversation", "{} conversations"),
         waiting="{} waiting",
         test="TEST of device-exporter: message to {} arrived, {}",
-        alert_names={ALERT_ENGINE_OUTAGE: "MASS OUTAGE", ALERT_DEVICE_FLAPPING: "UNSTABLE CONNECTION"},
+        alert_names={
+            ALERT_ENGINE_OUTAGE: "MASS OUTAGE",
+            ALERT_BUSINESS_OUTAGE: "BUSINESS DOWN",
+            ALERT_MANY_DEVICES_DOWN: "MANY DEVICES DOWN",
+            ALERT_DEVICE_FLAPPING: "UNSTABLE CONNECTION",
+        },
     ),
 }

@@ -44,10 +44,11 @@ notify:
 
 
 def device_event(device_id: str, at: int, *, up: bool, engine: str = "wa", name: str | None = None) -> dict[str, Any]:
-    """Return the platform's event of a device of Toko Makmur; `at` in Unix seconds."""
+    """Return the platform's event of a device of a business of its own, called Toko Makmur; `at` in Unix seconds."""
     status = "connected" if up else "disconnected"
     channel = {"id": "channel_11", "name": "Layanan Pelanggan", "engine": engine}
     device = EXAMPLE["device"] | {"id": device_id, "name": name or f"Kasir {device_id}", "channel": channel}
+    device["bisnis"] = {"id": f"biz_9_{device_id}", "name": "Toko Makmur"}
     return {"event": f"device.{status}", "timestamp": at, "device": device, "status": status}
 
 

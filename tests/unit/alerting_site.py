@@ -31,8 +31,8 @@ POLICIES = Policies(
 )
 
 
-def identity(device_id: str = "d1", *, engine: str = "wa", name: str = "Front desk") -> Identity:
-    return Identity(device_id, name, engine, "c1", "WhatsApp Business", "b1", "Toko Makmur", "m1", "Ibu Sari")
+def identity(device_id: str = "d1", *, engine: str = "wa", name: str = "Front desk", business: str = "b1") -> Identity:
+    return Identity(device_id, name, engine, "c1", "WhatsApp Business", business, "Toko Makmur", "m1", "Ibu Sari")
 
 
 class Story:
@@ -66,6 +66,7 @@ class Story:
         after = fold(events)
         assert after is not None
         given.setdefault("engine", known.identity.engine if known else "wa")
+        given.setdefault("business", known.identity.business_id if known else f"b-{device_id}")
         device = self.fleet.put(identity(device_id, **given), after.newest, after, received_at=NOW + at, exposed_at=0.0)
         self.alerts.change(Change(device, before, after, NOW + at, True), NOW + at)
 
@@ -82,11 +83,11 @@ class Story:
         self.alerts.change(Change(device, before, None, NOW + at, True), NOW + at)
         return self.at(at)
 
-    def fleet_of(self, count: int, engine: str = "wa") -> list[str]:
-        """Let so many devices connect long before the story."""
-        ids = [f"{engine}{number}" for number in range(count)]
+    def fleet_of(self, count: int, engine: str = "wa", **given: str) -> list[str]:
+        """Let so many devices connect long before the story, each of its own business unless `business` is given."""
+        ids = [f"{given.get('business', '')}{engine}{number}" for number in range(count)]
         for device_id in ids:
-            self.change(-10_000, Kind.CONNECTED, device_id, engine=engine)
+            self.change(-10_000, Kind.CONNECTED, device_id, engine=engine, **given)
         return ids
 
     def at(self, at: float) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.alerting import outbox as outbox_module
-from exporter.alerting.alert import Alert, device_labels, engine_labels
+from exporter.alerting.alert import Alert, device_labels, mass_labels
 from exporter.alerting.client import Client, session
 from exporter.alerting.outbox import Outbox
 from exporter.config.schema import Alertmanager, Alerts, BasicAuth, Secret
@@ -35,7 +35,7 @@ def over(device_id: str = "d1", **given: Any) -> Alert:
 
 
 def mass(*, ended: bool = False) -> Alert:
-    return Alert(engine_labels("wa"), NOW, NOW, NOW, ends_at=NOW + 10.0 if ended else None)
+    return Alert(mass_labels("EngineOutage", "wa"), NOW, NOW, NOW, ends_at=NOW + 10.0 if ended else None)
 
 
 def has(alert: Alert) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.alerting.alert import Alert, device_labels, device_names, engine_labels
+from exporter.alerting.alert import Alert, device_labels, device_names, mass_labels
+from exporter.alerting.extent import Extent
 from exporter.alerting.payload import payload
 from exporter.config.schema import Alerts
 from exporter.domain.identity import Identity
@@ -26,7 +27,12 @@ def alert_of(name: str, *, ended: float | None = None, **facts: int) -> Alert:
 
 def every_kind() -> dict[str, object]:
     """Return each kind of alert, sent 65 seconds after its start."""
-    mass = Alert(engine_labels("wa"), NOW, NOW, NOW, facts={"devices": 1000, "devices_down": 412})
+    businesses = (("Toko Makmur", 40), ("Warung Sari", 12))
+    extents = {
+        "EngineOutage": ("wa", Extent(412, 1000, ("Kasir 1", "Kasir 2"), businesses, 3)),
+        "BusinessOutage": ("biz_9", Extent(4, 5, ("Kasir 1", "Kasir 2"), (("Toko Makmur", 4),))),
+        "ManyDevicesDown": ("critical", Extent(2, 0, ("Kasir 1", "Kasir 2"), businesses[:1])),
+    }
     alerts = {
         "down": alert_of("DeviceDown", **FACTS),
         "down without numbers": alert_of("DeviceDown", affected_conversations=0),
@@ -34,8 +40,10 @@ def every_kind() -> dict[str, object]:
         "forgotten": alert_of("DeviceDown", ended=600),
         "escalated": alert_of("DeviceDownEscalated"),
         "flapping": alert_of("DeviceFlapping"),
-        "mass outage": mass,
     }
+    for name, (subject, extent) in extents.items():
+        alerts[name] = Alert(mass_labels(name, subject), NOW, NOW, NOW, extent=extent)
+    alerts["BusinessOutage"].names = {"business_name": "Toko Makmur"}
     alerts["forgotten"].forgotten = True
     return {name: payload(alert, NOW + 65, 3600, Alerts()) for name, alert in alerts.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.alerting import ended
-from exporter.alerting.alert import device_labels, engine_labels
+from exporter.alerting.alert import device_labels, mass_labels
 from exporter.domain.policy import Policies, Policy
 from exporter.domain.timeline import Kind
 from tests.unit.alerting_site import NOW, POLICIES, Story, identity
@@ -102,7 +102,7 @@ def test_a_hundred_resent_outages_are_no_messages(story: Story) -> None:
             *story.up(number + 0.5, f"wa{number}", event_at=-8000 + number),
         )
     ]
-    assert [line for line in told if "EngineOutage" not in line] == []
+    assert told == []
 
 
 def test_an_outage_of_yesterday_that_goes_on_is_told_when_its_end_does_not_follow(story: Story) -> None:
@@ -408,7 +408,7 @@ def test_an_adopted_alert_of_another_severity_ends_beside_one_that_was_told(stor
 def test_alerts_of_another_exporters_devices_are_left_alone(story: Story) -> None:
     story.alerts.adopt(device_labels("DeviceDown", identity("elsewhere"), "critical"), NOW, NOW)
     story.alerts.adopt(device_labels("DeviceFlapping", identity("elsewhere"), "critical"), NOW, NOW)
-    story.alerts.adopt(engine_labels("line"), NOW, NOW)
+    story.alerts.adopt(mass_labels("EngineOutage", "line"), NOW, NOW)
     assert story.at(0) == []
     assert story.firing() == []
 
@@ -425,7 +425,7 @@ def test_an_adopted_flapping_goes_on_until_it_is_quiet(story: Story) -> None:
 def test_an_adopted_mass_outage_that_is_over_ends_after_a_calm_minute(story: Story) -> None:
     story.fleet_of(10)
     story.restart(0)
-    story.alerts.adopt(engine_labels("wa"), NOW - 600, NOW)
+    story.alerts.adopt(mass_labels("EngineOutage", "wa"), NOW - 600, NOW)
     assert story.at(0) == ["EngineOutage wa"]
     assert story.at(59) == []
     assert story.at(60) == ["-EngineOutage wa"]
@@ -544,7 +544,9 @@ def test_a_mass_outage_comes_ahead_of_its_devices_and_counts_all_that_are_down_w
     out = story.at(0)
     assert out[0] == "EngineOutage wa"
     assert len(out) == 201
-    assert story.alert("EngineOutage", "wa").facts == {"devices": 100, "devices_down": 100}
+    extent = story.alert("EngineOutage", "wa").extent
+    assert extent is not None
+    assert (extent.down, extent.of, len(extent.businesses), extent.other_businesses) == (100, 100, 5, 95)
 
 
 def test_a_mass_outage_ends_after_a_calm_minute(story: Story) -> None:
@@ -576,9 +578,216 @@ def test_devices_that_moved_to_another_engine_are_counted_there_in_the_end(story
     assert "EngineOutage telegram" in story.firing()
     for device_id in ids[:5]:
         story.down(10, device_id, engine="wa")
+    story.at(11)
     assert story.tidy(60) == ["EngineOutage wa"]
-    assert story.at(119) == []
+    assert story.at(119) == ["EngineOutage wa"]  # counted once more
     assert story.at(120) == ["-EngineOutage telegram"]
+
+
+@pytest.mark.parametrize(
+    ("down", "seconds", "expected"),
+    [
+        pytest.param(19, 0.0, False, id="nineteen"),
+        pytest.param(20, 0.0, True, id="twenty at once"),
+        pytest.param(20, 59.0, True, id="twenty within a minute"),
+        pytest.param(20, 61.0, False, id="twenty within more than a minute"),
+    ],
+)
+def test_twenty_devices_of_an_engine_within_a_minute_are_a_mass_outage_however_large_the_fleet(
+    story: Story, down: int, seconds: float, expected: bool
+) -> None:
+    ids = story.fleet_of(1000)
+    for number, device_id in enumerate(ids[:down]):
+        story.down(seconds * number / (down - 1), device_id)
+    assert ("EngineOutage wa" in story.firing()) is expected
+
+
+def test_twenty_short_outages_below_their_threshold_are_no_mass_outage(story: Story) -> None:
+    ids = story.fleet_of(1000, "telegram")
+    for device_id in ids[:30]:
+        story.down(0, device_id)
+    for device_id in ids[:30]:
+        assert story.up(200, device_id) == []
+    assert story.firing() == []
+    for device_id in ids[:30]:
+        story.down(400, device_id)
+    assert story.at(700)[0] == "EngineOutage telegram"
+
+
+def test_a_mass_outage_by_size_goes_on_until_few_of_its_devices_are_down(story: Story) -> None:
+    ids = story.fleet_of(1000)
+    for device_id in ids[:3]:
+        story.down(-5000, device_id)  # it is none of the mass outage, and may stay down for ever
+    for device_id in ids[10:40]:
+        story.down(0, device_id)
+    for device_id in ids[10:35]:
+        story.up(100, device_id)
+    story.at(1000)
+    assert "EngineOutage wa" in story.firing()
+    story.up(1000, ids[35])
+    assert "-EngineOutage wa" not in story.at(1059)
+    assert "-EngineOutage wa" in story.at(1060)
+    assert len([line for line in story.firing() if line.startswith("DeviceDown ")]) == 3 + 4
+
+
+def test_of_a_thousand_devices_at_once_three_speak_for_themselves(story: Story) -> None:
+    ids = story.fleet_of(1000)
+    for number, device_id in enumerate(ids):
+        story.down(number / 1000, device_id)
+    assert len([alert for alert in story.alerts.firing.values() if alert.known]) == 3 * 2 + 1
+
+
+def test_old_news_is_no_mass_outage_until_it_was_waited_for(story: Story) -> None:
+    ids = story.fleet_of(10)
+    for device_id in ids:
+        story.down(0, device_id, event_at=-1000)
+    story.tidy(60)
+    assert story.firing() == []
+    assert "EngineOutage wa" in story.at(120)
+    for device_id in ids:
+        story.up(130, device_id)
+    assert "-EngineOutage wa" in story.at(190)
+
+
+# One business ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("devices", "down", "expected"),
+    [
+        pytest.param(3, 2, False, id="fewer than three"),
+        pytest.param(3, 3, True, id="three of three"),
+        pytest.param(6, 3, True, id="half"),
+        pytest.param(7, 3, False, id="less than half"),
+    ],
+)
+def test_half_of_a_business_and_at_least_three_devices_are_one_outage(
+    story: Story, devices: int, down: int, expected: bool
+) -> None:
+    story.fleet_of(100)
+    for device_id in story.fleet_of(devices, business="toko")[:down]:
+        story.down(0, device_id)
+    assert "BusinessOutage toko" not in story.at(1.9)
+    assert ("BusinessOutage toko" in story.at(2)) is expected
+
+
+def test_of_a_business_one_device_speaks_before_the_outage_does(story: Story) -> None:
+    story.fleet_of(100)
+    told = [line for device_id in story.fleet_of(5, business="toko") for line in story.down(0, device_id)]
+    assert told == ["DeviceDown tokowa0", "DeviceDownEscalated tokowa0"]
+    told = story.at(2)
+    assert told[0] == "BusinessOutage toko"
+    assert len(told) == 1 + 2 * 4
+    extent = story.alert("BusinessOutage", "toko").extent
+    assert extent is not None
+    assert (extent.down, extent.of, extent.businesses) == (5, 5, (("Toko Makmur", 5),))
+
+
+def test_a_business_whose_engine_is_in_a_mass_outage_has_none_of_its_own(story: Story) -> None:
+    story.fleet_of(20)
+    for device_id in [*story.fleet_of(4, business="toko"), *story.fleet_of(6)]:
+        story.down(0, device_id)
+    story.at(3)
+    assert "EngineOutage wa" in story.firing()
+    assert "BusinessOutage toko" not in story.firing()
+
+
+def test_a_business_goes_on_although_its_engine_follows_and_ends_with_its_own_devices(story: Story) -> None:
+    others, ids = story.fleet_of(20), story.fleet_of(4, business="toko")
+    for device_id in ids:
+        story.down(0, device_id)
+    story.at(2)
+    for device_id in others:
+        story.down(10, device_id)
+    story.tidy(200)
+    assert {"EngineOutage wa", "BusinessOutage toko"} <= set(story.firing())
+    for device_id in ids:
+        story.up(300, device_id)
+    assert "-BusinessOutage toko" in story.at(360)
+
+
+def test_warnings_are_no_outage_of_a_business_as_they_are_told_together_anyway(story: Story) -> None:
+    for device_id in story.fleet_of(4, "slack", business="toko"):
+        story.down(0, device_id)
+    story.at(900)
+    story.at(903)
+    assert "BusinessOutage toko" not in story.firing()
+
+
+def test_a_restart_goes_on_with_the_outage_of_a_business(story: Story) -> None:
+    story.fleet_of(100)
+    ids = story.fleet_of(4, business="toko")
+    for device_id in ids:
+        story.down(0, device_id)
+    story.at(2)
+    story.restart(100)
+    story.alerts.adopt(mass_labels("BusinessOutage", "toko"), NOW, NOW + 101)
+    story.tidy(160)
+    assert story.alert("BusinessOutage", "toko").starts_at == NOW
+    for device_id in ids:
+        story.up(200, device_id)
+    assert "-BusinessOutage toko" in story.at(260)
+
+
+# Many single outages -----------------------------------------------------------------------------------------
+def storm(story: Story, count: int, *, every: float = 4.0) -> list[str]:
+    """Let devices of many businesses go down one after the other, too slowly for a mass outage of their engine."""
+    ids = story.fleet_of(1000)[:count]
+    return [line for number, device_id in enumerate(ids) for line in story.down(number * every, device_id)]
+
+
+def test_the_seventh_single_outage_within_a_minute_begins_a_digest_which_has_the_rest(story: Story) -> None:
+    told = storm(story, 30)
+    assert told.index("ManyDevicesDown critical") == 2 * 6
+    singles = [alert for alert in story.alerts.firing.values() if "digest" not in alert.labels]
+    assert len([alert for alert in singles if alert.name == "DeviceDown"]) == 6
+    assert len([alert for alert in singles if alert.name == "DeviceDownEscalated"]) == 6
+    story.at(130)
+    extent = story.alert("ManyDevicesDown", "critical").extent
+    assert extent is not None
+    assert (extent.down, len(extent.devices), extent.other_businesses) == (24, 5, 19)
+
+
+def test_six_a_minute_go_on_speaking_for_themselves(story: Story) -> None:
+    assert "ManyDevicesDown critical" not in storm(story, 30, every=10.1)
+
+
+def test_a_device_that_goes_down_after_the_pile_stands_still_speaks_for_itself(story: Story) -> None:
+    storm(story, 12)
+    story.down(44 + 60, "wa900")
+    assert "digest" not in story.alert(subject="wa900").labels
+    assert story.alert(subject="wa900").known
+
+
+def test_a_digest_ends_a_minute_after_all_but_two_are_back(story: Story) -> None:
+    storm(story, 12)
+    for number in range(6, 10):
+        story.up(100, f"wa{number}")
+    assert story.at(159) == []
+    assert story.at(160) == ["-ManyDevicesDown critical"]
+    left = [alert for alert in story.alerts.firing.values() if "digest" in alert.labels]
+    assert len(left) == 2 * 2
+    story.tidy(200)
+    assert all(alert.known for alert in left)
+
+
+def test_a_digest_goes_on_over_a_restart_with_its_members(story: Story) -> None:
+    storm(story, 12)
+    seen = [(alert.labels, alert.starts_at) for alert in story.alerts.firing.values()]
+    story.restart(100)
+    for labels, starts_at in seen:
+        story.alerts.adopt(labels, starts_at, NOW + 100)
+    story.tidy(120)
+    assert "ManyDevicesDown critical" in story.firing()
+    extent = story.alert("ManyDevicesDown", "critical").extent
+    assert extent is not None
+    assert extent.down == 6
+    for number in range(12):
+        story.up(200, f"wa{number}")
+    assert "-ManyDevicesDown critical" in [*story.at(200), *story.at(260)]
+
+
+def test_devices_that_were_down_before_a_start_are_no_digest(story: Story) -> None:
+    storm(story, 30, every=60)
+    assert "ManyDevicesDown critical" not in story.restart(5000)
 
 
 # Bursts ------------------------------------------------------------------------------------------------------
@@ -586,39 +795,41 @@ def burst(story: Story, count: int, *, of: int = 1000) -> list[str]:
     return [text for device_id in story.fleet_of(of)[:count] for text in story.down(0, device_id)]
 
 
-def test_five_devices_alert_at_once_and_the_sixth_waits_a_moment(story: Story) -> None:
-    assert len(burst(story, 6)) == 2 * 5
-    assert len(story.standing()) == 2 * 5
+def test_three_devices_alert_at_once_and_the_fourth_waits_a_moment(story: Story) -> None:
+    assert len(burst(story, 4)) == 2 * 3
+    assert len(story.standing()) == 2 * 3
     assert story.alerts.next_due() == NOW + 0.7
     assert story.at(0.69) == []
-    assert story.at(0.7) == ["DeviceDown wa5", "DeviceDownEscalated wa5"]
+    assert story.at(0.7) == ["DeviceDown wa3", "DeviceDownEscalated wa3"]
+
+
+def test_a_second_device_of_a_business_waits_a_moment(story: Story) -> None:
+    story.fleet_of(100)
+    first, second = story.fleet_of(20, business="toko")[:2]
+    assert len(story.down(0, first)) == 2
+    assert story.down(1, second) == []
+    assert story.at(1.7) == [f"DeviceDown {second}", f"DeviceDownEscalated {second}"]
 
 
 def test_what_waits_goes_on_waiting_while_more_come_but_not_for_ever(story: Story) -> None:
     ids = story.fleet_of(1000)
-    out = [text for number in range(120) for text in story.down(number * 0.1, ids[number])]
-    assert len([text for text in out if text.startswith("DeviceDown ")]) > 100
-    assert out.index("DeviceDown wa5") > 2 * 5 - 1
-    assert story.at(12.7) != []
+    out = [text for number in range(19) for text in story.down(number * 0.65, ids[number])]
+    assert out == [f"{name} wa{number}" for number in range(3) for name in ("DeviceDown", "DeviceDownEscalated")]
+    assert story.at(11.94) == []
+    released = story.at(11.96)
+    assert {"DeviceDown wa3", "DeviceDown wa18", "ManyDevicesDown critical"} <= set(released)
 
 
 def test_a_mass_outage_lets_go_what_waits_behind_it(story: Story) -> None:
     out = burst(story, 30, of=100)
-    assert out[10] == "EngineOutage wa"
+    assert out[6] == "EngineOutage wa"
     assert len(out) == 2 * 30 + 1
 
 
 def test_what_ends_while_it_waits_is_never_posted_as_firing(story: Story) -> None:
-    burst(story, 6)
-    story.up(0.1, "wa5")
+    burst(story, 4)
+    story.up(0.1, "wa3")
     assert story.at(0.8) == []
-
-
-def test_bursts_of_two_engines_do_not_hold_each_other(story: Story) -> None:
-    burst(story, 6)
-    story.fleet_of(100, "telegram")
-    story.policies = changed(telegram=Policy(alert_after=0.0))
-    assert story.down(0.1, "telegram0") == ["DeviceDown telegram0"]
 
 
 # Memory ------------------------------------------------------------------------------------------------------
@@ -633,5 +844,7 @@ def test_nothing_is_kept_of_what_is_over() -> None:
     kept = story.alerts
     assert len(kept._due) <= 1000
     assert kept._flaps._times == {}
-    assert kept._bursts._times == {}
+    assert kept._bursts.held() == set()
+    assert not any(kept._digests._members.values())
+    assert kept._mass._counts._old == {}
     assert story.standing() == []

@@ -1,0 +1,161 @@
+"""What alerts say in English and, with the suffix _id, in Indonesian: what, whose, how bad, and one step. Pure.
+
+The step is what a person can do at once; the runbook has the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from exporter.alerting.bursts import FLAP_WINDOW, FLAPS
+from exporter.alerting.extent import Extent
+from exporter.conventions import (
+    ALERT_BUSINESS_OUTAGE,
+    ALERT_DEVICE_DOWN_ESCALATED,
+    ALERT_DEVICE_FLAPPING,
+    ALERT_ENGINE_OUTAGE,
+    ALERT_MANY_DEVICES_DOWN,
+)
+from exporter.lib.words import ENGINE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.alerting.alert import Alert
+
+_MINUTES: Final = int(FLAP_WINDOW / 60)
+_STILL: Final = "Alerts of its single devices are muted until it ends."
+_MORE: Final = "+{} more"
+_MORE_ID: Final = "+{} lainnya"
+_STILL_ID: Final = "Peringatan per perangkat dibisukan sampai gangguan ini selesai."
+
+
+class _Text(NamedTuple):
+    summary: str
+    summary_id: str
+    description: str
+    description_id: str
+    action: str = ""
+    action_id: str = ""
+
+
+def texts(alert: Alert) -> dict[str, str]:
+    """Return the annotations; an empty step is left out."""
+    return {name: text for name, text in _text(alert)._asdict().items() if text}
+
+
+def listed(names: Sequence[str], others: int, more: str = "+{}") -> str:
+    """Return names in one line, and how many are not among them."""
+    return ", ".join([*names, *([more.format(others)] if others > 0 and names else [])])
+
+
+def _text(alert: Alert) -> _Text:
+    subject, extent = _Subject(alert), alert.extent or Extent()
+    match alert.name:
+        case name if name == ALERT_ENGINE_OUTAGE:
+            return _engine_outage(subject.engine, extent)
+        case name if name == ALERT_BUSINESS_OUTAGE:
+            return _business_outage(subject.business, extent)
+        case name if name == ALERT_MANY_DEVICES_DOWN:
+            return _many_devices_down(extent)
+        case name if name == ALERT_DEVICE_FLAPPING:
+            return _flapping(subject)
+        case _:
+            return _device_down(subject, escalated=alert.name == ALERT_DEVICE_DOWN_ESCALATED)
+
+
+class _Subject:
+    """What an alert is about, as people call it."""
+
+    def __init__(self, alert: Alert) -> None:
+        labels = {**alert.labels, **alert.names}
+        self.engine = ENGINE_NAMES.get(labels.get("engine", ""), labels.get("engine", ""))
+        self.who = labels.get("device_name") or labels.get("device_id", self.engine)
+        self.business = labels.get("business_name") or labels.get("business_id", "")
+        self.user = labels.get("user_name", "")
+        self.whose = f"{self.who} ({self.engine})" + (f" of {self.business}" if self.business else "")
+        self.whose_id = f"{self.who} ({self.engine})" + (f" milik {self.business}" if self.business else "")
+
+
+def _device_down(subject: _Subject, *, escalated: bool) -> _Text:
+    whom, whom_id = subject.user or "its owner", subject.user or "pemiliknya"
+    return _Text(
+        f"{subject.who} ({subject.engine}) is down",
+        f"{subject.who} ({subject.engine}) mati",
+        f"{subject.whose} has been disconnected for longer than the policy lets pass without management."
+        if escalated
+        else f"{subject.whose} is disconnected.",
+        f"{subject.whose_id} terputus melewati batas eskalasi ke manajemen."
+        if escalated
+        else f"{subject.whose_id} terputus.",
+        f"Call {whom}: is the phone on and online? If so, link it to {subject.engine} again.",
+        f"Hubungi {whom_id}: apakah ponselnya hidup dan ada internet? Jika ya, tautkan lagi ke {subject.engine}.",
+    )
+
+
+def _flapping(subject: _Subject) -> _Text:
+    whom, whom_id = subject.user or "its owner", subject.user or "pemiliknya"
+    return _Text(
+        f"{subject.who} keeps disconnecting",
+        f"Koneksi {subject.who} tidak stabil",
+        f"{subject.whose} disconnected more than {FLAPS} times within {_MINUTES} minutes. "
+        f"Its single outages are muted until {_MINUTES} minutes have none.",
+        f"{subject.whose_id} terputus lebih dari {FLAPS} kali dalam {_MINUTES} menit. "
+        f"Peringatan tiap gangguannya dibisukan sampai {_MINUTES} menit tanpa putus.",
+        f"Ask {whom}: weak signal, battery saver, or a second login?",
+        f"Tanya {whom_id}: sinyal lemah, penghemat baterai, atau login di tempat lain?",
+    )
+
+
+def _engine_outage(engine: str, extent: Extent) -> _Text:
+    hit, hit_id = _hit(extent)
+    return _Text(
+        f"{engine}: {extent.down} devices down at once",
+        f"{engine}: {extent.down} perangkat mati bersamaan",
+        f"{extent.down} of {extent.of} {engine} devices are disconnected.{hit} {_STILL}",
+        f"{extent.down} dari {extent.of} perangkat {engine} terputus.{hit_id} {_STILL_ID}",
+        f"Check {engine}'s status page and the platform's connection to it; tell the businesses before they ask.",
+        f"Periksa halaman status {engine} dan koneksi platform ke sana; beri tahu bisnisnya sebelum mereka bertanya.",
+    )
+
+
+def _business_outage(business: str, extent: Extent) -> _Text:
+    names, names_id = _names(extent)
+    return _Text(
+        f"{business}: {extent.down} of {extent.of} devices down",
+        f"{business}: {extent.down} dari {extent.of} perangkat mati",
+        f"{extent.down} of {extent.of} devices of {business} are disconnected{names and f': {names}'}. {_STILL}",
+        f"{extent.down} dari {extent.of} perangkat {business} terputus{names_id and f': {names_id}'}. {_STILL_ID}",
+        f"Call {business}: is there power and internet at their place?",
+        f"Hubungi {business}: apakah listrik dan internet di tempat mereka menyala?",
+    )
+
+
+def _many_devices_down(extent: Extent) -> _Text:
+    (names, names_id), (hit, hit_id) = _names(extent), _hit(extent)
+    return _Text(
+        f"{extent.down} more devices down",
+        f"{extent.down} perangkat lagi mati",
+        f"Too many devices went down to tell of each: {names or 'none is left'}.{hit} "
+        "Each speaks for itself again when few are left.",
+        f"Terlalu banyak perangkat mati untuk diberitahukan satu per satu: {names_id or 'sudah tidak ada'}.{hit_id} "
+        "Kalau tinggal sedikit, masing-masing diberitahukan lagi.",
+        "Look for what they share: a server, a network, an update. The page lists all of them.",
+        "Cari kesamaannya: server, jaringan, pembaruan. Semuanya ada di halaman.",
+    )
+
+
+def _names(extent: Extent) -> tuple[str, str]:
+    others = extent.down - len(extent.devices)
+    return listed(extent.devices, others, _MORE), listed(extent.devices, others, _MORE_ID)
+
+
+def _hit(extent: Extent) -> tuple[str, str]:
+    """Return a sentence of whom it hits, with the space before it."""
+    businesses = [f"{name} ({count})" for name, count in extent.businesses]
+    if not businesses:
+        return "", ""
+    return (
+        f" Most affected: {listed(businesses, extent.other_businesses, _MORE)}.",
+        f" Paling terdampak: {listed(businesses, extent.other_businesses, _MORE_ID)}.",
+    )
