@@ -56,6 +56,8 @@ class Alert:
     """How long one that is over is repeated."""
     known: bool = False
     """Whether people may know of it: it fired without being muted by another."""
+    muted_by: str = ""
+    """The name of the alert that mutes it at Alertmanager, as far as we know."""
     forgotten: bool = False
     """Whether it ends because the device is watched no longer."""
     facts: Mapping[str, int] | None = None

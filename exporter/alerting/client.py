@@ -39,19 +39,27 @@ class Standing(msgspec.Struct, frozen=True, rename="camel"):
     starts_at: datetime
 
 
+class _Configuration(msgspec.Struct):
+    original: str
+
+
+class _Status(msgspec.Struct):
+    config: _Configuration
+
+
 class Client:
     """Talks to the Alertmanager at `url`."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url = url
-        self._api = f"{url.rstrip('/')}/api/v2/alerts"
+        self._api = f"{url.rstrip('/')}/api/v2"
         self._session = session
         self._decoder = msgspec.json.Decoder(list[Standing])
 
     async def post(self, alerts: list[dict[str, Any]]) -> None:
         """Post alerts. Raises Unavailable, Refused."""
         body = msgspec.json.encode(alerts)
-        status, _ = await self._request("POST", data=body, headers={"Content-Type": "application/json"})
+        status, _ = await self._request("POST", "/alerts", data=body, headers={"Content-Type": "application/json"})
         if status in _REFUSED:
             raise Refused(f"status {status}")
         if status >= 300:  # a redirected POST would become a GET and tell nobody
@@ -62,7 +70,7 @@ class Client:
 
         None where it does not let us ask: then we post without asking.
         """
-        status, body = await self._request("GET", params=_FILTER)
+        status, body = await self._request("GET", "/alerts", params=_FILTER)
         if 400 <= status < 500:
             return []
         if status >= 300:
@@ -72,9 +80,19 @@ class Client:
         except msgspec.DecodeError as error:
             raise Unavailable("the answer is not a list of alerts") from error
 
-    async def _request(self, method: str, **arguments: Any) -> tuple[int, bytes]:  # noqa: ANN401 - aiohttp's own
+    async def configuration(self) -> str:
+        """Return the YAML that it runs with, secrets left out. Raises Unavailable."""
+        status, body = await self._request("GET", "/status")
         try:
-            async with self._session.request(method, self._api, allow_redirects=False, **arguments) as answer:
+            if status == 200:
+                return msgspec.json.decode(body, type=_Status).config.original
+        except msgspec.DecodeError as error:
+            raise Unavailable("the answer is not a status") from error
+        raise Unavailable(f"status {status}")
+
+    async def _request(self, method: str, path: str, **arguments: Any) -> tuple[int, bytes]:  # noqa: ANN401 - aiohttp's own
+        try:
+            async with self._session.request(method, self._api + path, allow_redirects=False, **arguments) as answer:
                 return answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(str(error) or type(error).__name__) from error

@@ -158,6 +158,7 @@ class DirectAlerts:
                 self._metrics.pushes.labels(url, result)
 
     def _told(self, alert: Alert) -> None:
+        alert.muted_by = self.alerts.muting(alert)
         for listener in self.on_acknowledged:
             listener(alert)
 

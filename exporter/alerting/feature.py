@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from exporter.alerting.direct import DirectAlerts
+from exporter.alerting.ways import Ways
 from exporter.conventions import DEVICE_ALERT_DELIVERED
 from exporter.lib.tasks import Task
 from exporter.metrics.gauges import Gauge, OfDevices
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AlertingFeature:
-    """`service.on_acknowledged` are those who are told when an Alertmanager takes an alert."""
+    """`service.on_acknowledged` hear when an Alertmanager takes an alert; `ways` knows whether people do."""
 
     name: ClassVar[str] = "alerting"
 
@@ -33,10 +34,11 @@ class AlertingFeature:
         planned_until: Callable[[Device, float], float | None],
     ) -> None:
         self.service = DirectAlerts(recorder, config, metrics, impact=impact, planned_until=planned_until)
+        self.ways = Ways(config, metrics)
 
     def tasks(self) -> list[Task]:
         """Post, on every exporter: Alertmanager takes what is equal for one."""
-        return [Task("alerts", self.service.run)]
+        return [Task("alerts", self.service.run), Task("notification_ways", self.ways.ask, 60.0, 1.0)]
 
     def gauges(self) -> list[Gauge]:
         """Show whose alert was taken."""

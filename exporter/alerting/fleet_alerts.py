@@ -322,7 +322,15 @@ class FleetAlerts:
                 alert.known = not self._is_muted(alert)
 
     def _is_muted(self, alert: Alert) -> bool:
+        return bool(self.muting(alert))
+
+    def muting(self, alert: Alert) -> str:
+        """Return the name of the alert that mutes this one at Alertmanager; empty: none does."""
+        if alert.name in INHIBITORS:
+            return ""
         flapping = (ALERT_DEVICE_FLAPPING, alert.labels.get("device_id", ""))
-        return alert.name not in INHIBITORS and (
-            self._mass.cover(alert) or flapping in self.firing or self._digests.cover(alert)
-        )
+        if name := self._mass.covering(alert):
+            return name
+        if self._digests.cover(alert):
+            return ALERT_MANY_DEVICES_DOWN
+        return ALERT_DEVICE_FLAPPING if flapping in self.firing else ""

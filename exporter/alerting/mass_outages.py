@@ -120,9 +120,9 @@ class MassOutages:
 
     # -- what holds ---------------------------------------------------------------------------------------------------
 
-    def cover(self, alert: Alert) -> bool:
-        """Whether a mass outage speaks for an alert about a device."""
-        return any(key in self._running for key in _keys(alert))
+    def covering(self, alert: Alert) -> str:
+        """Return the name of the mass outage that speaks for an alert about a device; empty: none does."""
+        return next((key[0] for key in _keys(alert) if key in self._running), "")
 
     def may_cover(self, alert: Alert) -> bool:
         """Whether it is waited for a mass outage that would."""

@@ -54,13 +54,20 @@ class Features:
         self.alerting = AlertingFeature(recorder, config, metrics, impact=facts_of, planned_until=planned_until)
         self.notify = NotifyFeature(recorder, config, metrics.registry)
         self.failover = FailoverFeature(recorder, config, metrics.registry, planned_until=planned_until)
-        self.incidents = IncidentsFeature(recorder, config, impact=facts_of, authenticated=authenticated)
+        self.incidents = IncidentsFeature(
+            recorder,
+            config,
+            impact=facts_of,
+            authenticated=authenticated,
+            nobody=lambda: self.alerting.ways.nobody,
+        )
         self.all: tuple[Feature, ...] = tuple(getattr(self, name) for name in ORDER)
         self._join()
 
     def _join(self) -> None:
         alerting, failover, incidents = self.alerting.service, self.failover.service, self.incidents
         alerting.on_acknowledged.append(incidents.acknowledged)
+        self.notify.on_sent.append(incidents.sent)
         failover.on_switch.append(incidents.switched)
         self.maintenance.service.on_change += [
             alerting.reconsider,

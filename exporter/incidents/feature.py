@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
 from exporter.failover.machine import SWITCH
 from exporter.incidents.api import IncidentApi
-from exporter.incidents.model import ALERTED, ESCALATED, SWITCHED, SWITCHED_BACK
+from exporter.incidents.model import ALERTED, ESCALATED, MUTED, SENT, SWITCHED, SWITCHED_BACK
 from exporter.incidents.pages import PATH, IncidentPages
 from exporter.incidents.rendering import PageRenderer
 from exporter.incidents.schema import PIECE
@@ -18,7 +18,7 @@ from exporter.lib.times import zone_of
 from exporter.web.basicauth import credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from aiohttp import web
 
@@ -51,19 +51,31 @@ class IncidentsFeature:
         *,
         impact: Callable[[Device], dict[str, int] | None],
         authenticated: Callable[[], bool],
+        nobody: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.service = Incidents(recorder, lambda: config().policies, impact=impact)
         self._recorder = recorder
         self._config = config
         self._authenticated = authenticated
+        self._nobody = nobody
 
     # -- what others did ----------------------------------------------------------------------------------------------
 
     def acknowledged(self, alert: Alert) -> None:
-        """Let the timeline show that people were told."""
+        """Let the timeline show that Alertmanager has an alert, or what mutes it there."""
         kind = _KINDS.get(alert.name)
-        if kind is not None:
-            self.service.note_event(kind, alert.acknowledged_at or 0.0, device_id=alert.labels["device_id"])
+        if kind is None:
+            return
+        at, device_id = alert.acknowledged_at or 0.0, alert.labels["device_id"]
+        if alert.muted_by:
+            self.service.note_event(MUTED, at, alert.muted_by, device_id=device_id)
+        else:
+            self.service.note_event(kind, at, device_id=device_id)
+
+    def sent(self, target: str, at: float, device_ids: Iterable[str]) -> None:
+        """Let the timelines show that the relay sent a text about devices that are down."""
+        for device_id in device_ids:
+            self.service.note_event(SENT, at, target, device_id=device_id)
 
     def switched(self, told: Switched) -> None:
         """Let the timelines show that a channel was switched."""
@@ -95,7 +107,7 @@ class IncidentsFeature:
             self._recorder.read,
             self._recorder.clock,
             author=self._author,
-            renderer=PageRenderer(self._wording),
+            renderer=PageRenderer(self._wording, self._nobody),
             zone=lambda: zone_of(self._config().alerts.timezone),
         ).routes()
 

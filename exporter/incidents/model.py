@@ -32,6 +32,10 @@ FORGOTTEN: Final = "forgotten"
 DOWN: Final = "down"
 ALERTED: Final = "alerted"
 ESCALATED: Final = "escalated"
+MUTED: Final = "muted"
+"""Alertmanager has the alert and mutes it; its text is the name of the alert that speaks for it."""
+SENT: Final = "sent"
+"""The relay sent a text; its text is the relay's target."""
 SWITCHED: Final = "switched"
 SWITCHED_BACK: Final = "switched_back"
 NOTE: Final = "note"
@@ -49,6 +53,8 @@ KINDS: Final = (
     DOWN,
     ALERTED,
     ESCALATED,
+    MUTED,
+    SENT,
     SWITCHED,
     UP,
     SWITCHED_BACK,

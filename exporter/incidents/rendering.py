@@ -33,10 +33,16 @@ _HEADERS: Final = {
 
 
 class PageRenderer:
-    """Renders templates. `wording` gives the words of a language, None for the configured one."""
+    """Renders templates. `wording` gives the words of a language, None for the configured one.
 
-    def __init__(self, wording: Callable[[Language | None], Wording]) -> None:
+    `nobody` tells why nobody is notified: every page says so.
+    """
+
+    def __init__(
+        self, wording: Callable[[Language | None], Wording], nobody: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._wording = wording
+        self._nobody = nobody
         self._templates = Environment(
             loader=PackageLoader(__package__),
             autoescape=True,
@@ -59,6 +65,7 @@ class PageRenderer:
             t=words.text,
             w=words,
             base=base(request),
+            nobody=self._nobody(),
             other_language=other,
             other_language_url=_switch(request, other),
             **values,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from exporter.domain.thresholds import due
 from exporter.errors import ExporterError, JournalUnavailable
 from exporter.incidents import store
-from exporter.incidents.model import ALERTED, ESCALATED, NOTE, RESOLVED, STATUS, Entry, Held, Open
+from exporter.incidents.model import ALERTED, ESCALATED, MUTED, NOTE, RESOLVED, STATUS, Entry, Held, Open
 from exporter.incidents.open_incidents import OpenIncidents
 from exporter.incidents.reconcile import abandon, reconcile
 from exporter.incidents.schema import PIECE
@@ -190,7 +190,7 @@ class Incidents:
                 log.info("incident opened", extra=fields(device_id=step.device_id, outage=step.outage))
 
     def _lines(self, device_id: str | None, channel_id: str | None, kind: str, at: float, text: str) -> list[Add]:
-        once = kind in (ALERTED, ESCALATED)
+        once = kind in (ALERTED, ESCALATED, MUTED)
         key = kind if once else f"{kind} {at:.3f}"
         devices = [device_id] if device_id is not None else self._devices_of(channel_id)
         return [self.open.line(device, key, at, kind, text) for device in devices]

@@ -56,6 +56,9 @@ class SelfMetrics:
         self.push_latency = self._histogram(
             "alert_push_latency_seconds", "From an event's receipt to Alertmanager's acknowledgement.", _FAST
         )
+        self.ways = self._gauge(
+            "notification_ways", "Integrations for people that an Alertmanager has; 0: nobody is told.", "alertmanager"
+        )
         self.blind = self._counter("blind_seconds_total", "Time in which events could be lost unheard.")
         self.last_event = self._gauge("last_event_timestamp_seconds", "When the last webhook event was received.")
         self.reload_ok = self._gauge("config_last_reload_successful", "Whether the last configuration load succeeded.")

@@ -40,7 +40,10 @@ class NotifyFeature:
             deliveries=self._deliveries,
             registry=registry,
             clock=recorder.clock,
+            on_sent=self._sent,
         )
+        self.on_sent: list[Callable[[str, float, list[str]], None]] = []
+        """Called with (target, time, ids of devices that are down) when a text was sent; must not raise."""
 
     async def start(self) -> None:
         """Learn what was sent, and make the first text as fast as the others."""
@@ -55,6 +58,10 @@ class NotifyFeature:
     async def reload(self, config: Config) -> None:
         """Take the targets into use."""
         self._relay.reconfigure(config.notify, config.alerts)
+
+    def _sent(self, target: str, at: float, device_ids: list[str]) -> None:
+        for listener in self.on_sent:
+            listener(target, at, device_ids)
 
     async def stop(self) -> None:
         """Let what is on its way finish."""

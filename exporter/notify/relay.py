@@ -107,8 +107,10 @@ class Relay:
         deliveries: Deliveries,
         registry: CollectorRegistry,
         clock: Callable[[], float],
+        on_sent: Callable[[str, float, list[str]], None] = lambda _target, _at, _device_ids: None,
     ) -> None:
         self._sender = sender
+        self._on_sent = on_sent
         self._deliveries = deliveries
         self._metrics = RelayMetrics(registry)
         self._clock = clock
@@ -139,6 +141,8 @@ class Relay:
             *(self._one(name, key, url, text, resolved=resolved) for key, url in zip(keys, urls, strict=True))
         )
         _tell(name, results)
+        if Result.SENT in results:
+            self._on_sent(name, self._clock(), notification.devices_down())
         return Receipt(tuple(results))
 
     def style(self, target: Target) -> Style:

@@ -65,6 +65,11 @@ class Notification(msgspec.Struct, frozen=True):
     truncated: Annotated[int, msgspec.Meta(ge=0)] = msgspec.field(name="truncatedAlerts", default=0)
     """Alerts of the group that `max_alerts` left out."""
 
+    def devices_down(self) -> list[str]:
+        """Return the ids of the devices that it says are down."""
+        down = (alert.labels.get("device_id", "") for alert in self.alerts if alert.firing)
+        return list(dict.fromkeys(device_id for device_id in down if device_id))
+
     def identity(self, target: str) -> bytes:
         """Return 32 bytes that are equal for two deliveries of the same notification to a target.
 

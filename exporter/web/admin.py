@@ -49,17 +49,18 @@ def admin_app(
     operations: Iterable[Operation] = (),
     routes: Iterable[web.AbstractRouteDef] = (),
     links: Iterable[tuple[str, str]] = (),
+    notice: Callable[[], str] = str,
 ) -> web.Application:
     """Return the admin application.
 
     `reload` raises ConfigError; `account` computes availability; `ready` tells whether everything has started (the
     engine's own word without it); `settings` name us, `web_config` brings basic auth and headers.
     `operations` are described in the OpenAPI document, `routes` (pages for people) are not; `links` are (title, path)
-    for the landing page.
+    for the landing page, `notice` what stands out there, or nothing.
     """
     specification = bytearray()
     every = [
-        Operation("GET", "/", landing_page(recorder, list(links)), "Landing page", {200: HTML}),
+        Operation("GET", "/", landing_page(recorder, list(links), notice), "Landing page", {200: HTML}),
         Operation("GET", "/metrics", scrape_handler(recorder, exposition, metrics), "All metrics", {200: TEXT}),
         *_state_operations(recorder, ready or (lambda: recorder.ready)),
         *_reload_operations(reload),

@@ -12,6 +12,8 @@ from aiohttp import web
 from exporter import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.typedefs import Handler
 
     from exporter.web.ports import RecorderPort
@@ -30,8 +32,8 @@ _HEADERS: Final = {
 }
 
 
-def landing_page(recorder: RecorderPort, links: list[tuple[str, str]]) -> Handler:
-    """Return the handler; `links` (title, path) stand before our own."""
+def landing_page(recorder: RecorderPort, links: list[tuple[str, str]], notice: Callable[[], str]) -> Handler:
+    """Return the handler; `links` (title, path) stand before our own. `notice` is what must not be overlooked."""
     page = Template((files("exporter.web") / "landing.html").read_text("utf-8"))
     items = "\n".join(_item(title, path) for title, path in [*links, *_OWN])
 
@@ -47,6 +49,7 @@ def landing_page(recorder: RecorderPort, links: list[tuple[str, str]]) -> Handle
             down=f"{len(fleet.down):,}",
             down_class="bad" if fleet.down else "",
             links=items,
+            notice=f'<p class="notice" role="alert">{escape(text)}</p>' if (text := notice()) else "",
         )
         return web.Response(text=text, content_type="text/html", headers=_HEADERS)
 

@@ -82,7 +82,7 @@ def test_five_devices_of_one_business_are_one_and_the_business(site: Site) -> No
     show("5 of one business", site)
     assert max(site.counts("").values()) <= 4
     site.report_at_once(event(0, up=False))
-    site.wait_told("MATI: Kasir w0", 2)
+    wait_for(lambda: site.counts("MATI: Kasir w0")["sms"] == 2, "its next outage")
 
 
 @pytest.mark.parametrize(("count", "shown"), [(20, "20 dari"), (200, "200 dari"), (1000, "1000 dari")])

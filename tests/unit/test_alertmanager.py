@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from exporter import conventions
+from exporter.alerting.alert import INHIBITORS
 from tests.tools import ROOT, require
 
 FOLDER = ROOT / "alertmanager"
@@ -62,6 +63,12 @@ ROUTES = [
                   "escalation": "management", **DEVICE}, ["management"], id="and from the safety net"),
     pytest.param({"alertname": "EngineOutage", "engine": "wa", "severity": "critical", "source": "exporter"},
                  ["automation", "management", *PEOPLE], id="a mass outage goes to everybody"),
+    pytest.param({"alertname": "BusinessOutage", "business_id": "biz_9", "severity": "critical", "source": "exporter"},
+                 ["automation", "management", *PEOPLE], id="and so does that of a business"),
+    pytest.param({"alertname": "ManyDevicesDown", "severity": "critical", "source": "exporter"},
+                 ["automation", "management", *PEOPLE], id="and a digest of critical devices"),
+    pytest.param({"alertname": "ManyDevicesDown", "severity": "warning", "source": "exporter"},
+                 ["automation", "email", "chat"], id="a digest of warnings is a warning"),
     pytest.param({"alertname": "DeviceFlapping", "engine": "wa", "severity": "critical", **DEVICE},
                  ["automation", *PEOPLE], id="a critical device that flaps"),
     pytest.param({"alertname": "ExporterDown", "severity": "critical"}, PEOPLE, id="the pipeline's critical alerts"),
@@ -143,7 +150,7 @@ def test_inhibition_knows_every_direct_alert():
     text = CONFIG.read_text(encoding="utf-8")
 
     for name in (conventions.ALERT_DEVICE_DOWN, conventions.ALERT_DEVICE_DOWN_ESCALATED,
-                 conventions.ALERT_ENGINE_OUTAGE, conventions.ALERT_DEVICE_FLAPPING):  # fmt: skip
+                 *INHIBITORS):  # fmt: skip
         assert name in text
 
 

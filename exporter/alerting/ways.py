@@ -1,0 +1,93 @@
+"""Whether anybody is told at all: each Alertmanager is asked now and then which ways of notifying it has.
+
+An Alertmanager that takes alerts and has no receiver looks like one that tells everybody. What is not known, as it
+does not answer or does not let us ask, is not called nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from exporter.alerting.client import Client, Unavailable, session
+from exporter.lib.logs import fields
+from exporter.lib.yaml import BadYaml, parse_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.config import Config
+    from exporter.metrics.own import SelfMetrics
+
+log = logging.getLogger(__name__)
+
+FOR_PROGRAMS: Final = frozenset({"automation", "deadman"})
+"""Receivers of the shipped configuration that are no people."""
+
+Nobody = Literal["no_alertmanager", "no_receiver"]
+_REASONS: Final[dict[Nobody, str]] = {
+    "no_alertmanager": "nobody is notified: alertmanager.urls is empty, so alerts go nowhere",
+    "no_receiver": "nobody is notified: Alertmanager has no receiver that is switched on",
+}
+
+
+class Ways:
+    """`nobody` is the answer."""
+
+    def __init__(self, config: Callable[[], Config], metrics: SelfMetrics) -> None:
+        self._config = config
+        self._metrics = metrics
+        self._known: dict[str, int] = {}  # by Alertmanager
+        self._said: Nobody | None = None
+
+    @property
+    def nobody(self) -> Nobody | None:
+        """Why nobody is notified; None where somebody is, or where it is not known."""
+        if not self._config().alertmanager.urls:
+            return "no_alertmanager"
+        return "no_receiver" if self._known and not any(self._known.values()) else None
+
+    def notice(self) -> str:
+        """Return a sentence that says so, in English; nothing where somebody is notified."""
+        return f"{_REASONS[self.nobody].capitalize()}." if self.nobody is not None else ""
+
+    async def ask(self) -> None:
+        """Ask every Alertmanager, and say once when nobody is notified."""
+        settings = self._config().alertmanager
+        known: dict[str, int] = {}
+        if settings.urls:
+            async with session(settings) as opened:
+                for url in settings.urls:
+                    count = await _count(Client(url, opened))
+                    if count is not None:
+                        known[url] = count
+        for url in self._known.keys() - known.keys():
+            self._metrics.ways.remove(url)
+        for url, count in known.items():
+            self._metrics.ways.labels(url).set(count)
+        self._known = known
+        self._say(self.nobody)
+
+    def _say(self, nobody: Nobody | None) -> None:
+        if nobody is not None and nobody != self._said:
+            log.warning(_REASONS[nobody], extra=fields(see="docs/alerting.md"))
+        self._said = nobody
+
+
+async def _count(client: Client) -> int | None:
+    """Return how many ways an Alertmanager has to tell people; None: not known."""
+    try:
+        return count_ways(await client.configuration())
+    except Unavailable:
+        return None
+
+
+def count_ways(configuration: str) -> int | None:
+    """Return how many integrations the receivers for people have; None: this is no configuration of Alertmanager."""
+    try:
+        document: Any = parse_yaml(configuration)
+        receivers = [one for one in document["receivers"] if one["name"] not in FOR_PROGRAMS]
+        lists = (ways for one in receivers for key, ways in one.items() if key.endswith("_configs"))
+        return sum(len(ways) for ways in lists)
+    except (BadYaml, TypeError, KeyError):
+        return None

@@ -1,0 +1,99 @@
+"""Whether anybody is told at all, as an Alertmanager says it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from exporter.alerting.ways import Ways, count_ways
+from exporter.config import Config
+from exporter.config.schema import Alertmanager
+from exporter.metrics.own import SelfMetrics
+from tests.tools import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+NOBODY = "receivers:\n- name: chat\n- name: deadman\n  webhook_configs: [{url: <secret>}]\n"
+SOMEBODY = "receivers:\n- name: chat\n  slack_configs: [{}]\n  telegram_configs: [{}, {}]\n"
+
+
+class Status:
+    """An Alertmanager that has a configuration and nothing else."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.status = 200
+        self.text = NOBODY
+
+    async def answer(self, _: web.Request) -> web.Response:
+        return web.json_response({"config": {"original": self.text}}, status=self.status)
+
+
+@pytest.fixture
+async def alertmanager() -> AsyncIterator[Status]:
+    status = Status()
+    app = web.Application()
+    app.router.add_get("/api/v2/status", status.answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    status.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield status
+    await runner.cleanup()
+
+
+def ways_of(*urls: str) -> tuple[Ways, CollectorRegistry]:
+    config = msgspec.structs.replace(Config(), alertmanager=Alertmanager(urls=urls))
+    registry = CollectorRegistry()
+    return Ways(lambda: config, SelfMetrics(registry)), registry
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(NOBODY, 0, id="a dead man's switch is nobody"),
+        pytest.param(SOMEBODY, 3, id="three"),
+        pytest.param((ROOT / "alertmanager" / "alertmanager.yml").read_text(), 8, id="everything that is shipped"),
+        pytest.param("route: {}", None, id="no receivers"),
+        pytest.param("{", None, id="no YAML"),
+    ],
+)
+def test_ways_are_the_integrations_of_receivers_for_people(text: str, expected: int | None) -> None:
+    assert count_ways(text) == expected
+
+
+async def test_an_alertmanager_without_receivers_notifies_nobody_and_the_log_says_so_once(
+    alertmanager: Status, caplog: pytest.LogCaptureFixture
+) -> None:
+    ways, registry = ways_of(alertmanager.url)
+    assert ways.nobody is None  # not known yet
+    await ways.ask()
+    await ways.ask()
+    assert ways.nobody == "no_receiver"
+    assert "Nobody is notified" in ways.notice()
+    assert [record.message for record in caplog.records if "nobody" in record.message] == [
+        "nobody is notified: Alertmanager has no receiver that is switched on"
+    ]
+    name = "device_exporter_notification_ways"
+    assert registry.get_sample_value(name, {"alertmanager": alertmanager.url}) == 0
+
+    alertmanager.text = SOMEBODY
+    await ways.ask()
+    assert (ways.nobody, ways.notice()) == (None, "")
+    assert registry.get_sample_value(name, {"alertmanager": alertmanager.url}) == 3
+
+    alertmanager.status = 403
+    await ways.ask()
+    assert ways.nobody is None
+    assert registry.get_sample_value(name, {"alertmanager": alertmanager.url}) is None
+
+
+async def test_without_an_alertmanager_nobody_is_notified() -> None:
+    ways, _ = ways_of()
+    await ways.ask()
+    assert ways.nobody == "no_alertmanager"
