@@ -85,8 +85,8 @@ def test_five_devices_of_one_business_are_one_and_the_business(site: Site) -> No
     wait_for(lambda: site.counts("MATI: Kasir w0")["sms"] == 2, "its next outage")
 
 
-@pytest.mark.parametrize(("count", "shown"), [(20, "20 dari"), (200, "200 dari"), (1000, "1000 dari")])
-def test_a_mass_outage_and_its_return_with_a_flapping_device_among_them(site: Site, count: int, shown: str) -> None:
+@pytest.mark.parametrize("count", [20, 200, 1000])
+def test_a_mass_outage_and_its_return_with_a_flapping_device_among_them(site: Site, count: int) -> None:
     for _ in range(3):
         site.report_at_once(event(1218, up=False))
         time.sleep(1.1)
@@ -101,8 +101,11 @@ def test_a_mass_outage_and_its_return_with_a_flapping_device_among_them(site: Si
         time.sleep(1.1)
     calm(site, 5)
     show(f"{count} down", site)
-    assert shown in "".join(site.where.slack())
-    assert len(site.alertmanager.alerts("alertname=DeviceDown")) >= count
+    [mass] = [alert["annotations"] for alert in site.alertmanager.alerts("alertname=EngineOutage")]
+    assert int(mass["devices_down"]) in {count - 1, count, count + 1}  # one of them flaps
+    assert mass["devices"] == str(FLEET)
+    assert "Bisnis biz_" in mass["businesses"]
+    assert len(site.alertmanager.alerts("alertname=DeviceDown")) >= count - 1
 
     site.report_at_once(*spread(count, up=True))
     wait_for(seldom(lambda: site.counts("GANGGUAN MASSAL SELESAI")["slack"]), "its end, after a calm minute", 110)
