@@ -399,11 +399,18 @@ def sinks(folder: Path) -> Iterator[Sinks]:
 
 
 def shipped_config(
-    where: Sinks, *, language: str = "id", relay: str | None = None, quick: bool = True, quiet_hours: bool = False
+    where: Sinks,
+    *,
+    language: str = "id",
+    relay: str | None = None,
+    quick: bool = True,
+    interval: str = "1s",
+    quiet_hours: bool = False,
 ) -> str:
     """Return alertmanager.yml with every integration on and pointed to the sinks.
 
     `relay`: the exporter's admin listener, for SMS; without one the HTTP sink takes them.
+    `interval`: what 30 s and more between two messages of a group become; an Alertmanager looks at each group so often.
     `quiet_hours`: whether it is night now; the shipped hours are not used, as a test must not depend on the clock.
     """
     text = (ROOT / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
@@ -417,18 +424,20 @@ def shipped_config(
     night = [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}] if quiet_hours else [{"years": ["2000"]}]
     config["time_intervals"] = [{"name": "quiet-hours", "time_intervals": night}]
     if quick:
-        _quicken(config["route"])
+        _quicken(config["route"], interval)
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def _quicken(route: dict[str, Any]) -> None:
+def _quicken(route: dict[str, Any], interval: str) -> None:
     for key, times in QUICK.items():
         if key in route:
             route[key] = times.get(route[key], route[key])
+    if route.get("group_interval") == "1s":
+        route["group_interval"] = interval
     if route.get("receiver") == "deadman":
         route["repeat_interval"] = "1s"
     for child in route.get("routes", []):
-        _quicken(child)
+        _quicken(child, interval)
 
 
 # Alerts as the exporter posts them ---------------------------------------------------------------------------

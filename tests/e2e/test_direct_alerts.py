@@ -111,11 +111,18 @@ class Site:
     """An exporter, the Alertmanagers that it tells, and where people hear of it."""
 
     def __init__(
-        self, folder: Path, where: Sinks, *, alertmanagers: int = 1, language: str = "id", resend: str = "1s"
+        self,
+        folder: Path,
+        where: Sinks,
+        *,
+        alertmanagers: int = 1,
+        language: str = "id",
+        resend: str = "1s",
+        interval: str = "1s",
     ) -> None:
         self.where = where
         admin = free_port()
-        config = shipped_config(where, relay=f"http://{LOOPBACK}:{admin}", language=language)
+        config = shipped_config(where, relay=f"http://{LOOPBACK}:{admin}", language=language, interval=interval)
         self.alertmanagers: list[Alertmanager] = []
         for number in range(alertmanagers):
             peers = self.alertmanagers[:] if alertmanagers > 1 else None
@@ -372,7 +379,7 @@ def fleet(count: int, at: int, *, up: bool) -> list[dict[str, Any]]:
 
 @pytest.mark.slow  # its end is told after a calm minute
 def test_a_mass_outage_and_its_end_are_a_handful_of_messages_and_the_next_outage_is_told(tmp_path: Path) -> None:
-    with site_of(tmp_path, resend="5s") as site:
+    with site_of(tmp_path, resend="5s", interval="5s") as site:
         site.report_at_once(*fleet(1000, int(time.time()) - 600, up=True))
 
         site.report_at_once(*fleet(1000, int(time.time()), up=False))
