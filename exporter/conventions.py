@@ -121,5 +121,6 @@ DIGEST_LABEL: Final = "digest"  # of an alert that ManyDevicesDown speaks for: "
 # Annotations of alerts that the relay reads; numbers as decimal digits
 FORGOTTEN_ANNOTATION: Final = "forgotten"  # of an alert that ends because its device is watched no longer
 SUMMARY_ANNOTATION: Final = "summary"
+BUSINESSES_ANNOTATION: Final = "businesses"  # of an alert that speaks for many devices
 AFFECTED_ANNOTATION: Final = "affected_conversations"
 WAITING_ANNOTATION: Final = "waiting_conversations"

@@ -145,6 +145,8 @@ class Checks:
                 self._wrong((*path, name), "needs `urls_file` or `urls`")
             if not 1 <= target.sms_parts <= 10:
                 self._wrong((*path, name, "sms_parts"), "must be from 1 to 10")
+            if target.per_hour < 0:
+                self._wrong((*path, name, "per_hour"), "must not be below 0; 0 is no limit")
         return {
             name: msgspec.structs.replace(target, language=target.language or config.alerts.language)
             for name, target in config.notify.targets.items()

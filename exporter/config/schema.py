@@ -157,6 +157,8 @@ class Target(msgspec.Struct, frozen=True):
     """Filled with `alerts.language` where the file gives none."""
     sms_parts: int = 1
     """SMS messages that one text may fill, 1 to 10."""
+    per_hour: int = 30
+    """Texts within an hour; further ones are held back. 0: no limit."""
 
 
 class Notify(msgspec.Struct, frozen=True):

@@ -39,6 +39,9 @@ class Phrases(msgspec.Struct, frozen=True):
     affected_short: tuple[str, str]
     waiting: str
     test: str
+    limit: str
+    over_names: dict[str, str]
+    """Of alerts that are over."""
     alert_names: dict[str, str]
 
 
@@ -61,6 +64,13 @@ PHRASES: Final[dict[Language, Phrases]] = {
         affected_short=("{} percakapan", "{} percakapan"),
         waiting="{} menunggu",
         test="UJI COBA device-exporter: pesan ke {} berhasil, {}",
+        limit="BATAS SMS: sudah {} dalam satu jam. Berikutnya ditahan sampai {}. Lihat chat, surel, atau halaman.",
+        over_names={
+            ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL SELESAI",
+            ALERT_BUSINESS_OUTAGE: "BISNIS PULIH",
+            ALERT_MANY_DEVICES_DOWN: "BANYAK PERANGKAT MATI: SELESAI",
+            ALERT_DEVICE_FLAPPING: "STABIL LAGI",
+        },
         alert_names={
             ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL",
             ALERT_BUSINESS_OUTAGE: "BISNIS MATI",
@@ -86,6 +96,13 @@ PHRASES: Final[dict[Language, Phrases]] = {
         affected_short=("{} conversation", "{} conversations"),
         waiting="{} waiting",
         test="TEST of device-exporter: message to {} arrived, {}",
+        limit="SMS LIMIT: {} within an hour. Further ones are held back until {}. See chat, mail or the incident page.",
+        over_names={
+            ALERT_ENGINE_OUTAGE: "MASS OUTAGE OVER",
+            ALERT_BUSINESS_OUTAGE: "BUSINESS BACK",
+            ALERT_MANY_DEVICES_DOWN: "MANY DEVICES DOWN: OVER",
+            ALERT_DEVICE_FLAPPING: "STABLE AGAIN",
+        },
         alert_names={
             ALERT_ENGINE_OUTAGE: "MASS OUTAGE",
             ALERT_BUSINESS_OUTAGE: "BUSINESS DOWN",

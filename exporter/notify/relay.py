@@ -3,6 +3,7 @@
 Guarantees: a notification is sent once to each URL of its target within `repeat_window`; a failed URL is tried again at
 the next delivery, and then only that one. A send that outlasts the time-out goes on: a delivery that comes meanwhile
 joins it instead of sending a second time, and its late success is remembered.
+A target gets so many texts an hour and one that says that the next ones are held back: see `exporter.notify.quota`.
 Where what was sent cannot be looked up, the text is sent: a second one is better than none.
 """
 
@@ -21,8 +22,9 @@ from exporter.errors import ExporterError, JournalUnavailable, Overloaded
 from exporter.lib.logs import fields
 from exporter.lib.times import zone_of
 from exporter.notify.deliveries import Deliveries, delivery_key
+from exporter.notify.quota import Quota, Verdict
 from exporter.notify.sending import SUCCESSES, Result, TargetUnavailable, read_urls
-from exporter.notify.text import Style, render
+from exporter.notify.text import Style, render, render_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,6 +116,7 @@ class Relay:
         self._deliveries = deliveries
         self._metrics = RelayMetrics(registry)
         self._clock = clock
+        self._quota = Quota()
         self._running: dict[bytes, asyncio.Task[Result]] = {}
         self.reconfigure(notify, alerts)
 
@@ -136,6 +139,11 @@ class Relay:
         urls = await self._urls(name, target)
         text = render(notification, self.style(target), self._clock())
         identity, resolved = notification.identity(name), notification.status == "resolved"
+        verdict = self._quota.judge(name, identity, target.per_hour, self._clock())
+        if verdict is Verdict.HOLD:
+            return self._hold(name, len(urls))
+        if verdict is Verdict.SAY_SO:
+            text = render_limit(target.per_hour, self._quota.free_at(name), self.style(target), self._clock())
         keys = [delivery_key(identity, url) for url in urls]
         results = await asyncio.gather(
             *(self._one(name, key, url, text, resolved=resolved) for key, url in zip(keys, urls, strict=True))
@@ -144,6 +152,12 @@ class Relay:
         if Result.SENT in results:
             self._on_sent(name, self._clock(), notification.devices_down())
         return Receipt(tuple(results))
+
+    def _hold(self, name: str, urls: int) -> Receipt:
+        for _ in range(urls):
+            self._metrics.count(name, Result.HELD)
+        log.warning("a text is held back: the target has had its texts of this hour", extra=fields(target=name))
+        return Receipt((Result.HELD,) * urls)
 
     def style(self, target: Target) -> Style:
         """Return how a target wants its texts."""

@@ -38,13 +38,16 @@ class Result(StrEnum):
 
     SENT = "sent"
     DUPLICATE = "duplicate"
+    HELD = "held"
+    """Held back, as the target has had its texts of this hour."""
     FAILED = "failed"
     TIMEOUT = "timeout"
     INVALID_URL = "invalid_url"
     UNAVAILABLE = "unavailable"
 
 
-SUCCESSES: Final = frozenset({Result.SENT, Result.DUPLICATE})
+SUCCESSES: Final = frozenset({Result.SENT, Result.DUPLICATE, Result.HELD})
+"""What Alertmanager need not try again."""
 
 
 class TargetUnavailable(ExporterError):

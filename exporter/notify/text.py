@@ -16,6 +16,7 @@ from exporter.conventions import (
     ALERT_DEVICE_DOWN,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_ENGINE_OUTAGE,
+    BUSINESSES_ANNOTATION,
     FORGOTTEN_ANNOTATION,
     SUMMARY_ANNOTATION,
     WAITING_ANNOTATION,
@@ -54,6 +55,12 @@ def render_test(target: str, style: Style, now: float) -> str:
     at = clock_time(now, now, style.zone, WORDS[style.language])
     before, after = PHRASES[style.language].test.split("{}", 1)
     return fit([[before, Name(plain(target)), after.format(at), "."]], style.parts)
+
+
+def render_limit(limit: int, until: float, style: Style, now: float) -> str:
+    """Return the text that says that the next ones are held back until then."""
+    at = clock_time(until, now, style.zone, WORDS[style.language])
+    return fit([[PHRASES[style.language].limit.format(limit, at)]], style.parts)
 
 
 class _Rendering:
@@ -157,12 +164,20 @@ class _Rendering:
         head: Line = [Name(self._kind(_alertname(alert)))]
         with_subject: Line = [*head, " ", Name(subject)] if subject else head
         if not alert.firing:
-            return [[f"{self.phrases.up}: ", *with_subject, ". ", self.phrases.took.format(self._lasted(alert))]]
+            over = self.phrases.over_names.get(_alertname(alert))
+            told = (
+                [Name(over), *([": ", Name(subject)] if subject else [])]
+                if over
+                else [f"{self.phrases.up}: ", *with_subject]
+            )
+            return [[*told, ". ", self.phrases.took.format(self._lasted(alert))]]
         summary = self._summary(alert)
-        since = [", ", self._since([alert])]
+        since: Line = [", ", self._since([alert])]
         if not summary:
             return [[*with_subject, *since]]
-        return [[*(head if subject in summary else with_subject), ": ", Name(summary), *since]]
+        text: Line = [*(head if subject in summary else with_subject), ": ", Name(summary), *since]
+        hit = plain(alert.annotations.get(BUSINESSES_ANNOTATION, ""), _LONGEST_SUMMARY)
+        return [[*text, ". ", Name(hit, len(hit))], text] if hit and not (subject and subject in hit) else [text]
 
     def _summary(self, alert: Alert) -> str:
         found = alert.annotations.get(f"{SUMMARY_ANNOTATION}_{self.language}") or alert.annotations.get(

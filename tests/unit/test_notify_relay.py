@@ -181,6 +181,21 @@ async def test_every_url_of_the_target_gets_the_text(bench, gateway):
     assert sorted(gateway.requests) == [("/a", TEXT), ("/b", TEXT)]
 
 
+async def test_beyond_its_texts_of_an_hour_a_target_is_told_once_that_the_next_ones_are_held(bench, gateway):
+    targets = {"sms": Target(urls_file=str(bench.folder / "sms"), per_hour=2)}
+    async with bench.running(targets=targets):
+        answers = [await bench.post(webhook(group=str(number))) for number in range(5)]
+        assert answers[-1] == (200, {"results": {"held": 1}})  # Alertmanager need not try again
+        assert gateway.texts[:2] == [TEXT, TEXT]
+        assert gateway.texts[2].startswith("BATAS SMS: sudah 2 dalam satu jam. Berikutnya ditahan sampai 17.30 WIB.")
+        assert len(gateway.texts[2]) <= 160
+        assert len(gateway.texts) == 3
+        assert bench.count(Result.HELD) == 2
+        assert await bench.post(webhook(group="0")) == (200, {"results": {"duplicate": 1}})
+        bench.now += 3600
+        assert (await bench.post(webhook(group="9")))[1] == {"results": {"sent": 1}}
+
+
 async def test_a_resolved_notification_says_how_long_it_lasted(bench, gateway):
     async with bench.running():
         await bench.post(webhook(status="resolved"))

@@ -48,6 +48,24 @@ def kasir(count, **kwargs):
 
 
 OUTAGE = {"alertname": "EngineOutage", "device_id": "", "device_name": "", "business_name": ""}
+BUSINESS = {
+    "alertname": "BusinessOutage",
+    "device_id": "",
+    "device_name": "",
+    "engine": "",
+    "business_name": "Warung Sari",
+}
+BUSINESS_TEXT = {
+    "summary": "Warung Sari: 4 of 5 devices down",
+    "summary_id": "Warung Sari: 4 dari 5 perangkat mati",
+    "businesses": "Warung Sari (4)",
+}
+DIGEST = {"alertname": "ManyDevicesDown", "device_id": "", "device_name": "", "engine": "", "business_name": ""}
+DIGEST_TEXT = {
+    "summary": "24 more devices down",
+    "summary_id": "24 perangkat lagi mati",
+    "businesses": "Toko Makmur (9), +15",
+}
 CHINESE = alert("前台微信设备一号", annotations=CONVERSATIONS, business_name="东方大酒店有限公司")
 
 CASES = [
@@ -144,9 +162,27 @@ CASES = [
     ),
     pytest.param(
         [alert("EO", "resolved", **OUTAGE, annotations={"summary": "40 dari 100 perangkat WhatsApp mati."})],
-        "PULIH: GANGGUAN MASSAL WhatsApp. Berlangsung 5 mnt 12 dtk.",
-        "BACK: MASS OUTAGE WhatsApp. Lasted 5 min 12 s.",
+        "GANGGUAN MASSAL SELESAI: WhatsApp. Berlangsung 5 mnt 12 dtk.",
+        "MASS OUTAGE OVER: WhatsApp. Lasted 5 min 12 s.",
         id="a mass outage is over",
+    ),
+    pytest.param(
+        [alert("BO", **BUSINESS, annotations=BUSINESS_TEXT)],
+        "BISNIS MATI: Warung Sari: 4 dari 5 perangkat mati, sejak 16.20 WIB.",
+        "BUSINESS DOWN: Warung Sari: 4 of 5 devices down, since 16:20 WIB.",
+        id="a business",
+    ),
+    pytest.param(
+        [alert("BO", "resolved", **BUSINESS, annotations=BUSINESS_TEXT)],
+        "BISNIS PULIH: Warung Sari. Berlangsung 5 mnt 12 dtk.",
+        "BUSINESS BACK: Warung Sari. Lasted 5 min 12 s.",
+        id="a business is back",
+    ),
+    pytest.param(
+        [alert("MD", **DIGEST, annotations=DIGEST_TEXT)],
+        "BANYAK PERANGKAT MATI: 24 perangkat lagi mati, sejak 16.20 WIB. Toko Makmur (9), +15.",
+        "MANY DEVICES DOWN: 24 more devices down, since 16:20 WIB. Toko Makmur (9), +15.",
+        id="a digest names whom it hits",
     ),
     pytest.param(
         [alert("Kasir", alertname="DeviceFlapping", annotations={"summary": "6 kali putus"})],
