@@ -12,13 +12,12 @@ import logging
 import signal
 import sys
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from exporter import __version__
-from exporter.app.account import account
+from exporter.app.account import Accounts
 from exporter.app.feature import Answers, Draws, Measures, Reloads, Starts, Stops, Works
 from exporter.app.features import PIECES, Features
 from exporter.app.housekeeping import Housekeeping, rounds
@@ -79,6 +78,7 @@ class Exporter:
             self.metrics,
             retry_span=config.storage.retry_span,
         )
+        self.recorder.ceilings = config.fleet
         self._observe()
         self._web_config = WebConfigFile(config.web.config_file) if config.web.config_file else None
         if self._web_config is not None:
@@ -196,6 +196,7 @@ class Exporter:
     async def _take(self, config: Config) -> None:
         setup_logging(config.log.level, config.log.format)
         self.recorder.retry_span = config.storage.retry_span
+        self.recorder.ceilings = config.fleet
 
     def _loaded(self) -> None:
         self.metrics.reload_ok.set(1)
@@ -242,7 +243,7 @@ class Exporter:
             self._exposition,
             instruments,
             reload=self.reload,
-            account=partial(account, self.recorder, current),
+            account=Accounts(self.recorder, current).rows,
             ready=ready,
             settings=lambda: current().web,
             web_config=self._web_config,
@@ -276,6 +277,10 @@ class Exporter:
         )
         self.registry.register(policies)
         self.metrics.devices.set_function(lambda: len(fleet.devices))
+        full, recorder = self.metrics.full, self.recorder
+        full.labels("devices").set_function(lambda: len(fleet.devices) / recorder.ceilings.max_devices)
+        full.labels("engines").set_function(lambda: len(fleet.histograms) / recorder.ceilings.max_engines)
+        full.labels("groups").set_function(lambda: len(fleet.groups) / recorder.ceilings.max_groups)
         self.metrics.queue.set_function(lambda: self.recorder.queue_depth)
         self.metrics.oldest_wait.set_function(lambda: self.recorder.oldest_wait)
         self.recorder.subscribe(log_change)

@@ -41,6 +41,9 @@ class Checks:
         for engine, policy in config.policies.by_engine.items():
             self._policy(policy, ("policies", engine))
         self._at_least(config.impact.window, 1, ("impact", "window"))
+        for name in ("max_devices", "max_engines", "max_groups"):
+            if getattr(config.fleet, name) < 1:
+                self._wrong(("fleet", name), "must be at least 1")
         if config.impact.max_conversations < 1:
             self._wrong(("impact", "max_conversations"), "must be at least 1")
         self._failover(config.failover)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from exporter.domain.ceilings import Ceilings
 from exporter.domain.policy import Policies
 from exporter.lib.durations import Duration, Size
 from exporter.lib.words import Language
@@ -192,6 +193,7 @@ class Config(msgspec.Struct, frozen=True):
     storage: Storage = Storage()
     alertmanager: Alertmanager = Alertmanager()
     policies: Policies = Policies()
+    fleet: Ceilings = Ceilings()
     impact: Impact = Impact()
     failover: tuple[Failover, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()

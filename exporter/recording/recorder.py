@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from exporter.domain import checkpoint
 from exporter.domain.applying import Applier
+from exporter.domain.ceilings import Ceilings
 from exporter.domain.fleet import Fleet
 from exporter.domain.records import Append
 from exporter.domain.timeline import Kind
@@ -72,6 +73,7 @@ class Recorder:
         """When the journal was last in use before this start, Unix seconds; None: never."""
         self._metrics = metrics
         self.retry_span = retry_span
+        self.ceilings = Ceilings()
         self._elapsed = elapsed
         self._beat: float | None = None  # `elapsed` at the last heartbeat
         self._journal = journal
@@ -159,11 +161,12 @@ class Recorder:
     async def submit(self, event: DeviceEvent) -> str:
         """Journal an event, apply it, and return its outcome.
 
-        Raises InvalidEvent (older than what retention kept), Overloaded, JournalUnavailable.
+        Raises InvalidEvent (older than what retention kept, or one device too many), Overloaded, JournalUnavailable.
         """
         if event.timestamp < self._horizon:
             message = f"is older than the journal, which starts at {self._horizon}"
             raise InvalidEvent("timestamp_too_old", message, "timestamp")
+        self.ceilings.check(self.fleet, event.identity)
         return await self._append(event.identity, event.timestamp, Kind.CONNECTED if event.up else Kind.DISCONNECTED)
 
     def identity_of(self, device_id: str) -> Identity | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
+READERS: Final = 2
+"""Jobs that read at the same time."""
 PATIENCE: Final = 5.0
 """Seconds until a disk that does not answer is told from one that is slow: then senders are asked to try again."""
 
@@ -36,6 +39,7 @@ class SqliteJournal:
         self._path = path
         self._pieces = pieces
         self._clock = clock
+        self._readers = ThreadPoolExecutor(READERS, "journal-read")  # of their own: reports hold up nothing else
         self._thread: Thread | None = None
         self._database: Database | None = None
 
@@ -103,7 +107,7 @@ class SqliteJournal:
             with SqliteReader(self._path) as reader:
                 return job(reader)
 
-        return await asyncio.to_thread(look)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, look)
 
     async def lease(self, ttl: float) -> int | None:  # noqa: ARG002
         """Lead: nobody else can open the file."""
@@ -126,6 +130,7 @@ class SqliteJournal:
 
     async def stop(self) -> None:
         """Close the file; where the disk does not answer, leave it as it is."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
         if self._thread is None:
             return
         if self._database is not None:

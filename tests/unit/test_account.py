@@ -1,0 +1,98 @@
+"""Reports for the API have a bulkhead: they hold up neither each other's readers nor anything else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.app.account import WAITING, Accounts
+from exporter.config import Config
+from exporter.errors import Overloaded
+from tests.patience import patient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Endless:
+    """A reader whose devices do not end before they may."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.reading = 0
+        self.most = 0
+        self.reports = 0
+
+    def blind_intervals(self) -> list[Any]:
+        return []
+
+    def begin(self) -> None:
+        self.reading += 1
+        self.reports += 1
+        self.most = max(self.most, self.reading)
+
+    def histories(self) -> Iterator[Any]:
+        while not self.let_go.wait(0.01):
+            yield None
+
+
+class FakeRecorder:
+    def __init__(self) -> None:
+        self.reader = Endless()
+
+    async def read(self, job: Callable[[Any], Any]) -> Any:
+        def look() -> Any:
+            self.reader.begin()
+            try:
+                return job(self.reader)
+            finally:
+                self.reader.reading -= 1
+
+        return await asyncio.to_thread(look)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> FakeRecorder:
+    def drain(histories: Iterator[Any], **_: object) -> list[Any]:
+        for _one in histories:
+            pass
+        return []
+
+    monkeypatch.setattr("exporter.app.account.availability", drain)
+    monkeypatch.setattr("exporter.app.account.source_by", lambda _by, reader, _pairs: reader)
+    return FakeRecorder()
+
+
+def accounts(recorder: FakeRecorder) -> Accounts:
+    return Accounts(recorder, Config)  # type: ignore[arg-type]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(patient(20)):
+        while not condition():  # noqa: ASYNC110 - of a thread
+            await asyncio.sleep(0.01)
+
+
+async def test_those_who_ask_for_the_same_share_one_computation(recorder: FakeRecorder) -> None:
+    reports = accounts(recorder)
+    asking = [asyncio.create_task(reports.rows("engine", 0, 100)) for _ in range(10)]
+    await until(lambda: recorder.reader.reading == 1)
+    recorder.reader.let_go.set()
+    assert await asyncio.gather(*asking) == [[]] * 10
+    assert recorder.reader.reports == 1
+
+
+async def test_one_is_computed_at_a_time_and_beyond_some_that_wait_one_is_asked_to_try_again(
+    recorder: FakeRecorder,
+) -> None:
+    reports = accounts(recorder)
+    asking = [asyncio.create_task(reports.rows("engine", 0, 100 + number)) for number in range(WAITING + 1)]
+    await until(lambda: recorder.reader.reading == 1)
+    with pytest.raises(Overloaded):
+        await reports.rows("engine", 0, 1)
+    recorder.reader.let_go.set()
+    await asyncio.gather(*asking)
+    assert (recorder.reader.reports, recorder.reader.most) == (WAITING + 1, 1)
