@@ -1,7 +1,7 @@
 """Availability for the API, computed from the journal.
 
-A report reads every event of every device, so there is a bulkhead around them: one is computed at a time, a few wait, and
-those who ask for the same share one computation. What raises the alarm does not notice them.
+A report reads every event of every device, so there is a bulkhead around them: one is computed at a time, a few wait,
+and those who ask for the same share one computation. What raises the alarm does not notice them.
 """
 
 from __future__ import annotations
