@@ -53,6 +53,7 @@ class Client:
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url = url
         self._api = f"{url.rstrip('/')}/api/v2"
+        self._metrics = f"{url.rstrip('/')}/metrics"
         self._session = session
         self._decoder = msgspec.json.Decoder(list[Standing])
 
@@ -90,9 +91,19 @@ class Client:
             raise Unavailable("the answer is not a status") from error
         raise Unavailable(f"status {status}")
 
+    async def metrics(self) -> str:
+        """Return its own metrics. Raises Unavailable."""
+        status, body = await self._ask("GET", self._metrics)
+        if status != 200:
+            raise Unavailable(f"status {status}")
+        return body.decode(errors="replace")
+
     async def _request(self, method: str, path: str, **arguments: Any) -> tuple[int, bytes]:  # noqa: ANN401 - aiohttp's own
+        return await self._ask(method, self._api + path, **arguments)
+
+    async def _ask(self, method: str, url: str, **arguments: Any) -> tuple[int, bytes]:  # noqa: ANN401 - aiohttp's own
         try:
-            async with self._session.request(method, self._api + path, allow_redirects=False, **arguments) as answer:
+            async with self._session.request(method, url, allow_redirects=False, **arguments) as answer:
                 return answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(str(error) or type(error).__name__) from error

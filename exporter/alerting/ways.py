@@ -85,9 +85,21 @@ async def _count(client: Client) -> int | None:
 def count_ways(configuration: str) -> int | None:
     """Return how many integrations the receivers for people have; None: this is no configuration of Alertmanager."""
     try:
-        document: Any = parse_yaml(configuration)
-        receivers = [one for one in document["receivers"] if one["name"] not in FOR_PROGRAMS]
-        lists = (ways for one in receivers for key, ways in one.items() if key.endswith("_configs"))
-        return sum(len(ways) for ways in lists)
+        return len(_integrations(configuration))
     except (BadYaml, TypeError, KeyError):
         return None
+
+
+def integrations(configuration: str) -> set[str]:
+    """Return the kinds of integrations that the receivers for people have, as Alertmanager's metrics call them."""
+    try:
+        return set(_integrations(configuration))
+    except (BadYaml, TypeError, KeyError):
+        return set()
+
+
+def _integrations(configuration: str) -> list[str]:
+    document: Any = parse_yaml(configuration)
+    receivers = [one for one in document["receivers"] if one["name"] not in FOR_PROGRAMS]
+    lists = ((key.removesuffix("_configs"), ways) for one in receivers for key, ways in one.items())
+    return [key for key, ways in lists if key != "name" for _ in ways]

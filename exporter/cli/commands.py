@@ -83,8 +83,8 @@ COMMANDS: Final = (
     ),
     Command(
         "notify-test",
-        "send a test text to a target of the relay",
-        ("notify-test sms --config.file=exporter.yml",),
+        "send a test by Slack, e-mail, Telegram, or a target of the relay",
+        ("notify-test telegram", "notify-test sms --config.file=exporter.yml"),
     ),
     Command(
         "backup",

@@ -1,15 +1,19 @@
-"""`device-exporter notify-test TARGET`: send a test text to every URL of a target, without a running exporter.
+"""`device-exporter notify-test WAY`: send a test by one way, without a running exporter.
 
-Prints one line a URL with its service and the result; never the URL. Exit status: 0 all sent, 1 some failed, 2 the
-configuration or the target cannot be used.
+Slack, e-mail and Telegram are Alertmanager's: a test alert goes through every Alertmanager, whose own metrics say what
+became of it. Everything else is a target of the relay: one line a URL with its service and the result, never the URL.
+Exit status: 0 all sent, 1 some failed, 2 the configuration or the target cannot be used.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from exporter.alerting.client import Client, Refused, Unavailable, session
+from exporter.alerting.trial import try_out
 from exporter.cli.flags import add_configuration_flags, configuration
 from exporter.cli.output import say
 from exporter.errors import ConfigError
@@ -23,12 +27,14 @@ if TYPE_CHECKING:
 
     from exporter.config.schema import Config, Target
 
+WAYS: Final = ("slack", "email", "telegram")
+"""Alertmanager's own."""
 _UNITS: Final = {"gsm7": "septets of GSM-7", "ucs2": "units of UCS-2"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
-    parser.add_argument("target", metavar="TARGET", help="its name under notify.targets")
+    parser.add_argument("target", metavar="WAY", help="slack, email, telegram, or a name under notify.targets, as sms")
     add_configuration_flags(parser, ())
     parser.set_defaults(run=run)
 
@@ -36,11 +42,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send and report; return the exit status."""
     config = configuration(args)
+    if args.target in WAYS and args.target not in config.notify.targets:
+        return asyncio.run(_by_alertmanager(config, args.target))
     target = _target(config, args.target)
     urls = read_urls(target.urls_file) if target.urls_file else tuple(target.urls)
     style = Style(target.language or config.alerts.language, ZoneInfo(config.alerts.timezone))
     text = render_test(args.target, style, time.time())
     return _send(urls, text)
+
+
+async def _by_alertmanager(config: Config, way: str) -> int:
+    """Try every Alertmanager; return the exit status."""
+    urls = config.alertmanager.urls
+    if not urls:
+        raise ConfigError("notify-test: alertmanager.urls is empty; without an Alertmanager nobody is told anything")
+    failed = False
+    async with session(config.alertmanager) as opened:
+        for number, url in enumerate(urls, 1):
+            try:
+                problem = await try_out(Client(url, opened), way)
+            except (Unavailable, Refused) as error:
+                problem = f"it cannot be reached: {error}"
+            failed |= bool(problem)
+            say(f"Alertmanager {number} ({way}): {problem or 'sent'}")
+    return 1 if failed else 0
 
 
 def _send(urls: Sequence[str], text: str) -> int:
@@ -58,8 +83,8 @@ def _send(urls: Sequence[str], text: str) -> int:
 def _target(config: Config, name: str) -> Target:
     target = config.notify.targets.get(name)
     if target is None:
-        known = ", ".join(sorted(config.notify.targets)) or "none"
-        raise ConfigError(f"notify-test: no target {name!r} under notify.targets; configured: {known}")
+        known = ", ".join([*WAYS, *sorted(config.notify.targets)])
+        raise ConfigError(f"notify-test: no way {name!r}; there are: {known}")
     return target
 
 

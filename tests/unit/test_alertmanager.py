@@ -79,6 +79,8 @@ ROUTES = [
     pytest.param({"alertname": "ErrorBudgetBurnFast", "severity": "critical", "engine": "wa", "business_id": "biz_9"},
                  PEOPLE, id="an error budget that burns fast"),
     pytest.param({"alertname": "Watchdog", "severity": "none"}, ["deadman"], id="the watchdog has its own receiver"),
+    pytest.param({"alertname": "NotifyTest", "way": "email", "severity": "info"}, ["email"], id="a test by e-mail"),
+    pytest.param({"alertname": "NotifyTest", "way": "telegram", "severity": "info"}, ["chat"], id="a test by chat"),
     pytest.param({"alertname": "SomethingNew"}, ["chat"], id="what nobody thought of is told all the same"),
 ]  # fmt: skip
 

@@ -72,7 +72,7 @@ def test_a_url_that_fails_makes_the_command_fail(tmp_path, gateway, capsys):
 def test_an_unknown_target_names_the_known_ones(tmp_path, capsys):
     assert run(tmp_path, "nobody", urls=["json://127.0.0.1:1"]) == 2
     assert capsys.readouterr().err == (
-        "device-exporter: notify-test: no target 'nobody' under notify.targets; configured: sms\n"
+        "device-exporter: notify-test: no way 'nobody'; there are: slack, email, telegram, sms\n"
     )
 
 

@@ -1,0 +1,71 @@
+"""A test alert through an Alertmanager, followed until it says what became of the message."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from exporter.alerting.client import Unavailable
+from exporter.alerting.ways import integrations
+from exporter.conventions import ALERT_NOTIFY_TEST
+from exporter.lib.times import rfc3339
+
+if TYPE_CHECKING:
+    from exporter.alerting.client import Client
+
+SENT: Final = "notifications_total"
+FAILED: Final = "notifications_failed_total"
+PATIENCE: Final = 30.0
+LIFE: Final = 60.0
+"""Seconds after which the test is over by itself."""
+NO_RECEIVER: Final = "no receiver for it is switched on in Alertmanager"
+
+
+async def try_out(client: Client, way: str, patience: float = PATIENCE) -> str:
+    """Post a test alert for one integration; return what went wrong, or nothing once it was sent.
+
+    Raises Unavailable and Refused.
+    """
+    if way not in integrations(await client.configuration()):
+        return NO_RECEIVER
+    before = await _counts(client, way)
+    await client.post([_alert(way, time.time())])
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        await asyncio.sleep(0.3)
+        sent, failed = await _counts(client, way)
+        if failed > before[1]:
+            return "Alertmanager could not send it: its log says why"
+        if sent > before[0]:
+            return ""
+    return f"Alertmanager has not sent it within {patience:.0f} s: do its routes know {ALERT_NOTIFY_TEST}?"
+
+
+def _alert(way: str, now: float) -> dict[str, object]:
+    labels = {"alertname": ALERT_NOTIFY_TEST, "way": way, "severity": "info", "at": str(int(now))}
+    return {
+        "labels": labels,
+        "annotations": {
+            "summary": f"Test: messages by {way} arrive",
+            "summary_id": f"Uji coba: pesan lewat {way} sampai",
+            "description": "Sent by device-exporter notify-test. Nothing is wrong; its end follows in a minute.",
+            "description_id": "Dikirim oleh device-exporter notify-test. Tidak ada gangguan; kabar selesai menyusul.",
+        },
+        "startsAt": rfc3339(now, timespec="milliseconds"),
+        "endsAt": rfc3339(now + LIFE, timespec="milliseconds"),
+    }
+
+
+async def _counts(client: Client, way: str) -> tuple[float, float]:
+    """Return how many notifications an integration has sent or tried, and how many of them failed."""
+    lines = (await client.metrics()).splitlines()
+    return _sum(lines, SENT, way), _sum(lines, FAILED, way)
+
+
+def _sum(lines: list[str], name: str, way: str) -> float:
+    found = [line for line in lines if line.startswith(f"alertmanager_{name}{{") and f'integration="{way}"' in line]
+    try:
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+    except ValueError as error:
+        raise Unavailable("its metrics cannot be read") from error
