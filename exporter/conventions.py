@@ -113,7 +113,6 @@ ALERT_ENGINE_OUTAGE: Final = "EngineOutage"
 ALERT_BUSINESS_OUTAGE: Final = "BusinessOutage"
 ALERT_MANY_DEVICES_DOWN: Final = "ManyDevicesDown"
 ALERT_DEVICE_FLAPPING: Final = "DeviceFlapping"
-ALERT_NOTIFY_TEST: Final = "NotifyTest"
 ALERT_FAILOVER_FAILED: Final = "FailoverFailed"
 ALERT_NO_BACKUP: Final = "NoBackupAvailable"
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.alerting.client import Unavailable
 from exporter.alerting.ways import integrations
-from exporter.conventions import ALERT_NOTIFY_TEST
 from exporter.lib.times import rfc3339
 
 if TYPE_CHECKING:
     from exporter.alerting.client import Client
 
+TEST_ALERT: Final = "NotifyTest"
+"""The shipped routes send it by its way alone."""
 SENT: Final = "notifications_total"
 FAILED: Final = "notifications_failed_total"
 PATIENCE: Final = 30.0
@@ -39,11 +40,11 @@ async def try_out(client: Client, way: str, patience: float = PATIENCE) -> str:
             return "Alertmanager could not send it: its log says why"
         if sent > before[0]:
             return ""
-    return f"Alertmanager has not sent it within {patience:.0f} s: do its routes know {ALERT_NOTIFY_TEST}?"
+    return f"Alertmanager has not sent it within {patience:.0f} s: do its routes know {TEST_ALERT}?"
 
 
 def _alert(way: str, now: float) -> dict[str, object]:
-    labels = {"alertname": ALERT_NOTIFY_TEST, "way": way, "severity": "info", "at": str(int(now))}
+    labels = {"alertname": TEST_ALERT, "way": way, "severity": "info", "at": str(int(now))}
     return {
         "labels": labels,
         "annotations": {
