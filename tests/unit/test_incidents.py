@@ -10,7 +10,7 @@ from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.domain.policy import Policies, Policy
 from exporter.domain.timeline import Kind, Outage, outages
 from exporter.errors import JournalUnavailable
-from exporter.incidents.model import ALERTED, SWITCHED, SWITCHED_BACK
+from exporter.incidents.model import ALERTED, MUTED, SENT, SWITCHED, SWITCHED_BACK
 from exporter.incidents.reconcile import outage_of
 from exporter.incidents.service import AlreadyResolved
 from tests.patience import eventually
@@ -384,6 +384,16 @@ async def test_an_acknowledged_alert_is_one_line_however_often_it_is_told():
         site.incidents.note_event(ALERTED, at, device_id="device_1")
         await site.go(at)
     assert [(entry.kind, entry.at) for entry in site.timeline()[1:]] == [("alerted", OPENED + 1)]
+
+
+async def test_that_an_alert_is_muted_is_one_line_and_each_text_that_was_sent_another():
+    site = await down()
+    for at in (OPENED + 1, OPENED + 2):
+        site.incidents.note_event(MUTED, at, "EngineOutage", device_id="device_1")
+        site.incidents.note_event(SENT, at, "sms", device_id="device_1")
+        await site.go(at)
+    found = [(entry.kind, entry.text) for entry in site.timeline()[1:]]
+    assert sorted(found) == [("muted", "EngineOutage"), ("sent", "sms"), ("sent", "sms")]
 
 
 async def test_what_happens_before_the_threshold_waits_for_the_incident():

@@ -63,7 +63,7 @@ class Browser:
 
 
 @asynccontextmanager
-async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
+async def site(folder: Path, *, author: str = "", nobody: str | None = None) -> AsyncIterator[Browser]:
     """Start an admin listener with incidents; the desk has one device that is down past its threshold."""
     desk = await Desk(Disk(folder / "exporter.db"), BEGIN - 1000).start()
     await desk.hear(BEGIN, up=False, device=identity("device_1", device_name="Front desk"))
@@ -82,7 +82,7 @@ async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
         read,
         desk.recorder.clock,
         author=who,
-        renderer=PageRenderer(wording),
+        renderer=PageRenderer(wording, lambda: nobody),
         zone=lambda: ZoneInfo("Asia/Jakarta"),
     )
     admin = {
@@ -90,9 +90,30 @@ async def site(folder: Path, *, author: str = "") -> AsyncIterator[Browser]:
         "routes": pages.routes(),
         "links": [("Incidents", "/incidents")],
     }
-    async with running(admin=admin) as listeners, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with (
+        running(admin={**admin, "notice": lambda: "Nobody is notified." if nobody else ""}) as listeners,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+    ):
         host, port = listeners.admin
         yield Browser(desk, session, f"http://{host}:{port}")
+
+
+async def test_every_page_says_that_nobody_is_notified(tmp_path):
+    async with site(tmp_path, nobody="no_receiver") as browser:
+        for path, words in (
+            ("/", "Nobody is notified."),
+            ("/incidents", "belum ada penerima"),
+            ("/incidents/1", "belum ada"),
+        ):
+            _, text = await browser.get(path)
+            assert words in text.split("</header>")[-1], path
+
+
+async def test_no_page_says_so_while_somebody_is(tmp_path):
+    async with site(tmp_path) as browser:
+        for path in ("/", "/incidents", "/incidents/1"):
+            _, text = await browser.get(path)
+            assert 'role="alert"' not in text
 
 
 async def many(browser: Browser, count: int) -> None:

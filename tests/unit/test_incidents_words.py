@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from exporter.alerting.alert import INHIBITORS
 from exporter.incidents.api import clean
 from exporter.incidents.export import Export, markdown
 from exporter.incidents.language import accepted_language
@@ -99,6 +100,26 @@ def test_corrections_name_both_times():
     expected = "Start corrected from 28 Jan 2025 16:20:00 WIB to 28 Jan 2025 16:19:00 WIB"
     assert Wording("en", ZONE).headline(entry) == expected
     assert Wording("en", ZONE).details(entry) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        pytest.param("alerted", "", "Alert handed to Alertmanager", id="taken by Alertmanager, which is no person"),
+        pytest.param("muted", "EngineOutage", "Muted: part of the mass outage that is told of", id="muted"),
+        pytest.param("muted", "NewAlert", "Muted: NewAlert", id="muted by what has no words"),
+        pytest.param("sent", "sms", "Message sent (sms)", id="sent"),
+    ],
+)
+def test_what_was_told_is_said_as_far_as_it_is_known(kind, text, expected):
+    words = Wording("en", ZONE)
+    assert (words.headline(Entry(BEGIN, kind, text, "")), words.details(Entry(BEGIN, kind, text, ""))) == (expected, "")
+
+
+def test_every_alert_that_mutes_others_has_words_in_the_timeline():
+    for language in ("id", "en"):
+        words = Wording(language, ZONE)
+        assert all(words.known("muted", name) != name for name in INHIBITORS)
 
 
 def test_an_unknown_kind_stands_for_itself():
