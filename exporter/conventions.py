@@ -4,9 +4,13 @@ from typing import Final
 
 # Labels ------------------------------------------------------------------------------------------------------
 DEVICE_LABELS: Final = ("device_id", "engine", "channel_id", "business_id")
-INFO_LABELS: Final = (*DEVICE_LABELS, "device_name", "channel_name", "business_name", "user_id", "user_name")
+INFO_LABELS: Final = (
+    *(*DEVICE_LABELS, "gateway"),
+    *("device_name", "channel_name", "business_name", "user_id", "user_name"),
+)
 CHANNEL_LABELS: Final = ("channel_id", "engine", "business_id")
 GROUP_LABELS: Final = ("engine", "business_id")
+GATEWAY_LABELS: Final = ("gateway",)
 FAILOVER_LABELS: Final = ("channel_id", "backup_channel_id")
 
 # Metrics of devices, (name, type, help) ----------------------------------------------------------------------
@@ -20,6 +24,12 @@ DEVICE_ALERT_DELIVERED: Final = "device_alert_delivered"
 DEVICE_AFFECTED_CONVERSATIONS: Final = "device_affected_conversations"
 DEVICE_MAINTENANCE: Final = "device_maintenance"
 DEVICE_MAINTENANCE_END: Final = "device_maintenance_end_timestamp_seconds"
+DEVICE_RECONNECTS: Final = "device_reconnects_total"
+DEVICE_DISCONNECT_REASONS: Final = "device_disconnect_reason_total"
+GATEWAY_UP: Final = "gateway_up"
+GATEWAY_STATE_READ: Final = "gateway_state_read_timestamp_seconds"
+GATEWAY_CORRECTIONS: Final = "gateway_corrections_total"
+GATEWAY_WEBHOOK_CONFIGURED: Final = "gateway_webhook_configured"
 CHANNEL_ACTIVE_CONVERSATIONS: Final = "channel_active_conversations"
 CHANNEL_FAILOVER_ACTIVE: Final = "channel_failover_active"
 CHANNEL_FAILOVER_PENDING: Final = "channel_failover_pending"
@@ -49,6 +59,12 @@ HELP: Final = {
     DEVICE_AFFECTED_CONVERSATIONS: "Conversations active on the channel of a down device at the time it went down.",
     DEVICE_MAINTENANCE: "Whether the device is inside a planned maintenance window.",
     DEVICE_MAINTENANCE_END: "End of the maintenance window that the running outage outlasted.",
+    DEVICE_RECONNECTS: "Soft states that passed in time, so that no outage came of them.",
+    DEVICE_DISCONNECT_REASONS: "Outages begun, by the class of the reason that was known then.",
+    GATEWAY_UP: "Whether the gateway's own state API answered when it was last asked.",
+    GATEWAY_STATE_READ: "When the gateway's own state API last answered.",
+    GATEWAY_CORRECTIONS: "Devices whose state was corrected by the gateway's own word: webhooks that were lost.",
+    GATEWAY_WEBHOOK_CONFIGURED: "Whether the gateway still has the webhook settings that it once had.",
     CHANNEL_ACTIVE_CONVERSATIONS: "Conversations with a message within the impact window.",
     CHANNEL_FAILOVER_ACTIVE: "Whether the channel's traffic is, or may be, switched to its backup channel.",
     CHANNEL_FAILOVER_PENDING: "Whether a call to the hook is outstanding and being tried.",
@@ -102,6 +118,7 @@ OUTCOMES: Final = (
 # Event types of the platform
 DISCONNECTED_EVENT: Final = "device.disconnected"
 CONNECTED_EVENT: Final = "device.connected"
+RECONNECTING_EVENT: Final = "device.reconnecting"  # of gateways that tell of more states than two
 MESSAGE_EVENTS: Final = ("channel.message_in", "agent.message_out", "ai.message_generated")
 TEST_EVENT: Final = "test"
 OTHER_EVENT: Final = "other"  # the label value of every unknown type, so that a sender cannot create series
@@ -124,3 +141,7 @@ SUMMARY_ANNOTATION: Final = "summary"
 BUSINESSES_ANNOTATION: Final = "businesses"  # of an alert that speaks for many devices
 AFFECTED_ANNOTATION: Final = "affected_conversations"
 WAITING_ANNOTATION: Final = "waiting_conversations"
+REASON_ANNOTATION: Final = "reason"
+REMEDY_ANNOTATION: Final = "remedy"  # in the language of alerts
+ACTION_ANNOTATION: Final = "action"  # one step for a person; with the suffix _id in Indonesian
+RESCAN_ANNOTATION: Final = "rescan_url"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exporter.alerting.extent import Extent
     from exporter.domain.identity import Identity
 
+    Facts = Mapping[str, int | str]
     Fingerprint = frozenset[tuple[str, str]]
     Key = tuple[str, str]
     """(alert name, whom it is about: the value of its subject's label)"""
@@ -60,8 +61,8 @@ class Alert:
     """The name of the alert that mutes it at Alertmanager, as far as we know."""
     forgotten: bool = False
     """Whether it ends because the device is watched no longer."""
-    facts: Mapping[str, int] | None = None
-    """Numbers for the annotations: conversations affected."""
+    facts: Facts | None = None
+    """Numbers and texts for the annotations: conversations affected, the reason and what helps."""
     extent: Extent | None = None
     """Whom it hits, of an alert that speaks for many devices; brought up to date while it fires."""
     fingerprint: Fingerprint = field(init=False)
@@ -107,6 +108,7 @@ def device_labels(name: str, identity: Identity, severity: str) -> dict[str, str
         "alertname": name,
         "device_id": identity.device_id,
         "engine": identity.engine,
+        "gateway": identity.gateway,
         "channel_id": identity.channel_id,
         "business_id": identity.business_id,
         "severity": severity,

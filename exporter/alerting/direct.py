@@ -12,9 +12,9 @@ from exporter.conventions import ALERT_DEVICE_DOWN
 from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from exporter.alerting.alert import Alert
+    from exporter.alerting.alert import Alert, Facts
     from exporter.alerting.client import Standing
     from exporter.config import Config
     from exporter.config.schema import Alertmanager
@@ -41,7 +41,7 @@ class DirectAlerts:
         metrics: SelfMetrics,
         *,
         planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
-        impact: Callable[[Device], Mapping[str, int] | None] = lambda _device: None,
+        impact: Callable[[Device], Facts | None] = lambda _device: None,
     ) -> None:
         self._recorder = recorder
         self._config = config

@@ -11,8 +11,9 @@ from exporter.lib.tasks import Task
 from exporter.metrics.gauges import Gauge, OfDevices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from exporter.alerting.alert import Facts
     from exporter.config import Config
     from exporter.domain.accounts import Device
     from exporter.metrics.own import SelfMetrics
@@ -30,7 +31,7 @@ class AlertingFeature:
         config: Callable[[], Config],
         metrics: SelfMetrics,
         *,
-        impact: Callable[[Device], Mapping[str, int] | None],
+        impact: Callable[[Device], Facts | None],
         planned_until: Callable[[Device, float], float | None],
     ) -> None:
         self.service = DirectAlerts(recorder, config, metrics, impact=impact, planned_until=planned_until)

@@ -27,7 +27,7 @@ from exporter.lib.agenda import Agenda
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from exporter.alerting.alert import Key
+    from exporter.alerting.alert import Facts, Key
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Change, Fleet
     from exporter.domain.policy import Policies
@@ -49,7 +49,7 @@ class FleetAlerts:
         policies: Callable[[], Policies],
         *,
         planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
-        impact: Callable[[Device], Mapping[str, int] | None] = lambda _device: None,
+        impact: Callable[[Device], Facts | None] = lambda _device: None,
     ) -> None:
         self._fleet = fleet
         self._thresholds = Thresholds(policies)

@@ -34,7 +34,7 @@ def _time(at: float) -> str:
 
 
 def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:
-    facts = {name: str(number) for name, number in (alert.facts or {}).items() if number}
+    facts = {name: str(fact) for name, fact in (alert.facts or {}).items() if fact}
     annotations = {**alert.names, **texts(alert), **_extent(alert.extent), **facts}
     if alert.forgotten:
         annotations[FORGOTTEN_ANNOTATION] = "true"

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from exporter import __version__
 from exporter.app.account import Accounts
+from exporter.app.doors import doors
 from exporter.app.feature import Answers, Draws, Measures, Reloads, Starts, Stops, Works
 from exporter.app.features import PIECES, Features
 from exporter.app.housekeeping import Housekeeping, rounds
@@ -29,6 +30,7 @@ from exporter.app.terminal import Terminal
 from exporter.conventions import HELP
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.gateways.csku.gateway import Csku
+from exporter.gateways.preset import Preset
 from exporter.impact.hashing import ensure_key
 from exporter.journal.storage import data_directory, open_storage
 from exporter.lib.address import parse_address
@@ -45,7 +47,7 @@ from exporter.web import descriptors
 from exporter.web.admin import admin_app
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
-from exporter.web.public import WEBHOOK_PATH, Door, public_app
+from exporter.web.public import WEBHOOK_PATH, public_app
 from exporter.web.webconfig import WebConfigFile
 
 if TYPE_CHECKING:
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
     from exporter.domain.fleet import Change
-    from exporter.gateways.gateway import Gateway
     from exporter.metrics.gauges import Gauge
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class Exporter:
                 self._expose(feature.gauges())
         self._housekeeping = Housekeeping(self.metrics)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
-        self.public, self.admin = self._listeners(Csku())
+        self.public, self.admin = self._listeners()
         self._listening = Listeners([self.public, self.admin], drain=DRAIN)
         self._to_stop = AsyncExitStack()
         self._stopping = asyncio.Event()
@@ -197,6 +198,7 @@ class Exporter:
         setup_logging(config.log.level, config.log.format)
         self.recorder.retry_span = config.storage.retry_span
         self.recorder.ceilings = config.fleet
+        self._public.open(doors(self.settings.current, self._clock))
 
     def _loaded(self) -> None:
         self.metrics.reload_ok.set(1)
@@ -218,17 +220,18 @@ class Exporter:
                 yield from feature.tasks()
         yield Task("log_summaries", self._flush_warnings, 60.0)
 
-    def _listeners(self, gateway: Gateway) -> tuple[Listener, Listener]:
-        instruments = self._instruments = WebInstruments(self.metrics, gateway.event_types)
+    def _listeners(self) -> tuple[Listener, Listener]:
+        instruments = self._instruments = WebInstruments(self.metrics, Csku.event_types | Preset.event_types)
         current = self.settings.current
         answering = [feature for feature in self.features.all if isinstance(feature, Answers)]
         drawing = [feature for feature in self.features.all if isinstance(feature, Draws)]
-        public = public_app(
+        public = self._public = public_app(
             self.recorder,
-            {WEBHOOK_PATH: Door(gateway, lambda: current().webhook)},
+            doors(current, self._clock),
             instruments,
             self._warn,
             on_message=self.features.impact.service.message,
+            on_state=self.features.sessions.service.take,
         )
 
         def ready() -> bool:

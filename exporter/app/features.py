@@ -10,18 +10,21 @@ from exporter.impact.feature import ImpactFeature
 from exporter.incidents.feature import IncidentsFeature
 from exporter.maintenance.feature import MaintenanceFeature
 from exporter.notify.feature import NotifyFeature
+from exporter.sessions.feature import SessionsFeature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.app.feature import Feature
     from exporter.config import Config
+    from exporter.domain.accounts import Device
     from exporter.journal.port import Piece
     from exporter.metrics.own import SelfMetrics
     from exporter.recording.recorder import Recorder
 
 ORDER: Final = {
     "maintenance": "before all: at its start it asks when the journal was last in use, which the first heartbeat hides",
+    "sessions": "before all that tell why an outage began: it must hear of the outage first",
     "impact": "before those who tell how many conversations an outage affects: it must hear of the outage first",
     "alerting": "anywhere after maintenance and impact, whose answers its alerts carry",
     "notify": "anywhere",
@@ -31,7 +34,15 @@ ORDER: Final = {
 """In this order features are made, hear of each change, start and are reloaded; they stop in the reverse one."""
 
 PIECES: Final[tuple[Piece, ...]] = tuple(
-    feature.piece for feature in (MaintenanceFeature, ImpactFeature, NotifyFeature, FailoverFeature, IncidentsFeature)
+    feature.piece
+    for feature in (
+        MaintenanceFeature,
+        SessionsFeature,
+        ImpactFeature,
+        NotifyFeature,
+        FailoverFeature,
+        IncidentsFeature,
+    )
 )
 """Their parts of the schema, which the journal is built with; they do not build on each other."""
 
@@ -49,9 +60,10 @@ class Features:
         authenticated: Callable[[], bool],
     ) -> None:
         self.maintenance = MaintenanceFeature(recorder, config)
+        self.sessions = SessionsFeature(recorder, config, metrics.registry)
         self.impact = ImpactFeature(recorder, config, conversation_key)
         planned_until, facts_of = self.maintenance.service.planned_until, self.impact.service.facts_of
-        self.alerting = AlertingFeature(recorder, config, metrics, impact=facts_of, planned_until=planned_until)
+        self.alerting = AlertingFeature(recorder, config, metrics, impact=self._facts, planned_until=planned_until)
         self.notify = NotifyFeature(recorder, config, metrics.registry)
         self.failover = FailoverFeature(recorder, config, metrics.registry, planned_until=planned_until)
         self.incidents = IncidentsFeature(
@@ -63,6 +75,10 @@ class Features:
         )
         self.all: tuple[Feature, ...] = tuple(getattr(self, name) for name in ORDER)
         self._join()
+
+    def _facts(self, device: Device) -> dict[str, int | str]:
+        """Return what an outage's alert carries: what it affects, why it began, and what helps."""
+        return {**(self.impact.service.facts_of(device) or {}), **self.sessions.explain(device)}
 
     def _join(self) -> None:
         alerting, failover, incidents = self.alerting.service, self.failover.service, self.incidents

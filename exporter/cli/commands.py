@@ -87,6 +87,11 @@ COMMANDS: Final = (
         ("notify-test telegram", "notify-test sms --config.file=exporter.yml"),
     ),
     Command(
+        "gateway",
+        "the configured gateways, and what a body of one would do",
+        ("gateway list", "gateway try evo-jkt body.json"),
+    ),
+    Command(
         "backup",
         "copy the journal to a file, also while the exporter runs",
         ("backup /backups/exporter.db",),

@@ -74,6 +74,9 @@ def _requeue(args: argparse.Namespace) -> int:
         raise ExporterError(
             f"quarantine: entry {entry.id} has no payload that could be kept safely; resend it from the platform"
         )
+    gateway = json.loads(entry.payload).get("gateway")
+    if isinstance(gateway, str):  # of another gateway than the built-in one only what was understood is kept
+        raise ExporterError(f"quarantine: entry {entry.id} came from the gateway {gateway}; let it be sent again there")
     secret = config.webhook.secret or _generated_secret(config.storage.url)
     Client(args.url or _webhook_url(config), {"Authorization": secret}).send("POST", "", entry.payload)
     say(f"entry {entry.id} was accepted")

@@ -8,6 +8,7 @@ import math
 import os
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from exporter.cli.output import complain, opened
 from exporter.cli.progress import Bar, progress_bar
 from exporter.errors import ConfigError, ExporterError
 from exporter.simulate.fleet import make_fleet
+from exporter.simulate.gateways import GATEWAYS, headers, path, translator
 from exporter.simulate.names import ENGINES
 from exporter.simulate.outages import DAY, MassOutage
 from exporter.simulate.payloads import connection_test
@@ -28,6 +30,7 @@ from exporter.simulate.traffic import PROFILES, Profile, Sending, generate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from exporter.simulate.gateways import Translate
     from exporter.simulate.sender import Tally
 
 SECRET_VARIABLE = "DEVICE_EXPORTER_WEBHOOK_SECRET"  # noqa: S105 - a variable's name
@@ -56,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     target.add_argument(
         "--secret-file", type=Path, metavar="FILE", help=f"the webhook secret; else ${SECRET_VARIABLE}[_FILE]"
+    )
+    target.add_argument(
+        "--gateway",
+        choices=GATEWAYS,
+        help="send what this gateway would send instead; --url is its path, such as http://127.0.0.1:8080/webhook/NAME",
     )
     target.add_argument(
         "--output", type=Path, metavar="FILE", help="write JSON lines {send_at, payload} instead; - is standard output"
@@ -100,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"simulate: {error}") from error
     sendings = _sendings(args, plan)
     if args.output:
-        return _write(sendings, args.output, plan)
+        return _write(sendings, args.output, plan, _translator(args.gateway))
     return asyncio.run(_send(args, plan, secret, sendings))
 
 
@@ -150,12 +158,13 @@ def _sendings(args: argparse.Namespace, plan: Plan) -> Iterator[Sending]:
     )
 
 
-def _write(sendings: Iterator[Sending], output: Path, plan: Plan) -> int:
+def _write(sendings: Iterator[Sending], output: Path, plan: Plan, translate: Translate) -> int:
     pace, encoder = Pace(plan.live_from, plan.speed), msgspec.json.Encoder()
     with opened(output) as file, progress_bar("simulate", plan.start, plan.end) as bar:
         for sending in sendings:
-            line = {"send_at": round(pace.real(sending.send_at), 3), "payload": pace.payload(sending)}
-            file.write(encoder.encode(line) + b"\n")
+            at = round(pace.real(sending.send_at), 3)
+            for payload in translate(pace.payload(sending)):
+                file.write(encoder.encode({"send_at": at, "payload": payload}) + b"\n")
             bar.at(sending.send_at)
     return 0
 
@@ -163,16 +172,26 @@ def _write(sendings: Iterator[Sending], output: Path, plan: Plan) -> int:
 async def _send(args: argparse.Namespace, plan: Plan, secret: str, sendings: Iterator[Sending]) -> int:
     from exporter.simulate.sender import HttpTransport, Sender  # noqa: PLC0415 - aiohttp is slow to import
 
-    async with HttpTransport(args.url, secret, connections=16) as transport:
+    url = args.url + (path(args.gateway, secret) if args.gateway else "")
+    async with HttpTransport(url, partial(_headers, args.gateway, secret), connections=16) as transport:
         error = await transport(msgspec.json.encode(connection_test(int(time.time()))))
         if error:
             raise ExporterError(f"simulate: {args.url} does not accept webhooks: {error}")
-        sender = Sender(transport, Pace(plan.live_from, plan.speed), clock=time.time)
+        pace, translate = Pace(plan.live_from, plan.speed), _translator(args.gateway)
+        sender = Sender(transport, pace, clock=time.time, translate=translate)
         with progress_bar("simulate", plan.start, plan.end) as bar:
             tally = await sender.run(sendings, _reporting(bar, sender.tally))
     lost = f", {tally.failed} given up ({tally.last_error})" if tally.failed else ""
     complain(f"simulate: {tally.sent} sent, {tally.retries} retries{lost}")
     return 1 if tally.failed else 0
+
+
+def _translator(gateway: str | None) -> Translate:
+    return (lambda payload: [payload]) if gateway is None else translator(gateway)
+
+
+def _headers(gateway: str | None, secret: str, body: bytes) -> dict[str, str]:
+    return {"Authorization": secret} if gateway is None else headers(gateway, body, secret)
 
 
 def _reporting(bar: Bar, tally: Tally) -> Callable[[float], None]:

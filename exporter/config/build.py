@@ -182,6 +182,8 @@ class Builder:
             raise self._error(path, f"expected YAML: {error}") from None
 
     def _leaf(self, type_: Any, value: Any, path: Path) -> Any:  # noqa: ANN401
+        if type_ is Any:  # what `mapping` says is looked at as a whole
+            return value
         try:
             match get_origin(type_):
                 case origin if origin is Literal:

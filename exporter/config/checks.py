@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from exporter.config import gateways
 from exporter.config.schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
 from exporter.domain.identity import ENGINE_LENGTH
 from exporter.lib.address import Address, parse_address
@@ -40,14 +41,14 @@ class Checks:
         self._alertmanager(config)
         for engine, policy in config.policies.by_engine.items():
             self._policy(policy, ("policies", engine))
-        self._at_least(config.impact.window, 1, ("impact", "window"))
+        self.at_least(config.impact.window, 1, ("impact", "window"))
         for name in ("max_devices", "max_engines", "max_groups"):
             if getattr(config.fleet, name) < 1:
-                self._wrong(("fleet", name), "must be at least 1")
+                self.wrong(("fleet", name), "must be at least 1")
         if config.impact.max_conversations < 1:
-            self._wrong(("impact", "max_conversations"), "must be at least 1")
+            self.wrong(("impact", "max_conversations"), "must be at least 1")
         self._failover(config.failover)
-        zone = self._zone(config.alerts.timezone, ("alerts", "timezone")).key
+        zone = self.zone(config.alerts.timezone, ("alerts", "timezone")).key
         for key in ("dashboard_url", "runbook_url"):
             self._optional_url(getattr(config.alerts, key), ("alerts", key))
         return msgspec.structs.replace(
@@ -57,6 +58,7 @@ class Checks:
                 self._window(window, zone, ("maintenance", f"[{place}]"))
                 for place, window in enumerate(config.maintenance)
             ),
+            gateways=gateways.checked(config.gateways, self),
             notify=msgspec.structs.replace(config.notify, targets=self._targets(config)),
         )
 
@@ -65,7 +67,7 @@ class Checks:
         public = self._address(config.webhook.listen_address, ("webhook", "listen_address"))
         admin = self._address(config.web.listen_address, ("web", "listen_address"))
         if public.clashes(admin) and not self._origins.mistakes:
-            self._wrong(("web", "listen_address"), "takes the same port as webhook.listen_address")
+            self.wrong(("web", "listen_address"), "takes the same port as webhook.listen_address")
         self._optional_url(config.web.external_url, ("web", "external_url"))
         for place, host in enumerate(config.web.allowed_hosts):
             if not _HOST_NAME.fullmatch(host):
@@ -74,82 +76,84 @@ class Checks:
 
     def _webhook(self, webhook: Webhook) -> Webhook:
         if webhook.max_body < 1024:
-            self._wrong(("webhook", "max_body"), "must be at least 1KiB")
+            self.wrong(("webhook", "max_body"), "must be at least 1KiB")
         secret = Secret(webhook.secret.strip())
         if not secret.isprintable() or len(secret) > 1024:
-            self._wrong(("webhook", "secret"), "must be one line of at most 1024 printable characters")
+            self.wrong(("webhook", "secret"), "must be one line of at most 1024 printable characters")
         if webhook.secret and not secret:
-            self._wrong(("webhook", "secret"), "is blank")
+            self.wrong(("webhook", "secret"), "is blank")
         return msgspec.structs.replace(webhook, secret=secret)
 
     def _storage(self, config: Config) -> None:
         storage = config.storage
         if not storage.url.startswith(_FILE_URL) or not storage.url.removeprefix(_FILE_URL).strip("/"):
-            self._wrong(("storage", "url"), "expected sqlite:///path/of/file.db")
-        self._at_least(storage.retention, 86400, ("storage", "retention"))
-        self._at_least(storage.heartbeat_interval, 1, ("storage", "heartbeat_interval"))
+            self.wrong(("storage", "url"), "expected sqlite:///path/of/file.db")
+        self.at_least(storage.retention, 86400, ("storage", "retention"))
+        self.at_least(storage.heartbeat_interval, 1, ("storage", "heartbeat_interval"))
 
     def _alertmanager(self, config: Config) -> None:
         section, path = config.alertmanager, ("alertmanager",)
         for place, url in enumerate(section.urls):
-            parts = self._url(url, (*path, "urls", f"[{place}]"))
+            parts = self.url(url, (*path, "urls", f"[{place}]"))
             if parts.username is not None:
-                self._wrong((*path, "urls", f"[{place}]"), "put credentials into alertmanager.basic_auth")
+                self.wrong((*path, "urls", f"[{place}]"), "put credentials into alertmanager.basic_auth")
         if len(set(section.urls)) < len(section.urls):
-            self._wrong((*path, "urls"), "names the same Alertmanager twice")
-        self._at_least(section.resend_interval, 1, (*path, "resend_interval"))
-        self._at_least(section.timeout, 0.1, (*path, "timeout"))
+            self.wrong((*path, "urls"), "names the same Alertmanager twice")
+        self.at_least(section.resend_interval, 1, (*path, "resend_interval"))
+        self.at_least(section.timeout, 0.1, (*path, "timeout"))
         if section.basic_auth is not None and not section.basic_auth.password:
-            self._wrong((*path, "basic_auth"), "needs `password` or `password_file`")
+            self.wrong((*path, "basic_auth"), "needs `password` or `password_file`")
         if section.tls is not None:
             self._tls(section.tls, (*path, "tls"))
 
     def _tls(self, tls: Tls, path: Path) -> None:
         if bool(tls.cert_file) != bool(tls.key_file):
-            self._wrong(path, "give both cert_file and key_file, or neither")
+            self.wrong(path, "give both cert_file and key_file, or neither")
         for key in ("ca_file", "cert_file", "key_file"):
             file = getattr(tls, key)
             if file and not FilePath(file).is_file():
-                self._wrong((*path, key), f"there is no file {file}")
+                self.wrong((*path, key), f"there is no file {file}")
 
     def _policy(self, policy: Policy, path: Path) -> None:
         if not 0 < len(path[-1]) <= ENGINE_LENGTH:
-            self._wrong(path, f"an engine's name has 1 to {ENGINE_LENGTH} characters")
+            self.wrong(path, f"an engine's name has 1 to {ENGINE_LENGTH} characters")
+        if policy.rescan_url:
+            self.url(policy.rescan_url, (*path, "rescan_url"))
         if not 0 < policy.objective < 100:
-            self._wrong((*path, "objective"), "must be between 0 and 100 percent, both excluded")
+            self.wrong((*path, "objective"), "must be between 0 and 100 percent, both excluded")
         if policy.escalate_after is not None and policy.escalate_after < policy.alert_after:
             after, before = format_duration(policy.alert_after), format_duration(policy.escalate_after)
             message = f"is {before}, earlier than alert_after, {after}; must be the same or later, or null"
-            self._wrong((*path, "escalate_after"), message)
+            self.wrong((*path, "escalate_after"), message)
 
     def _failover(self, rules: tuple[Failover, ...]) -> None:
         seen: set[str] = set()
         for place, rule in enumerate(rules):
             path = ("failover", f"[{place}]")
             if rule.channel == rule.backup:
-                self._wrong((*path, "backup"), "must be another channel than `channel`")
+                self.wrong((*path, "backup"), "must be another channel than `channel`")
             if rule.channel in seen:
-                self._wrong((*path, "channel"), f"{rule.channel!r} has a backup already")
+                self.wrong((*path, "channel"), f"{rule.channel!r} has a backup already")
             seen.add(rule.channel)
-            self._at_least(rule.give_up_after, 1, (*path, "give_up_after"))
-            self._url(rule.hook.url, (*path, "hook", "url"))
+            self.at_least(rule.give_up_after, 1, (*path, "give_up_after"))
+            self.url(rule.hook.url, (*path, "hook", "url"))
             if not rule.hook.secret:
-                self._wrong((*path, "hook"), "needs `secret` or `secret_file`, which sign the call")
+                self.wrong((*path, "hook"), "needs `secret` or `secret_file`, which sign the call")
 
     def _targets(self, config: Config) -> dict[str, Target]:
         path = ("notify", "targets")
-        self._at_least(config.notify.timeout, 1, ("notify", "timeout"))
+        self.at_least(config.notify.timeout, 1, ("notify", "timeout"))
         if config.notify.targets and not config.notify.token:
-            self._wrong(("notify", "token_file"), "is required where there are targets")
+            self.wrong(("notify", "token_file"), "is required where there are targets")
         for name, target in config.notify.targets.items():
             if not _TARGET_NAME.fullmatch(name):
-                self._wrong((*path, name), "a target's name has 1 to 64 letters, digits, - or _")
+                self.wrong((*path, name), "a target's name has 1 to 64 letters, digits, - or _")
             if not target.urls:
-                self._wrong((*path, name), "needs `urls_file` or `urls`")
+                self.wrong((*path, name), "needs `urls_file` or `urls`")
             if not 1 <= target.sms_parts <= 10:
-                self._wrong((*path, name, "sms_parts"), "must be from 1 to 10")
+                self.wrong((*path, name, "sms_parts"), "must be from 1 to 10")
             if target.per_hour < 0:
-                self._wrong((*path, name, "per_hour"), "must not be below 0; 0 is no limit")
+                self.wrong((*path, name, "per_hour"), "must not be below 0; 0 is no limit")
         return {
             name: msgspec.structs.replace(target, language=target.language or config.alerts.language)
             for name, target in config.notify.targets.items()
@@ -157,22 +161,23 @@ class Checks:
 
     def _window(self, window: Maintenance, default_zone: str, path: Path) -> Maintenance:
         """Return a maintenance window with its zone and its times in Unix seconds."""
-        zone = self._zone(window.timezone or default_zone, (*path, "timezone"))
+        zone = self.zone(window.timezone or default_zone, (*path, "timezone"))
         recurring = (window.cron is not None, window.duration is not None)
         single = (window.start is not None, window.end is not None)
         if (recurring, single) not in (((True, True), (False, False)), ((False, False), (True, True))):
-            self._wrong(path, "needs either `cron` and `duration`, or `start` and `end`")
+            self.wrong(path, "needs either `cron` and `duration`, or `start` and `end`")
         if window.cron is not None:
             self._cron(window.cron, (*path, "cron"))
         if window.duration is not None:
-            self._at_least(window.duration, 1, (*path, "duration"))
+            self.at_least(window.duration, 1, (*path, "duration"))
         start = self._time(window.start, zone, (*path, "start"))
         end = self._time(window.end, zone, (*path, "end"))
         if start is not None and end is not None and end <= start:
-            self._wrong((*path, "end"), "must be later than `start`")
+            self.wrong((*path, "end"), "must be later than `start`")
         return msgspec.structs.replace(window, timezone=zone.key, start_at=start, end_at=end)
 
-    def _wrong(self, path: Path, message: str) -> None:
+    def wrong(self, path: Path, message: str) -> None:
+        """Note a mistake."""
         self._origins.mistakes.add(self._origins.error(path, message))
 
     # Values ---------------------------------------------------------------------------------------------------
@@ -184,43 +189,46 @@ class Checks:
             return int(parse_time(text, zone))
         except (ValueError, OverflowError):
             example = "2026-02-01 01:00 or 2026-02-01T01:00:00+07:00"
-            self._wrong(path, f"expected a time such as {example}, got {text[:40]!r}")
+            self.wrong(path, f"expected a time such as {example}, got {text[:40]!r}")
             return None
 
     def _cron(self, text: str, path: Path) -> None:
         try:
             parse_cron(text)
         except ValueError as error:
-            self._wrong(path, str(error))
+            self.wrong(path, str(error))
 
-    def _zone(self, name: str, path: Path) -> ZoneInfo:
+    def zone(self, name: str, path: Path) -> ZoneInfo:
+        """Return the time zone of that name; UTC where there is none."""
         try:
             return zone_of(name)
         except ValueError as error:
-            self._wrong(path, str(error))
+            self.wrong(path, str(error))
             return zone_of("UTC")
 
     def _address(self, text: str, path: Path) -> Address:
         try:
             return parse_address(text)
         except ValueError as error:
-            self._wrong(path, str(error))
+            self.wrong(path, str(error))
             return Address("", 0)
 
     def _optional_url(self, text: str | None, path: Path) -> None:
         if text is not None:
-            self._url(text, path)
+            self.url(text, path)
 
-    def _url(self, text: str, path: Path) -> SplitResult:
+    def url(self, text: str, path: Path) -> SplitResult:
+        """Return the parts of a URL that can be called."""
         try:
             parts = urlsplit(text)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
             parts, usable = urlsplit(""), False
         if not usable or not text.isprintable() or " " in text:
-            self._wrong(path, "expected a URL that begins with http:// or https://")
+            self.wrong(path, "expected a URL that begins with http:// or https://")
         return parts
 
-    def _at_least(self, value: float, least: float, path: Path) -> None:
+    def at_least(self, value: float, least: float, path: Path) -> None:
+        """Note a duration that is too short."""
         if value < least:
-            self._wrong(path, f"must be at least {format_duration(least)}, got {format_duration(value)}")
+            self.wrong(path, f"must be at least {format_duration(least)}, got {format_duration(value)}")

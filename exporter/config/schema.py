@@ -6,12 +6,13 @@ Durations are seconds, sizes bytes, objectives percent. A field `x` of type Secr
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from exporter.domain.ceilings import Ceilings
 from exporter.domain.policy import Policies
+from exporter.gateways.mapping import Auth, Mapping
 from exporter.lib.durations import Duration, Size
 from exporter.lib.words import Language
 
@@ -184,6 +185,59 @@ class Alerts(msgspec.Struct, frozen=True):
     runbook_url: str | None = None
 
 
+PresetName = Literal[
+    "evolution",
+    "waha",
+    "fonnte",
+    "gowa",
+    "green-api",
+    "z-api",
+    "wppconnect",
+    "wwebjs",
+    "evolution-go",
+    "openwa",
+    "home-assistant",
+    "generic",
+]
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """The business that a gateway's sessions belong to."""
+
+    id: str
+    name: str = ""
+
+
+class StateApi(msgspec.Struct, frozen=True):
+    """The gateway's own state API, which is asked for what webhooks did not tell."""
+
+    url: str
+    key: Secret = Secret("")
+    key_file: str | None = None
+    every: Duration | None = None
+    """Filled with the preset's own interval where the file gives none."""
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """A gateway beside the built-in one."""
+
+    preset: PresetName
+    secret: Secret = Secret("")
+    secret_file: str | None = None
+    auth: Auth | None = None
+    """Filled with the preset's own where the file gives none."""
+    engine: str = ""
+    timezone: str = ""
+    business: Owner | None = None
+    businesses: dict[str, Owner] = {}
+    soft_after: Duration | None = None
+    """Filled with the preset's own where the file gives none."""
+    state: StateApi | None = None
+    mapping: dict[str, Any] = {}
+    reading: Mapping | None = None
+    """The preset with `mapping` over it, computed."""
+
+
 class Config(msgspec.Struct, frozen=True):
     """The whole configuration, checked, with every secret read."""
 
@@ -199,7 +253,8 @@ class Config(msgspec.Struct, frozen=True):
     maintenance: tuple[Maintenance, ...] = ()
     notify: Notify = Notify()
     alerts: Alerts = Alerts()
+    gateways: dict[str, Gateway] = {}
 
 
-COMPUTED: Final = frozenset({"start_at", "end_at"})
+COMPUTED: Final = frozenset({"start_at", "end_at", "reading"})
 """Fields that no configuration sets."""

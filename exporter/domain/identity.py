@@ -9,6 +9,7 @@ import msgspec
 ID_LENGTH: Final = 256  # characters at most, whoever the sender is
 NAME_LENGTH: Final = 512
 ENGINE_LENGTH: Final = 64
+BUILT_IN_GATEWAY: Final = "csku"
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True):
@@ -23,3 +24,5 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
     business_name: str
     user_id: str
     user_name: str
+    gateway: str = BUILT_IN_GATEWAY
+    """The name of the gateway that tells of it."""

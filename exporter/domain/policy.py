@@ -27,6 +27,8 @@ class Policy(msgspec.Struct, frozen=True):
     """Seconds down before management is told; None: never."""
     objective: float = 99.0
     """Availability objective in percent, between 0 and 100, both excluded."""
+    rescan_url: str = ""
+    """Where a QR code is scanned anew; `{device_id}`, `{session}` and `{gateway}` stand for the device's own."""
 
     @property
     def objective_ratio(self) -> float:

@@ -6,11 +6,13 @@ A sender's own words end at its gateway: the rest of the exporter knows these ty
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
-from exporter.conventions import CONNECTED_EVENT, DISCONNECTED_EVENT, OTHER_EVENT, TEST_EVENT
+from exporter.conventions import CONNECTED_EVENT, DISCONNECTED_EVENT, OTHER_EVENT, RECONNECTING_EVENT, TEST_EVENT
 from exporter.domain.identity import Identity
+from exporter.gateways.reasons import UNKNOWN
 
 Known = Callable[[str], Identity | None]
 """The identity that a device has by now; None if it is unknown. An equal one of an event should be that very object."""
@@ -22,6 +24,19 @@ class DeviceEvent(msgspec.Struct, frozen=True, gc=False):
     timestamp: int
     up: bool
     identity: Identity
+
+
+class SessionEvent(msgspec.Struct, frozen=True, gc=False):
+    """A session of a gateway said in which state it is: what becomes of a soft state is decided by what follows."""
+
+    at_ms: int
+    """Event time, Unix milliseconds."""
+    state: Literal["up", "hard", "soft"]
+    identity: Identity
+    reason: str = UNKNOWN
+    """The class of the reason, of a state that is not up."""
+    shift: int = 0
+    """Seconds by which the gateway's own time was wrong, as a wrong time zone makes it; then it is not believed."""
 
 
 class MessageEvent(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +63,10 @@ class IgnoredEvent(msgspec.Struct, frozen=True, gc=False):
     """What nobody here needs to know, such as an event type that this version does not know."""
 
 
-Seen = DeviceEvent | MessageEvent | TestEvent | IgnoredEvent
+Seen = DeviceEvent | SessionEvent | MessageEvent | TestEvent | IgnoredEvent
+
+
+STATE_EVENTS = {"up": CONNECTED_EVENT, "hard": DISCONNECTED_EVENT, "soft": RECONNECTING_EVENT}
 
 
 def label_of(seen: Seen) -> str:
@@ -57,4 +75,6 @@ def label_of(seen: Seen) -> str:
         return CONNECTED_EVENT if seen.up else DISCONNECTED_EVENT
     if isinstance(seen, MessageEvent):
         return seen.event
+    if isinstance(seen, SessionEvent):
+        return STATE_EVENTS[seen.state]
     return TEST_EVENT if isinstance(seen, TestEvent) else OTHER_EVENT

@@ -50,10 +50,11 @@ class Gateway(Protocol):
         `signs_body`. An empty secret proves nothing.
         """
 
-    def read(self, body: bytes, *, now: float, latest: float, known: Known) -> Sequence[Seen]:
+    def read(self, body: bytes, *, now: float, latest: float, known: Known, path: str) -> Sequence[Seen]:
         """Return what a body tells, in its order; InvalidEvent if it cannot be understood.
 
-        It was received at `now`; times after `latest` are refused; both are Unix seconds.
+        `path` is what follows the gateway's own. It was received at `now`; times after `latest` are refused; both
+        are Unix seconds.
         """
 
     def type_of(self, body: bytes) -> str:

@@ -48,18 +48,19 @@ class Transport(Protocol):
 class HttpTransport:
     """Posts bodies with the platform's headers. Use it as an async context manager."""
 
-    def __init__(self, url: str, secret: str, *, connections: int) -> None:
-        self._url = url
+    def __init__(self, url: str, prove: Callable[[bytes], dict[str, str]], *, connections: int) -> None:
+        """`prove` gives the headers by which the receiver knows the sender of a body."""
+        self._url, self._prove = url, prove
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections),
             timeout=aiohttp.ClientTimeout(total=15),
-            headers={"Authorization": secret, "Content-Type": "application/json"},
+            headers={"Content-Type": "application/json"},
         )
 
     async def __call__(self, body: bytes) -> str:
         """See Transport."""
         try:
-            async with self._session.post(self._url, data=body) as answer:
+            async with self._session.post(self._url, data=body, headers=self._prove(body)) as answer:
                 return "" if 200 <= answer.status < 300 else f"{answer.status} {(await answer.text())[:200]}".strip()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return str(error) or type(error).__name__
@@ -82,9 +83,11 @@ class Sender:
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         lanes: int = 16,
+        translate: Callable[[Payload], list[Payload]] = lambda payload: [payload],
     ) -> None:
         self.tally = Tally()
         self._transport, self._pace, self._clock, self._sleep = transport, pace, clock, sleep
+        self._translate = translate
         self._lanes: list[asyncio.Queue[tuple[Payload, bool]]] = [asyncio.Queue(QUEUED) for _ in range(lanes)]
         self._retrying: set[asyncio.Task[None]] = set()
 
@@ -108,7 +111,8 @@ class Sender:
             if wait > 0:
                 await self._sleep(wait)
             payload = self._pace.payload(sending)
-            await self._lane(payload).put((payload, sending.send_at > self._pace.live_from))
+            for translated in self._translate(payload):
+                await self._lane(payload).put((translated, sending.send_at > self._pace.live_from))
             on_progress(sending.send_at)
 
     def _lane(self, payload: Payload) -> asyncio.Queue[tuple[Payload, bool]]:

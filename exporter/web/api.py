@@ -178,6 +178,7 @@ def _state_of(device: Device, now: float) -> DeviceState:
         device_id=identity.device_id,
         device_name=identity.device_name,
         engine=identity.engine,
+        gateway=identity.gateway,
         channel_id=identity.channel_id,
         channel_name=identity.channel_name,
         business_id=identity.business_id,

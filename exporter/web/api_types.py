@@ -18,6 +18,7 @@ class DeviceState(msgspec.Struct, frozen=True):
     device_id: str
     device_name: str
     engine: str
+    gateway: str
     channel_id: str
     channel_name: str
     business_id: str

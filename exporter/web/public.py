@@ -25,12 +25,12 @@ from exporter.conventions import (
     UNAVAILABLE,
 )
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
-from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, label_of
+from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, SessionEvent, label_of
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiohttp import web
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from exporter.web.ports import RecorderPort, RequestMetrics, WebhookSettings
 
     OnMessage = Callable[[MessageEvent, float], None]
+    OnState = Callable[[SessionEvent], Awaitable[str]]
+    """Returns the outcome once it is durable; raises as `RecorderPort.submit` does."""
 
 WEBHOOK_PATH: Final = "/webhook"
 """The built-in gateway's; others are below it, by name."""
@@ -59,6 +61,11 @@ def _ignore_message(_event: MessageEvent, _now: float) -> None:
     """Do nothing with a message event."""
 
 
+async def _ignore_state(_event: SessionEvent) -> str:
+    """Do nothing with a session's state."""
+    return IGNORED
+
+
 def public_app(
     recorder: RecorderPort,
     doors: Mapping[str, Door],
@@ -66,22 +73,30 @@ def public_app(
     warn: RateLimited,
     *,
     on_message: OnMessage = _ignore_message,
+    on_state: OnState = _ignore_state,
     body_timeout: float = BODY_TIMEOUT,
 ) -> PublicApp:
     """Return the handler of the public listener. `doors` are by path: `/webhook`, `/webhook/<name>`."""
-    webhooks = {
-        path: Webhook(door, recorder, metrics, warn, on_message=on_message, body_timeout=body_timeout)
-        for path, door in doors.items()
-    }
-    return PublicApp(recorder, webhooks)
+
+    def webhook(door: Door) -> Webhook:
+        return Webhook(
+            door, recorder, metrics, warn, on_message=on_message, on_state=on_state, body_timeout=body_timeout
+        )
+
+    return PublicApp(recorder, webhook, doors)
 
 
 class PublicApp:
     """Handles requests."""
 
-    def __init__(self, recorder: RecorderPort, webhooks: Mapping[str, Webhook]) -> None:
+    def __init__(self, recorder: RecorderPort, webhook: Callable[[Door], Webhook], doors: Mapping[str, Door]) -> None:
         self._recorder = recorder
-        self._webhooks = webhooks
+        self._webhook = webhook
+        self.open(doors)
+
+    def open(self, doors: Mapping[str, Door]) -> None:
+        """Take requests at these doors from now on, and at no others; those under way end where they began."""
+        self._webhooks = {path: self._webhook(door) for path, door in doors.items()}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
@@ -119,13 +134,14 @@ class Webhook:
         warn: RateLimited,
         *,
         on_message: OnMessage,
+        on_state: OnState,
         body_timeout: float,
     ) -> None:
         self._gateway, self._settings = door
         self._recorder = recorder
         self._metrics = metrics
         self._warn = warn
-        self._on_message = on_message
+        self._on_message, self._on_state = on_message, on_state
         self._body_timeout = body_timeout
 
     async def answer(self, request: web.BaseRequest, rest: str) -> web.StreamResponse:
@@ -144,13 +160,15 @@ class Webhook:
             return self._refuse(request, refused.status, refused.code, str(refused), outcome)
         if gateway.signs_body and not gateway.proves(rest, request.headers, body, settings.secret):
             return self._unknown(request)
-        return await self._take(request, body, settings)
+        return await self._take(request, body, rest, settings)
 
-    async def _take(self, request: web.BaseRequest, body: bytes, settings: WebhookSettings) -> web.StreamResponse:
+    async def _take(
+        self, request: web.BaseRequest, body: bytes, rest: str, settings: WebhookSettings
+    ) -> web.StreamResponse:
         now = self._recorder.clock()
         latest = now + settings.max_future_skew
         try:
-            seen = self._gateway.read(body, now=now, latest=latest, known=self._recorder.identity_of)
+            seen = self._gateway.read(body, now=now, latest=latest, known=self._recorder.identity_of, path=rest)
             if len(seen) == 1:
                 await self._record(seen[0], now)
             else:
@@ -166,6 +184,8 @@ class Webhook:
         try:
             if isinstance(one, DeviceEvent):
                 outcome = await self._recorder.submit(one)
+            elif isinstance(one, SessionEvent):
+                outcome = await self._on_state(one)
             elif isinstance(one, MessageEvent):
                 self._on_message(one, now)
                 outcome = ACCEPTED

@@ -71,3 +71,19 @@ def test_a_device_without_names_is_called_by_its_id(name: str) -> None:
 
 def test_the_first_second_has_no_duration() -> None:
     assert "downtime" not in payload(alert_of("DeviceDown"), NOW + 0.9, 60, Alerts())["annotations"]
+
+
+def test_an_alert_says_why_and_what_helps() -> None:
+    alert = alert_of("DeviceDown")
+    alert.facts = {
+        "affected_conversations": 3,
+        "reason": "logged_out",
+        "remedy": "Scan.",
+        "action": "Scan.",
+        "rescan_url": "",
+    }
+
+    annotations = payload(alert, NOW, 60, LINKS)["annotations"]
+
+    assert (annotations["reason"], annotations["remedy"], annotations["action"]) == ("logged_out", "Scan.", "Scan.")
+    assert "rescan_url" not in annotations

@@ -180,7 +180,7 @@ def test_without_anything_every_key_has_its_default():
 
 def test_the_example_is_accepted_and_shows_every_key():
     text = (ROOT / "exporter.example.yml").read_text()
-    names = {path[-1] for path in keys()}
+    names = {[part for part in path if part != ANY][-1] for path in keys()}
 
     assert isinstance(load(ROOT / "exporter.example.yml", {}, {}), Config)
     shown_by_file = {name for name in names if f"{name}_file" in names}
@@ -190,7 +190,15 @@ def test_the_example_is_accepted_and_shows_every_key():
 def test_the_example_is_accepted_with_everything_commented_in(tmp_path):
     text = (ROOT / "exporter.example.yml").read_text()
     lines = [re.sub(r"^( *)#(?=[^ ])", r"\1", line) for line in text.splitlines()]
-    for name in ("webhook_secret", "alertmanager_password", "notify_token", "failover_secret", "sms_urls"):
+    for name in (
+        "webhook_secret",
+        "alertmanager_password",
+        "notify_token",
+        "failover_secret",
+        "sms_urls",
+        "evo_jkt",
+        "evo_api",
+    ):
         (tmp_path / "secrets").mkdir(exist_ok=True)
         (tmp_path / "secrets" / name).write_text("json://example.com\n")
 
@@ -199,6 +207,7 @@ def test_the_example_is_accepted_with_everything_commented_in(tmp_path):
     assert config.failover
     assert config.maintenance
     assert config.notify.targets
+    assert config.gateways
     assert config.alertmanager.basic_auth
 
 
@@ -623,8 +632,15 @@ def documented(name: str) -> dict[str, str]:
 
 @PAGES
 def test_every_key_is_documented_and_every_documented_key_exists(name):
-    chosen = {"policies": "<engine>", "notify": "<name>"}
-    expected = {".".join(chosen[path[0]] if part == ANY else part for part in path) for path in keys()}
+    chosen = {"policies": "<engine>", "notify": "<name>", "gateways": "<name>"}
+    inner = {"businesses": "<session>", "mapping": "<key>"}
+    expected = {
+        ".".join(
+            inner.get(before, chosen[path[0]]) if part == ANY else part
+            for before, part in zip(("", *path), path, strict=False)
+        )
+        for path in keys()
+    }
 
     assert documented(name).keys() == {path.replace(".[]", "[]") for path in expected}
 

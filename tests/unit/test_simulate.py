@@ -294,7 +294,7 @@ async def test_the_secret_and_the_content_type_are_sent_and_the_answers_judged()
     app.router.add_post("/webhook", handle)
     async with (
         TestServer(app) as server,
-        HttpTransport(str(server.make_url("/webhook")), "s3cret", connections=2) as post,
+        HttpTransport(str(server.make_url("/webhook")), lambda _: {"Authorization": "s3cret"}, connections=2) as post,
     ):
         assert await post(b"{}") == ""
         assert await post(b"{}") == "503 journal is away"
@@ -302,7 +302,7 @@ async def test_the_secret_and_the_content_type_are_sent_and_the_answers_judged()
 
 
 async def test_a_receiver_that_is_away_is_an_error_and_not_an_exception(unused_tcp_port: int) -> None:
-    async with HttpTransport(f"http://127.0.0.1:{unused_tcp_port}/webhook", "s", connections=1) as post:
+    async with HttpTransport(f"http://127.0.0.1:{unused_tcp_port}/webhook", lambda _: {}, connections=1) as post:
         assert "Cannot connect" in await post(b"{}")
 
 

@@ -190,6 +190,7 @@ async def test_a_device_is_shown_as_it_is_now():
                 "device_id": "a",
                 "device_name": "name of a",
                 "engine": "wa",
+                "gateway": "csku",
                 "channel_id": "channel_wa",
                 "channel_name": "",
                 "business_id": "biz_9",

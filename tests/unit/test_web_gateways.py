@@ -38,7 +38,7 @@ class Ayam:
         expected = hmac.digest(secret.encode(), body, hashlib.sha256).hex()
         return path in ("", "state") and hmac.compare_digest(headers.get("x-signature", ""), expected)
 
-    def read(self, body: bytes, *, now: float, latest: float, known: Known) -> Sequence[Seen]:  # noqa: ARG002
+    def read(self, body: bytes, *, now: float, latest: float, known: Known, path: str) -> Sequence[Seen]:  # noqa: ARG002
         try:
             told = msgspec.json.decode(body, type=list[tuple[str, str, int]])
         except msgspec.MsgspecError:

@@ -28,7 +28,7 @@ class Csku:
         """See Gateway."""
         return not path and same(headers.get("Authorization", ""), secret)
 
-    def read(self, body: bytes, *, now: float, latest: float, known: Known) -> Sequence[Seen]:  # noqa: ARG002
+    def read(self, body: bytes, *, now: float, latest: float, known: Known, path: str) -> Sequence[Seen]:  # noqa: ARG002
         """See Gateway."""
         return (parse(body, latest=latest, known=known),)
 

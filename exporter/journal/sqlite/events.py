@@ -30,7 +30,7 @@ SELECT device, timestamp, kind FROM event WHERE (device, timestamp, kind) IN (
 """
 _RECORDS: Final = """
 SELECT e.seq, e.timestamp, e.kind, e.received_ms, e.exposed_ms, i.device_id, i.device_name, i.engine, i.channel_id,
-       i.channel_name, i.business_id, i.business_name, i.user_id, i.user_name
+       i.channel_name, i.business_id, i.business_name, i.user_id, i.user_name, i.gateway
 FROM event e JOIN identity i ON i.id = e.identity WHERE e.seq > ? ORDER BY e.seq LIMIT ?
 """
 _DEVICES: Final = "SELECT id, device_id, base FROM device WHERE device_id IN (SELECT value FROM json_each(?))"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _DEVICES = """
 SELECT d.id, d.base, i.device_id, i.device_name, i.engine, i.channel_id, i.channel_name, i.business_id,
-       i.business_name, i.user_id, i.user_name
+       i.business_name, i.user_id, i.user_name, i.gateway
 FROM device d JOIN identity i ON i.id = d.identity
 """
 

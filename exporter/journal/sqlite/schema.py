@@ -56,6 +56,8 @@ MIGRATIONS: Final = (
     WHERE since.key = 'incidents_since' AND seq.key = 'incidents_seq';
     DELETE FROM meta WHERE key IN ('incidents_since', 'incidents_seq');
     """,
+    # 7: which gateway tells of a device; there was one only
+    "ALTER TABLE identity ADD COLUMN gateway TEXT NOT NULL DEFAULT 'csku';",
 )
 _TYPES: Final = {
     "serial": "INTEGER PRIMARY KEY AUTOINCREMENT",

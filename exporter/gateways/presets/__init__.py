@@ -1,0 +1,1 @@
+"""Gateways that are known, as data: see `exporter.gateways.mapping` for the words."""

@@ -1,0 +1,72 @@
+"""Why each device that is down is down, for alerts, incidents and the API; kept for every outage."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter
+
+from exporter.conventions import DEVICE_DISCONNECT_REASONS, HELP
+from exporter.gateways.reasons import CONNECTION_LOST, UNKNOWN
+from exporter.sessions import store
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change
+    from exporter.recording.recorder import Recorder
+
+_VAGUE = frozenset((UNKNOWN, CONNECTION_LOST))
+"""What a more telling reason takes the place of, while the outage lasts."""
+
+
+class Reasons:
+    """Hears of each reason before the outage is in the fleet, so that its first alert has it."""
+
+    def __init__(self, recorder: Recorder, registry: CollectorRegistry) -> None:
+        self._recorder = recorder
+        self._told: dict[str, tuple[int, str]] = {}  # device id: event time of the telling event, class
+        self._outages = Counter(
+            DEVICE_DISCONNECT_REASONS.removesuffix("_total"),
+            HELP[DEVICE_DISCONNECT_REASONS],
+            ("engine", "reason"),
+            registry=registry,
+        )
+        recorder.subscribe(self._changed)
+
+    async def start(self) -> None:
+        """Load the reasons of what is down. JournalUnavailable if it cannot be read."""
+        down = self._recorder.fleet.down
+        for device_id, start, reason in await self._recorder.transact(store.PIECE.name, store.load_reasons):
+            device = down.get(device_id)
+            if device is not None and device.timeline.since == start:
+                self._told[device_id] = (start, reason)
+
+    def of(self, device: Device) -> str:
+        """Return the class of a down device's reason."""
+        at, reason = self._told.get(device.identity.device_id, (0, UNKNOWN))
+        return reason if not device.timeline.up and at >= device.timeline.since else UNKNOWN
+
+    def tell(self, device_id: str, at_ms: int, reason: str) -> None:
+        """Take a reason that an event has, before the event is journalled."""
+        device = self._recorder.fleet.down.get(device_id)
+        at = at_ms // 1000 + 1  # the second after it may be the one in the journal
+        if device is None or (at >= device.timeline.since and self.of(device) in _VAGUE):
+            self._told[device_id] = (at, reason)
+
+    async def keep(self, device_id: str) -> None:
+        """Keep the reason of an outage that runs. JournalUnavailable."""
+        device = self._recorder.fleet.down.get(device_id)
+        if device is not None and self.of(device) != UNKNOWN:
+            row = (device_id, device.timeline.since, self.of(device))
+            await self._recorder.transact(store.PIECE.name, partial(store.save_reason, rows=[row]))
+
+    def _changed(self, change: Change) -> None:
+        after, identity = change.after, change.device.identity
+        if after is None or after.up:
+            self._told.pop(identity.device_id, None)
+            return
+        if change.live and (change.before is None or change.before.up):
+            self._outages.labels(identity.engine, self.of(change.device)).inc()

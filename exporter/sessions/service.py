@@ -1,0 +1,250 @@
+"""From the states of a gateway's sessions to connects and disconnects.
+
+Guarantees:
+- A hard state and an `up` are journalled at once. A soft state waits, durably, until its deadline; an `up` whose event
+  is not earlier ends it. What is left at the deadline becomes a disconnect at the soft event's own time. Deadlines
+  count from the arrival, because a webhook may have been retried; a hard state lets all that wait count at once.
+- Any order and any repetition of the same events that arrive in time end in the same state.
+- A session that was never up or down is not made known by a soft state.
+- Of two opposite states within one second the later one holds, although the journal knows whole seconds only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter
+
+from exporter.conventions import ACCEPTED, DEVICE_RECONNECTS, HELP, IGNORED, REDUNDANT
+from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
+from exporter.gateways.events import DeviceEvent
+from exporter.lib.agenda import Agenda
+from exporter.lib.logs import RateLimited
+from exporter.lib.turns import Turns
+from exporter.lib.waiting import Wake
+from exporter.sessions import store
+from exporter.sessions.reasons import Reasons
+from exporter.sessions.store import Soft
+from exporter.sessions.waiting import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prometheus_client import CollectorRegistry
+
+    from exporter.domain.accounts import Device
+    from exporter.domain.identity import Identity
+    from exporter.gateways.events import SessionEvent
+    from exporter.recording.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+RETRY: Final = 5.0
+SETTLE: Final = 30.0
+"""Seconds after a start for which a deadline that passed meanwhile still waits: an `up` may be on its way again."""
+AT_ONCE: Final = 500
+RECENT: Final = 20_000
+"""Devices whose last event is known to the millisecond."""
+
+
+class Sessions:
+    """`take` what gateways tell; `run` beside it. `soft_after` is asked for by a gateway's name."""
+
+    def __init__(self, recorder: Recorder, soft_after: Callable[[str], float], registry: CollectorRegistry) -> None:
+        self._recorder, self._soft_after = recorder, soft_after
+        self.reasons = Reasons(recorder, registry)
+        self.waiting = Waiting()
+        self._turns = Turns()
+        self._agenda: Agenda[str] = Agenda()
+        self._wake = Wake()
+        self._recent: dict[str, tuple[int, bool, int]] = {}  # device id: milliseconds, up, second in the journal
+        self._warn = RateLimited(log)
+        self._reconnects = Counter(
+            DEVICE_RECONNECTS.removesuffix("_total"), HELP[DEVICE_RECONNECTS], ("engine", "gateway"), registry=registry
+        )
+
+    async def start(self) -> None:
+        """Load what waits. JournalUnavailable if it cannot be read."""
+        await self.reasons.start()
+        now = self._recorder.clock()
+        found = await self._recorder.transact(store.PIECE.name, store.load_soft)
+        for soft in found:
+            late = soft._replace(deadline=max(soft.deadline, now + SETTLE)) if soft.deadline < now else soft
+            if self.waiting.add(late):
+                self._agenda.add(late.deadline, late.device_id)
+
+    async def take(self, event: SessionEvent) -> str:
+        """Take a state, and return its outcome once it is durable. Raises as `Recorder.submit` does."""
+        if event.shift:
+            gateway, hours = event.identity.gateway, f"{event.shift / 3600:+g}"
+            message = f"the times of gateway {gateway} are off by {hours} hours and not used: set its timezone"
+            self._warn.warning(f"shift {gateway}", message, gateway=gateway)
+        async with self._turns.of(event.identity.device_id):
+            if event.state == "up":
+                return await self._up(event)
+            return await (self._hard(event) if event.state == "hard" else self._soft(event))
+
+    def waits(self, device_id: str) -> bool:
+        """Return whether a soft state of a device waits."""
+        return bool(self.waiting.of(device_id))
+
+    async def run(self) -> None:
+        """Let soft states count when their time has come, until cancelled."""
+        while True:
+            now = self._recorder.clock()
+            await self.round(now)
+            due = self._agenda.next_at()
+            await self._wake.wait(None if due is None else max(0.0, due - self._recorder.clock()))
+
+    async def round(self, now: float) -> None:
+        """Let those count whose deadline has passed; what cannot be journalled is tried again soon."""
+        due: dict[str, None] = {}
+        while len(due) < AT_ONCE and (device_id := self._agenda.pop_due(now)) is not None:
+            due[device_id] = None
+        done = await asyncio.gather(*(self._promote(device_id, now) for device_id in due), return_exceptions=True)
+        for device_id, error in zip(due, done, strict=True):
+            if isinstance(error, (JournalUnavailable, Overloaded)):
+                self._agenda.add(now + RETRY, device_id)
+            elif error is not None:
+                raise error
+
+    # -- states -------------------------------------------------------------------------------------------------------
+
+    async def _up(self, event: SessionEvent) -> str:
+        device_id = event.identity.device_id
+        device = self._recorder.fleet.devices.get(device_id)
+        over = self.waiting.remove(device_id, event.at_ms)
+        if over:
+            await self._forget(device_id, event.at_ms)
+            if device is not None and device.timeline.up:
+                self._reconnects.labels(event.identity.engine, event.identity.gateway).inc()
+        outcome = await self._submit(event.identity, event.at_ms, up=True)
+        for soft in self.waiting.of(device_id):  # later ones, of which the device was down till now
+            self._remind(soft)
+            await self._recorder.transact(store.PIECE.name, partial(store.save_soft, soft=soft))
+        return outcome
+
+    async def _hard(self, event: SessionEvent) -> str:
+        device_id = event.identity.device_id
+        softs = [soft for soft in self._living(device_id) if soft.at_ms < event.at_ms]
+        self.reasons.tell(device_id, event.at_ms, event.reason)
+        for soft in softs:
+            await self._submit(event.identity, soft.at_ms, up=False)
+        outcome = await self._submit(event.identity, event.at_ms, up=False)
+        if self.waiting.remove(device_id, event.at_ms):
+            await self._forget(device_id, event.at_ms)
+        await self.reasons.keep(device_id)
+        return outcome
+
+    async def _soft(self, event: SessionEvent) -> str:
+        device_id = event.identity.device_id
+        device = self._recorder.fleet.devices.get(device_id)
+        if device is None:
+            return IGNORED
+        if device.timeline.up and self._is_over(device, event.at_ms):
+            return REDUNDANT
+        if not device.timeline.up and event.at_ms // 1000 < device.timeline.since:
+            return await self._late_soft(device, event)
+        deadline = self._recorder.clock() + self._soft_after(event.identity.gateway)
+        soft = Soft(device_id, event.at_ms, deadline, event.reason)
+        added = self.waiting.add(soft)
+        if not device.timeline.up:
+            return REDUNDANT  # it matters only where an `up` of before it is still on its way
+        if added:
+            self._remind(soft)
+            try:
+                await self._recorder.transact(store.PIECE.name, partial(store.save_soft, soft=soft))
+            except BaseException:
+                self.waiting.remove(device_id, event.at_ms)  # the sender must say it again
+                raise
+        return ACCEPTED if added else REDUNDANT
+
+    def _remind(self, soft: Soft) -> None:
+        self._agenda.add(soft.deadline, soft.device_id)
+        self._wake.set()
+
+    async def _late_soft(self, device: Device, event: SessionEvent) -> str:
+        """Take a soft state that began an outage whose hard state came first."""
+        second, since = event.at_ms // 1000, device.timeline.since
+        if second < device.timeline.first_seen:
+            return REDUNDANT
+        came_up = partial(store.came_up, device_id=device.identity.device_id, start=second, end=since)
+        if await self._recorder.transact(store.PIECE.name, came_up):
+            return REDUNDANT
+        return await self._submit(event.identity, event.at_ms, up=False)
+
+    async def _promote(self, device_id: str, now: float) -> None:
+        async with self._turns.of(device_id):
+            device, softs = self._recorder.fleet.devices.get(device_id), self._living(device_id)
+            if device is not None and device.timeline.up and softs:
+                first = min(soft.deadline for soft in softs)
+                if first > now:
+                    self._agenda.add(first, device_id)
+                    return
+                self.reasons.tell(device_id, softs[-1].at_ms, softs[0].reason)
+                with contextlib.suppress(InvalidEvent):  # older than the journal: nobody can use it any more
+                    for soft in softs:
+                        await self._submit(device.identity, soft.at_ms, up=False)
+            over = self.waiting.of(device_id)
+            if over:
+                self.waiting.remove(device_id, over[-1].at_ms)
+                await self._forget(device_id, over[-1].at_ms)
+            await self.reasons.keep(device_id)
+
+    def _living(self, device_id: str) -> list[Soft]:
+        """Return the soft states of a device that no `up` is known to have ended, whoever heard of it."""
+        device = self._recorder.fleet.devices.get(device_id)
+        found = self.waiting.of(device_id)
+        if device is None or not device.timeline.up:
+            return found
+        return [soft for soft in found if not self._is_over(device, soft.at_ms)]
+
+    def _is_over(self, device: Device, at_ms: int) -> bool:
+        """Return whether a device that is up came up at that time or later."""
+        newest = device.timeline.newest
+        known_ms, _, second = self._recent.get(device.identity.device_id, (0, True, 0))
+        if second == newest == at_ms // 1000:
+            return at_ms <= known_ms
+        return at_ms // 1000 <= newest
+
+    # -- the journal --------------------------------------------------------------------------------------------------
+
+    async def _submit(self, identity: Identity, at_ms: int, *, up: bool) -> str:
+        device_id = identity.device_id
+        second = self._second(device_id, at_ms, up=up)
+        if second is None:
+            return REDUNDANT
+        outcome = await self._recorder.submit(DeviceEvent(second, up, identity))
+        if at_ms >= self._recent.get(device_id, (0, up, 0))[0]:
+            self._recent.pop(device_id, None)
+            self._recent[device_id] = (at_ms, up, second)
+            if len(self._recent) > RECENT:
+                del self._recent[next(iter(self._recent))]
+        return outcome
+
+    def _second(self, device_id: str, at_ms: int, *, up: bool) -> int | None:
+        """Return the second to journal a state at, None for one that a later state of its second has overtaken.
+
+        In one second the journal lets the state of before it hold; here the later one must.
+        """
+        second = at_ms // 1000
+        device = self._recorder.fleet.devices.get(device_id)
+        known_ms, known_up, known_second = self._recent.get(device_id, (0, up, 0))
+        if (known_ms, known_up) == (at_ms, up):
+            return known_second
+        if device is None or device.timeline.newest != second or device.timeline.up == up:
+            return second
+        before = device.timeline.up != (device.timeline.since == second)
+        holds = before or device.timeline.first_seen == second  # with nothing before it, the connect comes second
+        later = at_ms >= known_ms
+        if holds == (up if later else device.timeline.up):
+            return second
+        return second + 1 if later else None
+
+    async def _forget(self, device_id: str, until_ms: int) -> None:
+        forget = partial(store.drop_soft, device_id=device_id, until_ms=until_ms)
+        await self._recorder.transact(store.PIECE.name, forget)

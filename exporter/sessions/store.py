@@ -1,0 +1,84 @@
+"""What is kept of sessions beside the events: soft states that wait, and the reasons of outages.
+
+Jobs for `Recorder.transact`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from exporter.journal.port import Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.journal.port import Transaction
+
+PIECE: Final = Piece(
+    "sessions",
+    (
+        """
+        CREATE TABLE soft_state (
+            device_id TEXT NOT NULL, at_ms {bigint} NOT NULL, deadline {real} NOT NULL, reason TEXT NOT NULL,
+            PRIMARY KEY (device_id, at_ms)) {without_rowid};
+        CREATE TABLE outage_reason (
+            device_id TEXT NOT NULL, start {bigint} NOT NULL, reason TEXT NOT NULL,
+            PRIMARY KEY (device_id, start)) {without_rowid};
+        CREATE TABLE session_blind (
+            device_id TEXT NOT NULL, start {bigint} NOT NULL, "end" {bigint} NOT NULL,
+            PRIMARY KEY (device_id, start)) {without_rowid};
+        """,
+    ),
+)
+
+
+class Soft(NamedTuple):
+    """A soft state that waits. `deadline`, Unix seconds, is when it has lasted too long."""
+
+    device_id: str
+    at_ms: int
+    deadline: float
+    reason: str
+
+
+def load_soft(transaction: Transaction) -> list[Soft]:
+    """Return all that wait."""
+    rows = transaction.rows("SELECT device_id, at_ms, deadline, reason FROM soft_state ORDER BY at_ms")
+    return [Soft._make(row) for row in rows]
+
+
+def save_soft(transaction: Transaction, soft: Soft) -> None:
+    """Keep one; one that is there already keeps its deadline."""
+    transaction.many("soft_state", Soft._fields, [soft], key=("device_id", "at_ms"), replace=False)
+
+
+def drop_soft(transaction: Transaction, device_id: str, until_ms: int) -> None:
+    """Drop those of a device up to a time."""
+    transaction.run("DELETE FROM soft_state WHERE device_id = ? AND at_ms <= ?", (device_id, until_ms))
+
+
+def load_reasons(transaction: Transaction) -> list[tuple[str, int, str]]:
+    """Return (device, start, reason) of every outage whose reason is known."""
+    return transaction.rows("SELECT device_id, start, reason FROM outage_reason ORDER BY start")
+
+
+def save_reason(transaction: Transaction, rows: Sequence[tuple[str, int, str]]) -> None:
+    """Keep why outages began."""
+    transaction.many("outage_reason", ("device_id", "start", "reason"), rows, key=("device_id", "start"))
+
+
+def save_blind(transaction: Transaction, device_id: str, start: int, end: int) -> None:
+    """Keep a time in which nothing was known of a device, Unix seconds."""
+    transaction.many(
+        "session_blind", ("device_id", "start", '"end"'), [(device_id, start, end)], key=("device_id", "start")
+    )
+
+
+def came_up(transaction: Transaction, device_id: str, start: int, end: int) -> bool:
+    """Return whether the journal has a connect of a device in [start, end], Unix seconds."""
+    found = transaction.rows(
+        "SELECT 1 FROM event e JOIN device d ON d.id = e.device "
+        "WHERE d.device_id = ? AND e.kind = 1 AND e.timestamp BETWEEN ? AND ? LIMIT 1",
+        (device_id, start, end),
+    )
+    return bool(found)

@@ -1,0 +1,285 @@
+"""A gateway's own word: two reads that agree mend what webhooks lost, and nothing else changes anything."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.config.gateways import preset_of, state_reader
+from exporter.domain.identity import Identity
+from exporter.gateways.events import SessionEvent
+from exporter.sessions import client
+from exporter.sessions.poller import Poller
+from tests.fake_gateway import KEY, WORDS, FakeGateway, serving
+from tests.unit.gateway_site import SECRET, configured
+from tests.unit.test_sessions import SOFT_AFTER, T, sessioned
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.unit.test_sessions import Sessioned
+
+EVERY = 60.0
+
+
+class Polled:
+    """A gateway whose one session `cs` is known to be up, and its poller."""
+
+    def __init__(self, one: Sessioned, fake: FakeGateway, poller: Poller, session: Any) -> None:
+        self.one, self.fake, self.poller, self._session = one, fake, poller, session
+        self.corrected: list[str] = []
+
+    async def ask(self, at: float) -> None:
+        """Ask at T + `at` seconds."""
+        await self.one.at(at)
+        await self.poller.round(self._session)
+
+    async def tell(self, kind: str, at: float) -> None:
+        """Let a webhook come in."""
+        who = Identity("gw:cs", "cs", "wa", "gw:cs", "cs", "biz", "", "", "", "gw")
+        await self.one.sessions.take(SessionEvent(round((T + at) * 1000), kind, who))
+
+    def state(self, session: str = "cs") -> tuple[str, int] | None:
+        """Return the state and since when, relative to T."""
+        device = self.one.recorder.fleet.devices.get(f"gw:{session}")
+        if device is None:
+            return None
+        return "up" if device.timeline.up else "down", device.timeline.since - T
+
+    async def blind(self) -> list[tuple[str, int, int]]:
+        rows = await self.one.recorder.read(
+            lambda reader: reader.rows('SELECT device_id, start, "end" FROM session_blind')
+        )
+        return [(device_id, start - T, end - T) for device_id, start, end in rows]
+
+
+@asynccontextmanager
+async def polled(tmp_path: Path, kind: str, *, path: str = "", known: bool = True) -> AsyncIterator[Polled]:
+    fake = FakeGateway(kind)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    async with sessioned(folder) as one, serving(fake) as url, client.client() as session:
+        settings = {"preset": kind, "secret": SECRET, "state": {"url": url + path, "key": KEY}}
+        gateway = configured(tmp_path, {"gw": settings})["gw"]
+        reader = state_reader(gateway)
+        assert reader is not None
+        assert gateway.reading is not None
+        found = Polled(one, fake, None, session)  # type: ignore[arg-type]
+        found.poller = Poller(
+            preset_of("gw", gateway, one.site.clock),
+            reader,
+            one.recorder,
+            one.sessions,
+            every=EVERY,
+            poll_only=not gateway.reading.webhook,
+            corrected=found.corrected.append,
+        )
+        if known:
+            fake.sessions["cs"] = "up"
+            await found.tell("up", 0)
+            await found.ask(10)
+        yield found
+
+
+ALL = [*((kind, "") for kind in WORDS), ("evolution", "/metrics")]
+
+
+@pytest.mark.parametrize(("kind", "path"), ALL)
+async def test_a_lost_webhook_is_mended_by_the_second_read_that_agrees(kind, path, tmp_path):
+    async with polled(tmp_path, kind, path=path) as site:
+        site.fake.sessions["cs"] = "hard"
+        await site.ask(70)
+        assert site.state() == ("up", 0)
+
+        await site.ask(130)
+
+        assert site.state() == ("down", 130)
+        assert await site.blind() == [("gw:cs", 10, 130)]
+        assert site.corrected == ([] if kind == "gowa" else ["down"])
+        site.fake.sessions["cs"] = "up"
+        await site.ask(190)
+        await site.ask(250)
+        assert site.state() == ("up", 250)
+
+
+async def test_the_gateways_own_time_counts_where_it_lies_in_the_blind_time(tmp_path):
+    async with polled(tmp_path, "evolution") as site:
+        site.fake.sessions["cs"] = "hard"
+        site.fake.down_at["cs"] = "2026-09-21T13:57:25.000Z"  # T + 45
+        await site.ask(70)
+        await site.ask(130)
+
+        assert site.state() == ("down", 45)
+
+
+@pytest.mark.parametrize("thread", ["waha#2073", "one read"])
+async def test_a_state_of_a_moment_changes_nothing(thread, tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        for number in range(6):
+            site.fake.sessions["cs"] = "hard" if number % 2 == 0 else "up"
+            await site.ask(70 + number * 60)
+
+        assert site.state() == ("up", 0), thread
+
+
+async def test_two_reads_too_close_together_are_one(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        site.fake.sessions["cs"] = "hard"
+        for second in range(70, 100, 10):
+            await site.ask(second)
+
+        assert site.state() == ("up", 0)
+
+
+async def test_a_session_that_had_an_event_meanwhile_is_left_alone(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        site.fake.sessions["cs"] = "hard"
+        await site.ask(70)
+        await site.tell("up", 100)
+        await site.ask(130)
+
+        assert site.state() == ("up", 0)
+
+
+async def test_a_session_that_waits_softly_is_left_alone(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        site.fake.sessions["cs"] = "hard"
+        await site.ask(70)
+        await site.one.at(120)
+        await site.tell("soft", 120)
+        await site.ask(130)
+
+        assert site.state() == ("up", 0)
+
+
+async def test_a_session_that_hangs_in_a_soft_state_is_found(tmp_path):
+    """evolution-api#2257, evolution-api#2401, evolution-api#2665."""
+    async with polled(tmp_path, "waha") as site:
+        site.fake.sessions["cs"] = "soft"
+        await site.ask(70)
+        await site.ask(130)
+        assert site.state() == ("up", 0)
+
+        await site.ask(130 + SOFT_AFTER)
+
+        assert site.state() == ("down", 70)
+
+
+async def test_a_soft_state_that_only_the_api_told_ends_with_the_first_read_that_says_so(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        site.fake.sessions["cs"] = "soft"
+        await site.ask(70)
+        await site.ask(130)
+        site.fake.sessions["cs"] = "up"
+        await site.ask(180)
+        await site.ask(400)
+
+        assert site.state() == ("up", 0)
+
+
+async def test_an_outage_whose_connect_was_lost_heals(tmp_path):
+    """evolution-go#187, evolution-api#2420."""
+    async with polled(tmp_path, "evolution") as site:
+        await site.tell("hard", 20)
+        await site.ask(70)
+        await site.ask(130)
+
+        assert site.state() == ("up", 130)
+        assert site.corrected == ["up"]
+
+
+async def test_a_gateway_without_webhooks_makes_its_sessions_known_when_they_are_up(tmp_path):
+    """go-whatsapp-web-multidevice#430."""
+    async with polled(tmp_path, "gowa", known=False) as site:
+        site.fake.sessions |= {"cs-1": "up", "cs-2": "hard", "cs-3": "soft"}
+        await site.ask(10)
+        await site.ask(70)
+
+        assert [site.state(name) for name in ("cs-1", "cs-2", "cs-3")] == [("up", 70), None, None]
+
+
+BROKEN = [
+    pytest.param({"status": 500}, id="a failure"),
+    pytest.param({"status": 302}, id="a redirect"),
+    pytest.param({"status": 401}, id="a wrong key"),
+    pytest.param({"answer": b"<html>"}, id="no JSON"),
+    pytest.param({"answer": b'{"status": false, "reason": "invalid"}'}, id="no list"),
+]
+
+
+@pytest.mark.parametrize("how", BROKEN)
+async def test_a_gateway_that_does_not_answer_is_not_down(how, tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        for name, value in how.items():
+            setattr(site.fake, name, value)
+        asked = len(site.fake.requests)
+        for at in (70, 130, 190):
+            await site.ask(at)
+
+        assert (site.state(), site.poller.up, site.poller.read_at) == (("up", 0), False, T + 10)
+        assert not any("elsewhere" in request for request in site.fake.requests)
+        assert len(site.fake.requests) > asked
+        site.fake.status, site.fake.answer = 200, None
+        await site.ask(250)
+        assert site.poller.up is True
+
+
+async def test_a_gateway_that_is_gone_is_unreachable(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        site.poller._reader._base = "http://127.0.0.1:1"
+        await site.ask(70)
+
+        assert (site.poller.up, site.state()) == (False, ("up", 0))
+
+
+async def test_an_answer_without_end_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "LARGEST", 1000)
+    async with polled(tmp_path, "waha") as site:
+        site.fake.answer = b"[" + b" " * 5000 + b"]"
+        await site.ask(70)
+
+        assert site.poller.up is False
+
+
+@pytest.mark.parametrize("kind", ["evolution", "waha"])
+async def test_webhook_settings_that_are_gone_are_seen(kind, tmp_path):
+    """evolution-api#2694, evolution-api#2027, waha#1539."""
+    async with polled(tmp_path, kind) as site:
+        assert site.poller.configured is None
+        site.fake.webhooks["cs"] = "https://mon.example/webhook/gw/x"
+        await site.ask(70)
+        assert site.poller.configured is True
+
+        site.fake.webhooks.clear()
+        await site.ask(130)
+
+        assert site.poller.configured is False
+
+
+async def test_one_request_asks_for_all_sessions_of_a_gateway(tmp_path):
+    async with polled(tmp_path, "fonnte") as site:
+        site.fake.sessions |= {f"62814{number}": "up" for number in range(100)}
+        site.fake.requests.clear()
+        await site.ask(70)
+
+        assert site.fake.requests == ["/get-devices"]
+
+
+async def test_each_session_can_have_its_own_key(tmp_path):
+    gateway = configured(
+        tmp_path,
+        {
+            "g": {
+                "preset": "green-api",
+                "secret": "x",
+                "state": {"url": "https://a", "key": "1101 token-a\n1102 token-b\n"},
+            }
+        },
+    )["g"]
+    reader = state_reader(gateway)
+    assert reader is not None
+
+    assert reader.call("1102").url == "https://a/waInstance1102/getStateInstance/token-b"
