@@ -82,6 +82,7 @@ class Features:
 
     def _join(self) -> None:
         alerting, failover, incidents = self.alerting.service, self.failover.service, self.incidents
+        self.sessions.service.reasons.on_known.append(incidents.explained)
         alerting.on_acknowledged.append(incidents.acknowledged)
         self.notify.on_sent.append(incidents.sent)
         failover.on_switch.append(incidents.switched)

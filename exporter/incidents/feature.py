@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
 from exporter.failover.machine import SWITCH
 from exporter.incidents.api import IncidentApi
-from exporter.incidents.model import ALERTED, ESCALATED, MUTED, SENT, SWITCHED, SWITCHED_BACK
+from exporter.incidents.model import ALERTED, ESCALATED, MUTED, REASON, SENT, SWITCHED, SWITCHED_BACK
 from exporter.incidents.pages import PATH, IncidentPages
 from exporter.incidents.rendering import PageRenderer
 from exporter.incidents.schema import PIECE
@@ -71,6 +71,10 @@ class IncidentsFeature:
             self.service.note_event(MUTED, at, alert.muted_by, device_id=device_id)
         else:
             self.service.note_event(kind, at, device_id=device_id)
+
+    def explained(self, device_id: str, at: int, reason: str) -> None:
+        """Let the timeline show why the device is down."""
+        self.service.note_event(REASON, at, reason, device_id=device_id)
 
     def sent(self, target: str, at: float, device_ids: Iterable[str]) -> None:
         """Let the timelines show that the relay sent a text about devices that are down."""

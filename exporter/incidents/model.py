@@ -30,6 +30,8 @@ FORGOTTEN: Final = "forgotten"
 
 # Kinds of timeline entries
 DOWN: Final = "down"
+REASON: Final = "reason"
+"""Its text is the class of the reason that a gateway gave."""
 ALERTED: Final = "alerted"
 ESCALATED: Final = "escalated"
 MUTED: Final = "muted"
@@ -51,6 +53,7 @@ REMOVED: Final = "removed"
 UP: Final = "up"
 KINDS: Final = (
     DOWN,
+    REASON,
     ALERTED,
     ESCALATED,
     MUTED,

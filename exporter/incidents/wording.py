@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.incidents.model import END_CORRECTED, MUTED, SENT, START_CORRECTED, STATUS
+from exporter.incidents.model import END_CORRECTED, MUTED, REASON, SENT, START_CORRECTED, STATUS
 from exporter.lib.words import ENGINE_NAMES, WORDS, Language, date_time, duration, number, read_texts
 
 if TYPE_CHECKING:
@@ -63,10 +63,12 @@ class Wording:
             return self.text(f"kind_{entry.kind}", old=old, new=new)
         if entry.kind == MUTED:
             return self.text("kind_muted", by=self.known("muted", entry.text))
+        if entry.kind == REASON:
+            return self.text("kind_reason", reason=self.known("reason", entry.text))
         if entry.kind == SENT:
             return self.text("kind_sent", target=entry.text)
         return self.known("kind", entry.kind)
 
     def details(self, entry: Entry) -> str:
         """Return the words of a note, or what a caller added to what happened."""
-        return "" if entry.kind in (STATUS, START_CORRECTED, END_CORRECTED, MUTED, SENT) else entry.text
+        return "" if entry.kind in (STATUS, START_CORRECTED, END_CORRECTED, MUTED, REASON, SENT) else entry.text

@@ -12,6 +12,8 @@ from exporter.gateways.reasons import CONNECTION_LOST, UNKNOWN
 from exporter.sessions import store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prometheus_client import CollectorRegistry
 
     from exporter.domain.accounts import Device
@@ -28,6 +30,9 @@ class Reasons:
     def __init__(self, recorder: Recorder, registry: CollectorRegistry) -> None:
         self._recorder = recorder
         self._told: dict[str, tuple[int, str]] = {}  # device id: event time of the telling event, class
+        self._kept: dict[str, tuple[str, int, str]] = {}
+        self.on_known: list[Callable[[str, int, str], None]] = []
+        """Called with device, start and class once the reason of an outage is durable; must not raise."""
         self._outages = Counter(
             DEVICE_DISCONNECT_REASONS.removesuffix("_total"),
             HELP[DEVICE_DISCONNECT_REASONS],
@@ -43,6 +48,7 @@ class Reasons:
             device = down.get(device_id)
             if device is not None and device.timeline.since == start:
                 self._told[device_id] = (start, reason)
+                self._kept[device_id] = (device_id, start, reason)
 
     def of(self, device: Device) -> str:
         """Return the class of a down device's reason."""
@@ -59,14 +65,20 @@ class Reasons:
     async def keep(self, device_id: str) -> None:
         """Keep the reason of an outage that runs. JournalUnavailable."""
         device = self._recorder.fleet.down.get(device_id)
-        if device is not None and self.of(device) != UNKNOWN:
-            row = (device_id, device.timeline.since, self.of(device))
+        if device is None or self.of(device) == UNKNOWN:
+            return
+        row = (device_id, device.timeline.since, self.of(device))
+        if self._kept.get(device_id) != row:
             await self._recorder.transact(store.PIECE.name, partial(store.save_reason, rows=[row]))
+            self._kept[device_id] = row
+            for listener in self.on_known:
+                listener(*row)
 
     def _changed(self, change: Change) -> None:
         after, identity = change.after, change.device.identity
         if after is None or after.up:
             self._told.pop(identity.device_id, None)
+            self._kept.pop(identity.device_id, None)
             return
         if change.live and (change.before is None or change.before.up):
             self._outages.labels(identity.engine, self.of(change.device)).inc()

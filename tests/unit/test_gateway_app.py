@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
@@ -127,6 +128,15 @@ async def test_the_alert_of_a_logout_says_why_and_what_helps(tmp_path, language,
 
         told = site.exporter.features.sessions.explain(device)
 
+        for _ in range(200):
+            rows = await site.exporter.recorder.read(
+                lambda r: r.rows("SELECT text FROM incident_entry WHERE kind = 'reason'")
+            )
+            if rows:
+                break
+            await asyncio.sleep(0.05)
+
+    assert rows == [("logged_out",)]
     assert told["reason"] == "logged_out"
     assert word in told["remedy"]
     assert "scan the QR code again" in told["action"]
