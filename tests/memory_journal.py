@@ -1,7 +1,7 @@
 # ruff: noqa: ARG002 - what the protocol asks for and nobody but us can need
 """A journal in memory, to show what `Journal` asks of an implementation and that nothing else is asked.
 
-Only the tables of features are in a database, as their jobs speak SQL.
+What features read and keep is in a database, as their jobs speak SQL.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, fields, replace
 
 from exporter.domain.records import Blind, Checkpoint, DeviceHistory, Record, Rejected
 from exporter.domain.timeline import Kind, fold
@@ -52,6 +52,24 @@ class Memory:
         self.digests: list[str] = []
         self.tables = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         migrate(self.tables, pieces)
+
+    def show(self) -> sqlite3.Connection:
+        """Return the database, in which the tables are that features may read."""
+        for table in ("event", "device", "identity"):
+            self.tables.execute(f"DELETE FROM {table}")
+        ids = {device_id: number for number, device_id in enumerate(self.identities, 1)}
+        for device_id, (_, identity) in self.identities.items():
+            values = (ids[device_id], *astuple(identity))
+            names = ", ".join(("id", *(field.name for field in fields(identity))))
+            places = ", ".join("?" * len(values))
+            self.tables.execute(f"INSERT INTO identity ({names}) VALUES ({places})", values)
+            row = (ids[device_id], device_id, ids[device_id])
+            self.tables.execute("INSERT INTO device (id, device_id, identity) VALUES (?, ?, ?)", row)
+        for number, record in self.records.items():
+            device = ids[record.identity.device_id]
+            event = (number, device, record.timestamp, record.kind, device, record.received_ms, record.exposed_ms)
+            self.tables.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", event)
+        return self.tables
 
     def events(self, device_id: str, upto: int | None = None) -> list[tuple[int, Kind]]:
         return [
@@ -168,7 +186,7 @@ class MemoryJournal:
         return len(memory.quarantine)
 
     async def transact(self, job: Callable[[Transaction], Any], *, epoch: int | None = None) -> Any:
-        tables = self._used.tables
+        tables = self._used.show()
         tables.execute("BEGIN")
         try:
             result = job(SqliteTransaction(tables))
@@ -219,7 +237,7 @@ class MemoryReader:
         pass
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        return self._memory.tables.execute(sql, tuple(values)).fetchall()
+        return self._memory.show().execute(sql, tuple(values)).fetchall()
 
     def device_count(self) -> int:
         return len(self._memory.identities)

@@ -332,6 +332,19 @@ async def prune(journal: Journal, before: int) -> None:
 
 
 class TestTheRest:
+    async def test_features_find_the_newest_devices_and_events_in_tables(self, journal: Journal) -> None:
+        first = await journal.append([append(NOW, UP, name="Old"), append(NOW + 1, DOWN, "d2")], 0)
+        await journal.append([append(NOW + 2, DOWN, name="New")], 2)
+        query = (
+            "SELECT e.seq, d.device_id, e.timestamp, e.kind, e.received_ms, i.device_name FROM event e "
+            "JOIN device d ON d.id = e.device JOIN identity i ON i.id = d.identity "
+            "WHERE e.received_ms >= ? ORDER BY e.seq"
+        )
+        expected = [(1, "d1", NOW, 1, "New"), (2, "d2", NOW + 1, 0, "Front desk"), (3, "d1", NOW + 2, 0, "New")]
+        for look in (journal.read, journal.transact):
+            rows = await look(lambda tables: tables.rows(query, (first.at_ms,)))
+            assert [(*row[:4], row[5]) for row in rows] == expected
+
     async def test_the_quarantine_counts_the_same_body_and_is_bounded(self, journal: Journal) -> None:
         for number in range(1005):
             await journal.quarantine("invalid_json", "bad", b"{}", f"digest{number}")

@@ -11,6 +11,7 @@ from exporter.domain.identity import Identity
 from exporter.domain.records import DeviceHistory, Record
 from exporter.domain.timeline import Kind
 from exporter.journal.sqlite import meta, saved
+from exporter.journal.sqlite.names import SELECTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -28,11 +29,10 @@ _HAVING: Final = """
 SELECT device, timestamp, kind FROM event WHERE (device, timestamp, kind) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?))
 """
-_RECORDS: Final = """
-SELECT e.seq, e.timestamp, e.kind, e.received_ms, e.exposed_ms, i.device_id, i.device_name, i.engine, i.channel_id,
-       i.channel_name, i.business_id, i.business_name, i.user_id, i.user_name, i.gateway
+_RECORDS: Final = f"""
+SELECT e.seq, e.timestamp, e.kind, e.received_ms, e.exposed_ms, {SELECTED}
 FROM event e JOIN identity i ON i.id = e.identity WHERE e.seq > ? ORDER BY e.seq LIMIT ?
-"""
+"""  # noqa: S608 - constants
 _DEVICES: Final = "SELECT id, device_id, base FROM device WHERE device_id IN (SELECT value FROM json_each(?))"
 _EVENTS: Final = """
 SELECT device, timestamp, kind FROM event WHERE device IN (SELECT value FROM json_each(?)) AND seq <= ?

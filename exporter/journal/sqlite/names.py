@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from exporter.domain.records import Append
 
 _COLUMNS = Identity.__struct_fields__
-_SELECTED = ", ".join(f"i.{column}" for column in _COLUMNS)
-_ALL = f"SELECT d.id, d.identity, {_SELECTED} FROM device d JOIN identity i ON i.id = d.identity"  # noqa: S608
+SELECTED = ", ".join(f"i.{column}" for column in _COLUMNS)
+"""The columns of `identity i`, in the order of an Identity's fields."""
+_ALL = f"SELECT d.id, d.identity, {SELECTED} FROM device d JOIN identity i ON i.id = d.identity"  # noqa: S608
 _FIND = f"SELECT id FROM identity WHERE {' AND '.join(f'{column} = ?' for column in _COLUMNS)}"  # noqa: S608
 _ADD = f"INSERT INTO identity ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) RETURNING id"  # noqa: S608
 

@@ -13,6 +13,7 @@ from exporter.domain.timeline import Kind
 from exporter.errors import JournalUnavailable
 from exporter.journal.history import history
 from exporter.journal.sqlite.connecting import connect
+from exporter.journal.sqlite.names import SELECTED
 from exporter.journal.sqlite.saved import base
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
     from exporter.domain.records import History
     from exporter.domain.timeline import Event
 
-_DEVICES = """
-SELECT d.id, d.base, i.device_id, i.device_name, i.engine, i.channel_id, i.channel_name, i.business_id,
-       i.business_name, i.user_id, i.user_name, i.gateway
+_DEVICES = f"""
+SELECT d.id, d.base, {SELECTED}
 FROM device d JOIN identity i ON i.id = d.identity
-"""
+"""  # noqa: S608 - constants
 
 _DISCONNECTS = f"""
 SELECT d.device_id, e.timestamp FROM event e JOIN device d ON d.id = e.device
