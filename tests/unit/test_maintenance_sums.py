@@ -58,6 +58,26 @@ def test_a_move_inside_a_window_takes_its_observed_time_along(history: list[tupl
     assert site.true_sums() == (sum(down for down, _ in walked), sum(seen for _, seen in walked))
 
 
+@settings(deadline=None)
+@given(histories)
+def test_the_histogram_holds_every_finished_outage_and_no_other(history: list[tuple]) -> None:
+    site = Site(moving=False)
+    for name, *arguments in history:
+        if name != "forget":
+            getattr(site, name)(*arguments)
+    found = [outage for events in site.events.values() for outage in outages(events) if outage.end is not None]
+    histogram = site.fleet.histogram("wa")
+    lengths = [outage.end - outage.start for outage in found]
+    assert (sum(histogram.counts), histogram.total) == (len(lengths), sum(lengths))
+
+
+def test_a_repeated_connect_ends_no_second_outage() -> None:
+    site = Site(moving=False)
+    for seconds, kind in ((0, D), (5, C), (10, C)):
+        site.record("d1", site.now + seconds, kind)
+    assert (sum(site.fleet.histogram("wa").counts), site.fleet.histogram("wa").total) == (1, 5)
+
+
 def test_of_a_window_that_began_before_the_first_event_only_the_rest_is_planned() -> None:
     timeline = fold([(START, P), (START + 10, C), (START + 30, E), (START + 50, P)])
     assert timeline is not None
