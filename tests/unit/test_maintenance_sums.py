@@ -31,7 +31,10 @@ def test_group_sums_equal_a_walk_through_every_second_outside_windows(history: l
     group = site.fleet.groups.get(("wa", "b1"))
     if group is not None:
         inside = [device.timeline for device in site.fleet.planned.values()]
-        assert (group.paused, group.paused_down) == (len(inside), sum(not timeline.up for timeline in inside))
+        down = [timeline for timeline in inside if not timeline.up]
+        assert (group.paused, group.paused_down) == (len(inside), len(down))
+        begun_before = [timeline for timeline in down if timeline.planned and timeline.planned.waited >= 0]
+        assert group.paused_while_down == len(begun_before)
 
 
 @settings(deadline=None, max_examples=300)
