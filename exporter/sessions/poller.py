@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.gateways.events import SessionEvent
 from exporter.gateways.state_api import BadAnswer
-from exporter.lib.logs import RateLimited
+from exporter.lib.logs import RateLimited, fields
+from exporter.lib.pace import Pace
 from exporter.sessions import client, store
 from exporter.sessions.client import Unreachable
 
@@ -103,8 +104,11 @@ class Poller:
             return
         self.up, self.read_at, self._failures = True, started, 0
         try:
+            pace = Pace()
             for reading in readings:
                 await self._judge(reading, started)
+                if pace.spent():  # ten thousand sessions must not hold webhooks up
+                    await pace.rest()
         except (InvalidEvent, JournalUnavailable, Overloaded) as error:  # the next round says it again
             self._warn.warning("not_stored", "a gateway's word could not be stored", reason=error.code)
 
@@ -116,7 +120,7 @@ class Poller:
         reader = self._reader
         await self._look_at_settings(session)
         if not reader.one_by_one:
-            return reader.read(await client.ask(session, reader.call()))
+            return await asyncio.to_thread(reader.read, await client.ask(session, reader.call()))
         found: list[Reading] = []
         names = [self._preset.session_of(device.identity.device_id) for device in self._devices()]
         for name in names:
@@ -198,7 +202,8 @@ class Poller:
         self._agreed[device_id] = now
         if known is not None and not self._poll_only:
             self._corrected("up" if state == "up" else "down")
-            log.warning(f"device {device_id} is {state} by its gateway's own word: a webhook was lost")
+            told = fields(device_id=device_id, state=state, gateway=self.name)
+            log.warning("corrected by the gateway's own word: a webhook was lost", extra=told)
 
     def _engine(self, known: Device | None, reading: Reading) -> str:
         return known.identity.engine if known is not None else self._preset.engine_of(reading.root)
