@@ -2,10 +2,11 @@
 
 `python -m prometheus.slo_rules` writes the file; it is committed, and a test holds it equal to this module.
 
-Method (docs/slo.md compares it with the alternatives): the exporter's sums are exact, monotone and survive
-restarts, so what happened in a window is the sum at its end minus the sum at its start. Two look-ups, whatever the
-window; differences of short windows add up to that of a long one without a remainder; a missed scrape or a restart
-inside the window costs nothing. Every series is per engine and business or coarser: no rule reads a device.
+Method (docs/slo.md compares it with the alternatives): the exporter's sums are exact and survive restarts, so what
+happened in a window is the sum at its end minus the sum at its start. Differences of short windows add up to that of a
+long one without a remainder; a missed scrape or a restart inside the window costs nothing. Every series is per engine
+and business or coarser: no rule reads a device. Long windows change slowly and cost most, so they have a group of
+their own with a longer interval.
 """
 
 from __future__ import annotations
@@ -24,24 +25,25 @@ BRIDGE: Final = "5m"
 """How old the newest scrape may be, at either end of a window, before the window has no such end."""
 
 
+INTERVAL: Final = "30s"
+LONG_INTERVAL: Final = "4m"
+"""Of the long windows. Below 5 minutes: a series that is written every 5 is gone while its next value is computed."""
+SPARSE_INTERVAL: Final = "1h"
+"""Of the copies that stand for the start of a long window where that is not known."""
+
+
 class Window(NamedTuple):
-    """A window by its name in series, its seconds, and the grid on which its start is sought where none is known."""
+    """A window by its name in series, and its seconds."""
 
     name: str
     seconds: int
-    grid: str
 
 
-WINDOWS: Final = (
-    Window("5m", 300, "15s"),
-    Window("30m", 1800, "1m"),
-    Window("1h", 3600, "2m"),
-    Window("2h", 7200, "4m"),
-    Window("6h", 21600, "10m"),
-    Window("1d", 86400, "1h"),
-    Window("3d", 259200, "3h"),
-    Window("30d", 2592000, "6h"),
-)
+SHORT_WINDOWS: Final = (
+    Window("5m", 300), Window("30m", 1800), Window("1h", 3600), Window("2h", 7200), Window("6h", 21600),
+)  # fmt: skip
+LONG_WINDOWS: Final = (Window("1d", 86400), Window("3d", 259200), Window("30d", 2592000))
+WINDOWS: Final = (*SHORT_WINDOWS, *LONG_WINDOWS)
 
 
 class Burn(NamedTuple):
@@ -57,8 +59,22 @@ SLOW: Final = (Burn("3", "1d", "2h"), Burn("1", "3d", "6h"))
 
 GROUP: Final = "by (engine, business_id)"
 OBJECTIVE: Final = f"engine:{POLICY_OBJECTIVE}:max"
-DOWN: Final = f"engine_business:{FLEET_DOWNTIME}:max"
-OBSERVED: Final = f"engine_business:{FLEET_OBSERVED}:max"
+
+
+class Sum(NamedTuple):
+    """A sum of the exporter per engine and business: its metric, its newest value, and a sparse copy for long looks."""
+
+    metric: str
+    newest: str
+    sparse: str
+
+
+def _sum(metric: str) -> Sum:
+    return Sum(metric, f"engine_business:{metric}:max", f"engine_business:{metric}:max{SPARSE_INTERVAL}")
+
+
+DOWN: Final = _sum(FLEET_DOWNTIME)
+OBSERVED: Final = _sum(FLEET_OBSERVED)
 
 
 # Names of the recorded series --------------------------------------------------------------------------------
@@ -88,11 +104,6 @@ def budget_remaining(level: str) -> str:
 
 
 # Expressions -------------------------------------------------------------------------------------------------
-def _latest(metric: str) -> str:
-    """Aggregate first, subtract after: another instance that takes over continues the same line."""
-    return f"max {GROUP} (last_over_time({metric}[{BRIDGE}]))"
-
-
 def watched(window: str, at: str = "") -> str:
     """Return 1 or more if an exporter was scraped (or its history filled in) at the window's start, else nothing."""
     back = f"[{BRIDGE}] offset {window}{at}"
@@ -100,21 +111,21 @@ def watched(window: str, at: str = "") -> str:
     return f"(count(last_over_time({scraped})) or count(last_over_time({filled})))"
 
 
-def _start(metric: str, level: str, window: Window) -> str:
-    """Return the sum at the window's start: as scraped then; 0 for a group that came later; else the oldest known."""
+def _start(of: Sum, window: Window) -> str:
+    """Return the sum at the window's start: as scraped then; 0 for a group that came later; else the least recorded."""
+    known = of.newest if window in SHORT_WINDOWS else of.sparse
     return (
-        f"    max {GROUP} (last_over_time({metric}[{BRIDGE}] offset {window.name}))\n"
+        f"    max {GROUP} (last_over_time({of.metric}[{BRIDGE}] offset {window.name}))\n"
         f"  or\n"
-        f"    0 * {level} and on () {watched(window.name)}\n"
+        f"    0 * {of.newest} and on () {watched(window.name)}\n"
         f"  or\n"
-        f"    min_over_time(max {GROUP} ({metric})[{window.name}:{window.grid}])"
+        f"    min_over_time({known}[{window.name}])"
     )
 
 
 def _increases(window: Window, shorter: Window | None) -> list[dict[str, Any]]:
     """Observed time comes first: it tells whether the window's start is usable; if not, the shorter window serves."""
-    seen = f"{OBSERVED} - (\n{_start(FLEET_OBSERVED, OBSERVED, window)}\n)"
-    down = f"{DOWN} - (\n{_start(FLEET_DOWNTIME, DOWN, window)}\n)"
+    seen, down = (f"{of.newest} - (\n{_start(of, window)}\n)" for of in (OBSERVED, DOWN))
     if shorter is None:
         seen, down = f"clamp_min(\n{seen}, 0)", f"clamp_min(\n{down}, 0)"
     else:
@@ -138,10 +149,11 @@ def _record(record: str, expr: str) -> dict[str, Any]:
     return {"record": record, "expr": expr}
 
 
-def _windows() -> list[dict[str, Any]]:
+def _windows(windows: tuple[Window, ...]) -> list[dict[str, Any]]:
     rules = []
     for shorter, window in zip((None, *WINDOWS), WINDOWS, strict=False):
-        rules += _increases(window, shorter) + _ratios(window)
+        if window in windows:
+            rules += _increases(window, shorter) + _ratios(window)
     return rules
 
 
@@ -207,14 +219,19 @@ def _alerts() -> list[dict[str, Any]]:
 
 
 def groups() -> list[dict[str, Any]]:
-    """Return the one rule group: its rules are evaluated in order and at one time, each after those that it reads."""
-    sources = [
+    """Return the rule groups. In each, rules are evaluated in order and at one time, each after those that it reads."""
+    newest = [
         _record(OBJECTIVE, f"max by (engine) (last_over_time({POLICY_OBJECTIVE}[{BRIDGE}]))"),
-        _record(OBSERVED, _latest(FLEET_OBSERVED)),
-        _record(DOWN, _latest(FLEET_DOWNTIME)),
+        *(_record(of.newest, f"max {GROUP} (last_over_time({of.metric}[{BRIDGE}]))") for of in (OBSERVED, DOWN)),
     ]
+    sparse = [_record(of.sparse, of.newest) for of in (OBSERVED, DOWN)]
     left = [_record(budget_remaining(level), f"1 - {burn(level, PERIOD)}") for level in ("engine_business", "engine")]
-    return [{"name": "slo", "interval": "30s", "rules": sources + _windows() + left + _alerts()}]
+    fast, *slow = _alerts()
+    return [
+        {"name": "slo", "interval": INTERVAL, "rules": [*newest, *_windows(SHORT_WINDOWS), fast]},
+        {"name": "slo_sparse", "interval": SPARSE_INTERVAL, "rules": sparse},
+        {"name": "slo_long", "interval": LONG_INTERVAL, "rules": [*_windows(LONG_WINDOWS), *left, *slow]},
+    ]
 
 
 # Output ------------------------------------------------------------------------------------------------------

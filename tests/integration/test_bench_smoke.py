@@ -21,6 +21,7 @@ NEEDS = {
     "scraped": ("wrk",),
     "pushgateway": ("wrk", "prometheus-pushgateway"),
     "alerts": ("prometheus", "alertmanager"),
+    "rules": ("prometheus", "promtool"),
 }
 
 
