@@ -46,6 +46,11 @@ class FleetCollector:
         for device in self.fleet.devices.values():
             info.add_metric(_labels(device, names.INFO_LABELS), 1)
         yield info
+        name = names.DEVICE_DOWN_SINCE
+        down = GaugeMetricFamily(name, names.HELP[name], labels=names.INFO_LABELS)
+        for device in self.fleet.down.values():
+            down.add_metric(_labels(device, names.INFO_LABELS), device.timeline.since)
+        yield down
 
     def _groups(self) -> Iterator[Metric]:
         devices = GaugeMetricFamily(
@@ -64,6 +69,14 @@ class FleetCollector:
             for key, group in self.fleet.groups.items():
                 metric.add_metric(key, value(group))
             yield metric
+        for name, known in (
+            (names.FLEET_DOWNTIME_KNOWN, lambda group: group.downtime_known(self.now)),
+            (names.FLEET_OBSERVED_KNOWN, lambda group: group.observed_known(self.now)),
+        ):
+            gauge = GaugeMetricFamily(name, names.HELP[name], labels=names.GROUP_LABELS)
+            for key, group in self.fleet.groups.items():
+                gauge.add_metric(key, known(group))
+            yield gauge
 
     def _histogram(self) -> Metric:
         name = names.FLEET_OUTAGE_DURATION

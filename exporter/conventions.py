@@ -20,6 +20,7 @@ DEVICE_DOWNTIME: Final = "device_downtime_seconds_total"
 DEVICE_STATE_CHANGE: Final = "device_state_change_timestamp_seconds"
 DEVICE_FIRST_SEEN: Final = "device_first_seen_timestamp_seconds"
 DEVICE_INFO: Final = "device_info"
+DEVICE_DOWN_SINCE: Final = "device_down_since_timestamp_seconds"
 DEVICE_ALERT_DELIVERED: Final = "device_alert_delivered"
 DEVICE_AFFECTED_CONVERSATIONS: Final = "device_affected_conversations"
 DEVICE_MAINTENANCE: Final = "device_maintenance"
@@ -40,6 +41,8 @@ FAILOVER_GROUP_OBSERVED: Final = "failover_group_observed_seconds_total"
 FLEET_DEVICES: Final = "fleet_devices"
 FLEET_DOWNTIME: Final = "fleet_downtime_seconds_total"
 FLEET_OBSERVED: Final = "fleet_observed_seconds_total"
+FLEET_DOWNTIME_KNOWN: Final = "fleet_downtime_known_seconds"
+FLEET_OBSERVED_KNOWN: Final = "fleet_observed_known_seconds"
 FLEET_DISCONNECTS: Final = "fleet_disconnect_total"
 FLEET_OUTAGE_DURATION: Final = "fleet_outage_duration_seconds"
 POLICY_ALERT_AFTER: Final = "policy_alert_after_seconds"
@@ -55,6 +58,7 @@ HELP: Final = {
     DEVICE_STATE_CHANGE: "Event time of the device's last change of state.",
     DEVICE_FIRST_SEEN: "Event time since when the device is observed.",
     DEVICE_INFO: "Names of the device, its channel, business and user.",
+    DEVICE_DOWN_SINCE: "Event time since when the device is disconnected, with its names; only while it is.",
     DEVICE_ALERT_DELIVERED: "Whether an Alertmanager acknowledged the direct alert of a device past its threshold.",
     DEVICE_AFFECTED_CONVERSATIONS: "Conversations active on the channel of a down device at the time it went down.",
     DEVICE_MAINTENANCE: "Whether the device is inside a planned maintenance window.",
@@ -75,6 +79,8 @@ HELP: Final = {
     FLEET_DEVICES: "Devices by state.",
     FLEET_DOWNTIME: "Downtime summed over devices, planned maintenance excluded.",
     FLEET_OBSERVED: "Observed time summed over devices, planned maintenance excluded.",
+    FLEET_DOWNTIME_KNOWN: "Downtime summed over devices as it is known now: late events correct it both ways.",
+    FLEET_OBSERVED_KNOWN: "Observed time summed over devices as it is known now: late events correct it.",
     FLEET_DISCONNECTS: "Outages begun, summed over devices.",
     FLEET_OUTAGE_DURATION: "Durations of finished outages.",
     POLICY_ALERT_AFTER: "How long a device must be down before it alerts.",

@@ -3,8 +3,9 @@
 `python -m prometheus.slo_rules` writes the file; it is committed, and a test holds it equal to this module.
 
 Method (docs/slo.md compares it with the alternatives): the exporter's sums are exact and survive restarts, so what
-happened in a window is the sum at its end minus the sum at its start. Differences of short windows add up to that of a
-long one without a remainder; a missed scrape or a restart inside the window costs nothing. Every series is per engine
+happened in a window is the sum at its end minus the sum at its start. They are the sums as known at that time: a late
+event that takes an outage away lowers them, and the budget has it back. Differences of short windows add up to that
+of a long one without a remainder; a missed scrape or a restart inside the window costs nothing. Every series is per engine
 and business or coarser: no rule reads a device. Long windows change slowly and cost most, so they have a group of
 their own with a longer interval.
 """
@@ -16,7 +17,13 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from exporter.conventions import FLEET_DOWNTIME, FLEET_OBSERVED, POLICY_OBJECTIVE, SELF_PREFIX
+from exporter.conventions import (
+    FLEET_DEVICES,
+    FLEET_DOWNTIME_KNOWN,
+    FLEET_OBSERVED_KNOWN,
+    POLICY_OBJECTIVE,
+    SELF_PREFIX,
+)
 
 RULES_FILE: Final = Path(__file__).parent / "rules" / "slo.yml"
 PERIOD: Final = "30d"
@@ -44,6 +51,7 @@ SHORT_WINDOWS: Final = (
 )  # fmt: skip
 LONG_WINDOWS: Final = (Window("1d", 86400), Window("3d", 259200), Window("30d", 2592000))
 WINDOWS: Final = (*SHORT_WINDOWS, *LONG_WINDOWS)
+SECONDS: Final = {window.name: window.seconds for window in WINDOWS}
 
 
 class Burn(NamedTuple):
@@ -73,8 +81,15 @@ def _sum(metric: str) -> Sum:
     return Sum(metric, f"engine_business:{metric}:max", f"engine_business:{metric}:max{SPARSE_INTERVAL}")
 
 
-DOWN: Final = _sum(FLEET_DOWNTIME)
-OBSERVED: Final = _sum(FLEET_OBSERVED)
+DOWN: Final = _sum(FLEET_DOWNTIME_KNOWN)
+OBSERVED: Final = _sum(FLEET_OBSERVED_KNOWN)
+
+
+# Recorded by devices.yml
+TOLD: Final = "engine_business:device_alerts_told:sum"
+"""How many devices of a group people were told of."""
+MASS_OUTAGE: Final = "engine:fleet_mass_outage:count"
+"""There, with the number of devices that are down, while a mass outage lasts."""
 
 
 # Names of the recorded series --------------------------------------------------------------------------------
@@ -105,30 +120,39 @@ def budget_remaining(level: str) -> str:
 
 # Expressions -------------------------------------------------------------------------------------------------
 def watched(window: str, at: str = "") -> str:
-    """Return 1 or more if an exporter was scraped (or its history filled in) at the window's start, else nothing."""
+    """Return 1 or more if an exporter was scraped (or its history filled in) at the window's start, else nothing.
+
+    An exporter answers a scrape only when it knows its whole fleet, and `backfill` writes the policy with everything.
+    """
     back = f"[{BRIDGE}] offset {window}{at}"
-    scraped, filled = f"{SELF_PREFIX}_build_info{back}", f"{FLEET_OBSERVED}{back}"
+    scraped, filled = f"{SELF_PREFIX}_build_info{back}", f"{POLICY_OBJECTIVE}{back}"
     return f"(count(last_over_time({scraped})) or count(last_over_time({filled})))"
 
 
 def _start(of: Sum, window: Window) -> str:
-    """Return the sum at the window's start: as scraped then; 0 for a group that came later; else the least recorded."""
-    known = of.newest if window in SHORT_WINDOWS else of.sparse
+    """Return the sum at the window's start: as scraped then, or 0 for a group that came later.
+
+    Where that is not known, and where a correction has lowered the sum since, the least recorded within the window:
+    what came after the correction counts, whatever it took away.
+    """
+    least = f"min_over_time({of.newest}[{window.name}])"
+    if window in LONG_WINDOWS:
+        least = f"(min_over_time({of.sparse}[{window.name}]) or {of.newest})"
     return (
-        f"    max {GROUP} (last_over_time({of.metric}[{BRIDGE}] offset {window.name}))\n"
+        f"    (\n"
+        f"        max {GROUP} (last_over_time({of.metric}[{BRIDGE}] offset {window.name}))\n"
+        f"      or\n"
+        f"        0 * {of.newest} and on () {watched(window.name)}\n"
+        f"    ) < {least}\n"
         f"  or\n"
-        f"    0 * {of.newest} and on () {watched(window.name)}\n"
-        f"  or\n"
-        f"    min_over_time({known}[{window.name}])"
+        f"    {least}"
     )
 
 
 def _increases(window: Window, shorter: Window | None) -> list[dict[str, Any]]:
     """Observed time comes first: it tells whether the window's start is usable; if not, the shorter window serves."""
     seen, down = (f"{of.newest} - (\n{_start(of, window)}\n)" for of in (OBSERVED, DOWN))
-    if shorter is None:
-        seen, down = f"clamp_min(\n{seen}, 0)", f"clamp_min(\n{down}, 0)"
-    else:
+    if shorter is not None:
         seen = f"({seen})\n>= {observed(shorter.name)}\nor {observed(shorter.name)}"
         down = f"({down})\nand {observed(window.name)} > {observed(shorter.name)}\nor {downtime(shorter.name)}"
     return [_record(observed(window.name), seen), _record(downtime(window.name), down)]
@@ -162,12 +186,29 @@ def _alert(name: str, expr: str, severity: str, **texts: str) -> dict[str, Any]:
     return {"alert": name, "expr": expr, "labels": {"severity": severity}, "annotations": annotations}
 
 
-def _burns(rows: tuple[Burn, ...]) -> str:
+def _burns(rows: tuple[Burn, ...], *, more_than_one: bool = False) -> str:
+    """Return where both windows burn; with `more_than_one` only where a single device could not have done it alone."""
+
     def both(row: Burn) -> str:
         one, other = (f"{burn('engine_business', window)} > {row.factor}" for window in (row.long, row.short))
-        return f"({one}\n  and {other})"
+        least = f"\n  and {downtime(row.long)} > {SECONDS[row.long]}" if more_than_one else ""
+        return f"({one}\n  and {other}{least})"
 
     return "\nor\n".join(both(row) for row in rows)
+
+
+def _pages() -> str:
+    """Page what nobody was told of otherwise, and goes on.
+
+    One device that is down is DeviceDown's to tell, a mass outage EngineOutage's; the windows go on burning for up to
+    30 minutes after their end. What a late event adds to the past never shows among the devices that are down.
+    """
+    return (
+        f"(\n{_burns(FAST, more_than_one=True)}\n)\n"
+        f'and on (engine, business_id) max_over_time({FLEET_DEVICES}{{state="down"}}[5m]) > 0\n'
+        f"unless on (engine, business_id) max_over_time({TOLD}[35m]) > 0\n"
+        f"unless on (engine) max_over_time({MASS_OUTAGE}[35m]) > 0"
+    )
 
 
 _WHO: Final = "{{ $labels.engine }} devices of business {{ $labels.business_id }}"
@@ -184,7 +225,7 @@ def _alerts() -> list[dict[str, Any]]:
     return [
         _alert(
             "ErrorBudgetBurnFast",
-            _burns(FAST),
+            _pages(),
             "critical",
             summary=f"{_WHO} use up their error budget fast",
             summary_id=f"Jatah gangguan {_WHO_ID} cepat habis",
@@ -195,7 +236,7 @@ def _alerts() -> list[dict[str, Any]]:
         ),
         _alert(
             "ErrorBudgetBurnSlow",
-            _burns(SLOW),
+            f"(\n{_burns(SLOW)}\n)\nunless on (engine) max_over_time({MASS_OUTAGE}[6h]) > 0",
             "warning",
             summary=f"{_WHO} use up their error budget too fast",
             summary_id=f"Jatah gangguan {_WHO_ID} terpakai terlalu cepat",

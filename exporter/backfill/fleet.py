@@ -147,11 +147,15 @@ _COUNTERS: Final[dict[str, _Value]] = {
     names.FLEET_OBSERVED: lambda at, *numbers: numbers[3] + numbers[2] * at,
     names.FLEET_DISCONNECTS: lambda _, *numbers: numbers[6],
 }
+_COUNTERS[names.FLEET_DOWNTIME_KNOWN] = _COUNTERS[names.FLEET_DOWNTIME]  # history is written as it is known now
+_COUNTERS[names.FLEET_OBSERVED_KNOWN] = _COUNTERS[names.FLEET_OBSERVED]
 
 FAMILIES = (
     Family(names.FLEET_DEVICES, "gauge", names.HELP[names.FLEET_DEVICES]),
     Family(names.FLEET_DOWNTIME, "counter", names.HELP[names.FLEET_DOWNTIME]),
     Family(names.FLEET_OBSERVED, "counter", names.HELP[names.FLEET_OBSERVED]),
     Family(names.FLEET_DISCONNECTS, "counter", names.HELP[names.FLEET_DISCONNECTS]),
+    Family(names.FLEET_DOWNTIME_KNOWN, "gauge", names.HELP[names.FLEET_DOWNTIME_KNOWN]),
+    Family(names.FLEET_OBSERVED_KNOWN, "gauge", names.HELP[names.FLEET_OBSERVED_KNOWN]),
     Family(names.FLEET_OUTAGE_DURATION, "histogram", names.HELP[names.FLEET_OUTAGE_DURATION]),
 )

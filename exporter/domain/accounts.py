@@ -198,6 +198,14 @@ class Group:
         """Return the counter `fleet_observed_seconds_total`: monotone."""
         return max(self.observed_floor_ms, self.true_observed_ms(now)) / 1000
 
+    def downtime_known(self, now: float) -> float:
+        """Return the gauge `fleet_downtime_known_seconds`: what a correction took away is gone at once."""
+        return self.true_downtime_ms(now) / 1000
+
+    def observed_known(self, now: float) -> float:
+        """Return the gauge `fleet_observed_known_seconds`."""
+        return self.true_observed_ms(now) / 1000
+
     def hold(self, exposed_at: float) -> None:
         """Remember what was exposed, so that the change that follows cannot lower a counter."""
         if exposed_at > self.held_at:

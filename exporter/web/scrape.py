@@ -23,6 +23,8 @@ def scrape_handler(
     """Return the handler that renders all metrics in the format that the scraper asks for."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if not recorder.ready:  # half a fleet would look like one that lost devices, or began anew
+            return answers.error(503, "not_ready", "the journal is being loaded", {"Retry-After": answers.RETRY_AFTER})
         started = time.perf_counter()
         chosen = negotiate(request.headers.get("Accept"), request.headers.get("Accept-Encoding"))
         async with recorder.exposing() as now:

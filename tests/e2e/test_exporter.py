@@ -152,6 +152,39 @@ class TestPlatform:
         assert exporter.sample("device_exporter_events_total", event="other", outcome="ignored") == 1
 
 
+def test_a_restart_remembers_when_a_device_was_last_heard_of(tmp_path: Path) -> None:
+    at = int(time.time()) - 7 * 3600
+    with ExporterProcess(tmp_path) as exporter:
+        exporter.send(("d1", at, True))
+        exporter.stop()
+        exporter.start()
+
+        assert exporter.sample("device_exporter_last_event_timestamp_seconds") == at
+
+
+def test_what_is_down_has_a_series_with_its_names_and_what_is_back_has_none(tmp_path: Path) -> None:
+    at = int(time.time()) - 100
+    with ExporterProcess(tmp_path) as exporter:
+        exporter.send(("d1", at, False), ("d2", at, False), ("d2", at + 50, True))
+
+        (line,) = [text for text in exporter.get("/metrics").text.splitlines() if text.startswith("device_down_since_")]
+
+    assert 'device_id="d1"' in line
+    assert f'device_name="{EXAMPLE["device"]["name"]}"' in line
+    assert float(line.split()[-1]) == at
+
+
+def test_a_correction_lowers_what_is_known_at_once_and_never_the_counter(tmp_path: Path) -> None:
+    now = int(time.time())
+    with ExporterProcess(tmp_path) as exporter:
+        exporter.send(("d1", now - 7200, True), ("d1", now - 3600, False), ("d1", now - 600, True))
+        exporter.get("/metrics")
+        exporter.send(("d1", now - 3000, True))
+
+        assert exporter.sample("fleet_downtime_known_seconds") == 600
+        assert exporter.sample("fleet_downtime_seconds_total") == 3000
+
+
 @pytest.mark.binaries
 def test_increase_agrees_with_the_journal_across_a_kill_and_late_and_duplicate_events(tmp_path: Path) -> None:
     port = free_port()

@@ -43,6 +43,7 @@ def page(down: list[str], up: int, *, delivered: bool | None = None, age: float 
         lines += [
             f"device_up{{{ids}}} 0",
             f"device_state_change_timestamp_seconds{{{ids}}} {time.time() - age:.0f}",
+            f"device_down_since_timestamp_seconds{{{ids},{names}}} {time.time() - age:.0f}",
             f"device_affected_conversations{{{ids}}} 14",
             f'device_info{{{ids},{names},user_id="merchant_2",user_name="Ibu Sari"}} 1',
         ]

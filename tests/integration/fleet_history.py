@@ -174,6 +174,9 @@ def _devices(fleet: Fleet, writer: Writer) -> None:
     writer.family(
         c.DEVICE_INFO, "gauge", [(n, _seen(d, lambda _: 1)) for n, d in zip(names, fleet.devices, strict=True)]
     )
+    named_down = [n for n, d in zip(names, fleet.devices, strict=True) if d in down]
+    since = [(n, lambda t, d=d: None if d.up(t) else d.since(t)) for n, d in zip(named_down, down, strict=True)]
+    writer.family(c.DEVICE_DOWN_SINCE, "gauge", since, recent=True)
     affected = [(_labels(**ids(d)), lambda t, d=d: None if d.up(t) else 12.0 - int(d.device_id[-1])) for d in down]
     writer.family(c.DEVICE_AFFECTED_CONVERSATIONS, "gauge", affected, recent=True)
     told = [(_labels(**ids(d)), lambda t, d=d: None if d.up(t) else float(d.device_id == "dev_01")) for d in down]
@@ -207,6 +210,8 @@ def _groups(fleet: Fleet, writer: Writer) -> None:
 
     writer.family(c.FLEET_DOWNTIME, "counter", each(lambda d, t: d.downtime(t)))
     writer.family(c.FLEET_OBSERVED, "counter", each(lambda d, t: d.observed(t)))
+    writer.family(c.FLEET_DOWNTIME_KNOWN, "gauge", each(lambda d, t: d.downtime(t)))
+    writer.family(c.FLEET_OBSERVED_KNOWN, "gauge", each(lambda d, t: d.observed(t)))
     writer.family(c.FLEET_DISCONNECTS, "counter", each(lambda d, t: d.begun(t)))
     states = []
     for engine, business in fleet.groups():

@@ -72,6 +72,15 @@ async def test_a_scrape_is_measured():
         assert site.registry.get_sample_value("device_exporter_scrape_duration_seconds_count") == 1
 
 
+async def test_metrics_are_refused_until_the_whole_fleet_is_known():
+    async with running() as site:
+        site.recorder.ready = False
+        status, body, headers = await call(site, "/metrics")
+        assert (status, body["code"], "Retry-After" in headers) == (503, "not_ready", True)
+        site.recorder.ready = True
+        assert (await call(site, "/metrics"))[0] == 200
+
+
 async def test_health_and_readiness_are_told_apart():
     async with running() as site:
         site.recorder.ready = False

@@ -1,6 +1,6 @@
 """The families of the fleet: sums per engine and business, and the histogram of outages per engine.
 
-Most groups stand still but for the observed time, which always moves: a group costs one line a scrape unless it
+Most groups stand still but for the observed time, which always moves: a group costs two lines a scrape unless it
 changed or has devices down.
 """
 
@@ -22,10 +22,13 @@ _DEVICES: Final = Family(names.FLEET_DEVICES, "gauge", names.HELP[names.FLEET_DE
 _DOWNTIME: Final = Family(names.FLEET_DOWNTIME, "counter", names.HELP[names.FLEET_DOWNTIME])
 _OBSERVED: Final = Family(names.FLEET_OBSERVED, "counter", names.HELP[names.FLEET_OBSERVED])
 _DISCONNECTS: Final = Family(names.FLEET_DISCONNECTS, "counter", names.HELP[names.FLEET_DISCONNECTS])
+_DOWNTIME_KNOWN: Final = Family(names.FLEET_DOWNTIME_KNOWN, "gauge", names.HELP[names.FLEET_DOWNTIME_KNOWN])
+_OBSERVED_KNOWN: Final = Family(names.FLEET_OBSERVED_KNOWN, "gauge", names.HELP[names.FLEET_OBSERVED_KNOWN])
 _DURATION: Final = Family(names.FLEET_OUTAGE_DURATION, "histogram", names.HELP[names.FLEET_OUTAGE_DURATION])
 
-_FAMILIES: Final = (_DEVICES, _DOWNTIME, _OBSERVED, _DISCONNECTS)
-_DEVICES_COLUMN, _DOWNTIME_COLUMN, _OBSERVED_COLUMN, _DISCONNECTS_COLUMN = range(len(_FAMILIES))
+_FAMILIES: Final = (_DEVICES, _DOWNTIME, _OBSERVED, _DISCONNECTS, _DOWNTIME_KNOWN, _OBSERVED_KNOWN)
+_DEVICES_COLUMN, _DOWNTIME_COLUMN, _OBSERVED_COLUMN, _DISCONNECTS_COLUMN = range(4)
+_DOWNTIME_KNOWN_COLUMN, _OBSERVED_KNOWN_COLUMN = 4, 5
 _COLUMNS: Final = tuple(Column(family.name.encode(), whole=family is _DEVICES) for family in _FAMILIES)
 _BOUNDS: Final = (*(str(bound).encode() for bound in names.OUTAGE_BUCKETS), b"+Inf")
 
@@ -76,7 +79,9 @@ class GroupFamilies:
             block.set(row, _DISCONNECTS_COLUMN, tail(group.outages))
         if changed or group.down:
             block.set(row, _DOWNTIME_COLUMN, tail(group.downtime(now)))
+            block.set(row, _DOWNTIME_KNOWN_COLUMN, tail(group.downtime_known(now)))
         block.set(row, _OBSERVED_COLUMN, tail(group.observed(now)))
+        block.set(row, _OBSERVED_KNOWN_COLUMN, tail(group.observed_known(now)))
 
 
 def _lines_of_states(labels: bytes, group: Group) -> bytes:
