@@ -5,9 +5,9 @@
 Method (docs/slo.md compares it with the alternatives): the exporter's sums are exact and survive restarts, so what
 happened in a window is the sum at its end minus the sum at its start. They are the sums as known at that time: a late
 event that takes an outage away lowers them, and the budget has it back. Differences of short windows add up to that
-of a long one without a remainder; a missed scrape or a restart inside the window costs nothing. Every series is per engine
-and business or coarser: no rule reads a device. Long windows change slowly and cost most, so they have a group of
-their own with a longer interval.
+of a long one without a remainder; a missed scrape or a restart inside the window costs nothing. Every series is per
+engine and business or coarser: no rule reads a device. Long windows change slowly and cost most, so they have a group
+of their own with a longer interval.
 """
 
 from __future__ import annotations

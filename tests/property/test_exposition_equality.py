@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from bench.reference import FleetCollector
-from exporter.conventions import DEVICE_DOWNTIME, DEVICE_UP
+from exporter.conventions import DEVICE_DOWN_SINCE, DEVICE_DOWNTIME, DEVICE_UP
 from exporter.domain.fleet import Fleet
 from exporter.domain.identity import Identity
 from exporter.domain.timeline import Kind, fold
@@ -156,7 +156,7 @@ def check_whole(text):
                 labels = tuple(sample.labels[name] for name in ("device_id", "engine", "channel_id", "business_id"))
                 seen[labels].add(sample.name)
     assert not [key for key, count in series.items() if count > 1]
-    assert {len(names) for names in seen.values()} <= {DEVICE_FAMILIES}
+    assert {len(names - {DEVICE_DOWN_SINCE}) for names in seen.values()} <= {DEVICE_FAMILIES}
     assert len({labels[0] for labels in seen}) == len(seen)
 
 

@@ -254,7 +254,7 @@ async def test_a_moved_device_changes_its_labels_in_all_families_at_once():
     text = await text_of(exposition)
 
     lines = [line for line in text.splitlines() if 'device_id="device_1"' in line]
-    assert len(lines) == 6
+    assert len(lines) == 7  # the six of every device, and since when it is down
     assert all('business_id="biz_new"' in line for line in lines)
 
 

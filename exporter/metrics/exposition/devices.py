@@ -34,6 +34,7 @@ FAMILIES: Final = (
 )
 _UP, _DISCONNECTS, _DOWNTIME, _STATE_CHANGE, _FIRST_SEEN, _INFO = range(len(FAMILIES))
 _COLUMNS: Final = tuple(Column(family.name.encode(), whole=family.name == names.DEVICE_INFO) for family in FAMILIES)
+_DOWN_SINCE: Final = Family(names.DEVICE_DOWN_SINCE, "gauge", names.HELP[names.DEVICE_DOWN_SINCE])
 _LABELS: Final = sorted(names.DEVICE_LABELS)
 _INFO_LABELS: Final = sorted(names.INFO_LABELS)
 
@@ -42,6 +43,7 @@ class _Down(msgspec.Struct, frozen=True, gc=False):
     """A device that is down, as of the snapshot."""
 
     labels: bytes
+    info: bytes
     floor: float
     closed: int
     since: int
@@ -85,6 +87,7 @@ class DeviceFamilies:
             await scrape.column(self._table, column)
             if column == _DOWNTIME:
                 await self._render_down(scrape)
+        await self._render_down_since(scrape)
 
     def labels(self, device: Device) -> bytes:
         """Return a device's labels as of the snapshot, b"" if it is not part of it."""
@@ -97,6 +100,14 @@ class DeviceFamilies:
         name, now, pace = _COLUMNS[_DOWNTIME].name, scrape.now, scrape.pace
         for down in self._down.values():
             scrape.write(name, down.labels, tail_of_seconds(down.downtime(now)))
+            if pace.spent():
+                await pace.rest()
+
+    async def _render_down_since(self, scrape: Scrape) -> None:
+        scrape.header(_DOWN_SINCE)
+        name, pace = _DOWN_SINCE.name.encode(), scrape.pace
+        for down in self._down.values():
+            scrape.write(name, down.info, tail_of_timestamp(down.since))
             if pace.spent():
                 await pace.rest()
 
@@ -133,7 +144,9 @@ class DeviceFamilies:
             self._down.pop(slot, None)
             downtime = tail_of_seconds(max(device.downtime_floor, timeline.closed_downtime))
         else:
-            self._down[slot] = _Down(block.labels(row), device.downtime_floor, timeline.closed_downtime, timeline.since)
+            info = self._write_info(self._info_of(device.identity))
+            floor, closed = device.downtime_floor, timeline.closed_downtime
+            self._down[slot] = _Down(block.labels(row), info, floor, closed, timeline.since)
             downtime = b""
         block.set(row, _DOWNTIME, downtime)
 

@@ -9,13 +9,11 @@ loop turns. What changes meanwhile shows in the next scrape. One Exposition per 
 from __future__ import annotations
 
 import asyncio
-from operator import attrgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
-from exporter import conventions as names
 from exporter.lib.pace import Pace
 from exporter.metrics.exposition.devices import DeviceFamilies
 from exporter.metrics.exposition.gauges import DeviceGauge, Gauge
@@ -25,7 +23,7 @@ from exporter.metrics.exposition.scrape import Scrape
 from exporter.metrics.exposition.table import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from prometheus_client import CollectorRegistry, Metric
 
@@ -42,14 +40,6 @@ class _Single(NamedTuple):
         return [self.metric]
 
 
-_names_of: Final = attrgetter(*names.INFO_LABELS)
-
-
-def _down_since(fleet: Fleet) -> Iterator[tuple[tuple[str, ...], float]]:
-    for device in list(fleet.down.values()):
-        yield _names_of(device.identity), device.timeline.since
-
-
 class Exposition:
     """Renders scrapes of one fleet and one registry."""
 
@@ -60,8 +50,7 @@ class Exposition:
         self._pace = pace or Pace()
         self._devices = DeviceFamilies(fleet, chunk_size)
         self._groups = GroupFamilies(fleet, chunk_size)
-        down = Family(names.DEVICE_DOWN_SINCE, "gauge", names.HELP[names.DEVICE_DOWN_SINCE])
-        self._gauges: list[DeviceGauge | Gauge] = [Gauge(down, names.INFO_LABELS, lambda _: _down_since(fleet))]
+        self._gauges: list[DeviceGauge | Gauge] = []
         self._lock = asyncio.Lock()
 
     def add_device_gauge(self, name: str, help: str, values: DeviceValues) -> None:  # noqa: A002
