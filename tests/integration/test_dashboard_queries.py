@@ -131,7 +131,7 @@ def _address(log, process) -> str:
 @pytest.fixture(scope="module")
 def evaluated(server):
     """The server after its rules were evaluated; gives the time to ask at."""
-    last = f'ALERTS{{alertname="ErrorBudgetBurnFast"}} and on () {slo_rules.budget_remaining("engine")}'
+    last = f'ALERTS{{alertname="ErrorBudgetBurnSlow"}} and on () {slo_rules.budget_remaining("engine")}'
     wait_for(lambda: server.instant(last, time.time()), "the rules are evaluated", 60, every=0.3)
     return time.time()
 
