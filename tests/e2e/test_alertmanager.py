@@ -6,10 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.alertmanager_config import templates_with
 from scripts.settings import read_settings
-from tests.e2e.harness import Alertmanager, Device, Sinks, engine_outage, posted, running, shipped_config, sinks
+from tests.e2e.harness import (
+    Alertmanager,
+    Device,
+    Sinks,
+    engine_outage,
+    posted,
+    request,
+    running,
+    shipped_config,
+    sinks,
+)
 from tests.patience import wait_for
 from tests.tools import ROOT
 
@@ -73,7 +84,8 @@ def test_a_critical_device_is_told_on_every_way_and_to_management_once_each(
     assert len(about("Front desk", [str(body) for body in where.sms()])) == 1
     assert len(about("Front desk", [message["subject"] for message in where.emails()])) == 1
     assert where.http.at("/api/v1/notify/sms")[0].headers["Authorization"] == "Bearer relay-token"
-    assert [post.json["receiver"] for post in where.http.at("/automation")] == ["automation"]
+    programs = [post.json["groupLabels"]["alertname"] for post in where.http.at("/automation")]
+    assert sorted(programs) == ["DeviceDown", "DeviceDownEscalated"]
 
 
 def test_a_device_that_comes_back_is_told_once_with_how_long_it_was_away(
@@ -122,11 +134,56 @@ def test_at_night_a_warning_waits_and_a_critical_alert_does_not(tmp_path: Path, 
         assert program.alerts("device_id=d1") != []
 
 
+def test_a_warning_of_the_rules_that_ends_at_night_is_over_by_mail_and_the_next_one_is_told_everywhere(
+    tmp_path: Path, where: Sinks
+) -> None:
+    day, night = (shipped_config(where, quiet_hours=quiet).replace("7h30m", "2s") for quiet in (False, True))
+    labels, texts = {"alertname": "WebhookSilent", "severity": "warning"}, {"summary": "No webhook"}
+    program = Alertmanager(tmp_path / "alertmanager", day)
+
+    def reload(config: str) -> None:
+        (program.folder / "alertmanager.yml").write_text(config, encoding="utf-8")
+        request(f"{program.url}/-/reload", method="POST")
+
+    with running(program):
+        program.post(posted(labels, time.time(), None, texts))
+        wait_for(lambda: where.slack() and where.emails(), "the warning")
+
+        reload(night)
+        chats, mails = len(where.slack()), len(where.emails())
+        program.post(posted(labels, time.time() - 1, time.time(), texts))
+        wait_for(lambda: len(where.emails()) > mails, "its end by mail")
+        assert len(where.slack()) == chats
+
+        reload(day)
+        program.post(posted(labels, time.time(), None, texts))
+        wait_for(lambda: len(where.slack()) > chats, "the next one in the chat")
+
+
 def test_the_watchdog_goes_to_the_dead_mans_switch_again_and_again(alertmanager: Alertmanager, where: Sinks) -> None:
     alertmanager.post(posted({"alertname": "Watchdog", "severity": "none"}, time.time()))
 
     wait_for(lambda: len(where.http.at("/deadman")) >= 2, "two pings")
     assert where.slack() == []
+
+
+def test_the_dead_mans_switch_is_pinged_at_every_interval(tmp_path: Path, where: Sinks) -> None:
+    """The shipped minute in 2 seconds and its repeat in proportion: gaps of one interval, not of two."""
+    config = yaml.safe_load(shipped_config(where, quick=False))
+    [watchdog] = [route for route in config["route"]["routes"] if route["receiver"] == "deadman"]
+    for key in ("group_interval", "repeat_interval"):
+        watchdog[key] = f"{seconds(watchdog[key]) * 1000 // 30}ms"
+    program = Alertmanager(tmp_path / "alertmanager", yaml.safe_dump(config))
+    with running(program):
+        program.post(posted({"alertname": "Watchdog", "severity": "none"}, time.time()))
+        wait_for(lambda: len(where.http.at("/deadman")) >= 6, "six pings", 60)
+
+    times = [post.at for post in where.http.posts if post.path == "/deadman"][:6]
+    assert times[-1] - times[0] < 5 * 2 * 1.5, times
+
+
+def seconds(text: str) -> int:
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
 
 
 # Inhibition --------------------------------------------------------------------------------------------------

@@ -334,7 +334,7 @@ def test_recorded_series_and_the_counters_themselves_agree(server, evaluated):
 
 
 def test_alerts_fire_for_the_groups_that_burn_and_for_no_other(server, evaluated):
-    firing = server.instant('ALERTS{alertname="ErrorBudgetBurnFast", alertstate="firing"}', evaluated)
+    firing = server.instant('ALERTS{alertname="ErrorBudgetBurnSlow", alertstate="firing"}', evaluated)
 
     assert {(row["metric"]["engine"], row["metric"]["business_id"]) for row in firing} == {
         ("telegram", "biz_2"),

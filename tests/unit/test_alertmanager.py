@@ -58,9 +58,10 @@ ROUTES = [
     pytest.param({"alertname": "DeviceDown", "engine": "intercom", "severity": "info", "source": "exporter", **DEVICE},
                  ["automation", "email", "chat"], id="what the policy calls info goes with the warnings"),
     pytest.param({"alertname": "DeviceDownEscalated", "engine": "wa", "severity": "critical", "source": "exporter",
-                  "escalation": "management", **DEVICE}, ["management"], id="an escalation goes to management alone"),
+                  "escalation": "management", **DEVICE}, ["automation", "management"],
+                 id="an escalation goes to management and to programs"),
     pytest.param({"alertname": "DeviceDownEscalated", "engine": "wa", "severity": "critical", "source": "prometheus",
-                  "escalation": "management", **DEVICE}, ["management"], id="and from the safety net"),
+                  "escalation": "management", **DEVICE}, ["automation", "management"], id="and from the safety net"),
     pytest.param({"alertname": "EngineOutage", "engine": "wa", "severity": "critical", "source": "exporter"},
                  ["automation", "management", *PEOPLE], id="a mass outage goes to everybody"),
     pytest.param({"alertname": "BusinessOutage", "business_id": "biz_9", "severity": "critical", "source": "exporter"},
@@ -78,6 +79,8 @@ ROUTES = [
                  id="the pipeline's warnings"),
     pytest.param({"alertname": "ErrorBudgetBurnFast", "severity": "critical", "engine": "wa", "business_id": "biz_9"},
                  PEOPLE, id="an error budget that burns fast"),
+    pytest.param({"alertname": "ErrorBudgetExhausted", "severity": "warning", "engine": "wa", "business_id": "biz_9"},
+                 ["email", "chat"], id="an error budget that is exhausted"),
     pytest.param({"alertname": "Watchdog", "severity": "none"}, ["deadman"], id="the watchdog has its own receiver"),
     pytest.param({"alertname": "NotifyTest", "way": "email", "severity": "info"}, ["email"], id="a test by e-mail"),
     pytest.param({"alertname": "NotifyTest", "way": "telegram", "severity": "info"}, ["chat"], id="a test by chat"),
@@ -118,6 +121,11 @@ def test_every_integration_tells_the_end_too_except_the_dead_mans_switch():
                 assert entry["send_resolved"] is (receiver["name"] != "deadman"), receiver["name"]
 
 
+def routes(node: dict) -> list[dict]:
+    """Return a route and all below it."""
+    return [node, *(each for child in node.get("routes", []) for each in routes(child))]
+
+
 def test_warnings_rest_at_night_in_jakarta_and_nothing_critical_does():
     [interval] = shipped()["time_intervals"]
     [night] = interval["time_intervals"]
@@ -125,9 +133,26 @@ def test_warnings_rest_at_night_in_jakarta_and_nothing_critical_does():
     assert night["location"] == "Asia/Jakarta"
     assert [(t["start_time"], t["end_time"]) for t in night["times"]] == [("22:00", "24:00"), ("00:00", "06:00")]
     for route in shipped()["route"]["routes"]:
-        for each in [route, *route.get("routes", [])]:
-            warnings = "warning" in str(route["matchers"])
-            assert ("quiet-hours" in each.get("mute_time_intervals", [])) is warnings, each
+        warnings = "warning" in str(route["matchers"])
+        for each in routes(route):
+            by_mail_as_it_comes = each.get("receiver") == "email" and each.get("matchers") != ["source = exporter"]
+            assert ("quiet-hours" in each.get("mute_time_intervals", [])) is (warnings and not by_mail_as_it_comes), (
+                each
+            )
+
+
+def test_a_warning_that_ended_unheard_in_the_night_is_repeated_when_it_comes_back():
+    """Alertmanager takes the next one for the one that it has told, until `repeat_interval` is over."""
+    [warnings] = [route for route in shipped()["route"]["routes"] if "warning" in str(route["matchers"])]
+
+    assert warnings["repeat_interval"] == "7h30m"  # the night has 8 hours
+
+
+def test_what_is_told_again_and_again_is_told_at_each_interval():
+    """At each group interval Alertmanager asks whether the repeat interval is over; equal ones miss every second."""
+    [watchdog] = [route for route in shipped()["route"]["routes"] if route["receiver"] == "deadman"]
+
+    assert (watchdog["group_interval"], watchdog["repeat_interval"]) == ("1m", "50s")
 
 
 def test_critical_alerts_wait_for_nothing_and_group_by_device():

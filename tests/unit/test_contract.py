@@ -28,7 +28,7 @@ FOREIGN = ("process_", "python_")  # the client library's own families
 OTHER_LABELS = {
     *("job", "instance", "le", "__name__"),  # Prometheus' own
     *("alertname", "alertstate", "severity", "source", "escalation"),  # of alerts
-    "integration",  # Alertmanager's own metrics
+    *("integration", "rule_group"),  # of Alertmanager's and Prometheus' own metrics
 }
 NAME = re.compile(r"(?<![\w:.$\-/])(?:device|fleet|policy|channel|failover_group)_[a-z0-9_]+(?![\w:(*…])")
 RECORDED = re.compile(r"(?<![\w:\"])[a-z][a-z0-9_]*(?::[a-z0-9_]+)+(?![\w:])")
