@@ -11,6 +11,7 @@ import yaml
 from exporter import conventions
 from exporter.alerting.alert import RULES_SOURCE, SOURCE
 from exporter.app.features import PIECES
+from exporter.domain.ceilings import Ceilings
 from exporter.gateways.csku.gateway import Csku
 from exporter.metrics.own import JOURNAL_OPERATIONS
 from exporter.notify.sending import Result
@@ -130,6 +131,7 @@ VALUES = {
     "alertname": {rule["alert"] for rule in alerts()} | DIRECT,
     "listener": set(LISTENERS),
     "escalation": {"management"},
+    "of": {name.removeprefix("max_") for name in Ceilings.__struct_fields__},
     "action": {"switch", "switch_back"},
 }
 FREE = {
