@@ -17,6 +17,7 @@ from exporter.app.app import Exporter
 from exporter.app.feature import MEMBERS, Keeps, Stops, Works
 from exporter.app.features import ORDER, PIECES, Features
 from exporter.config.schema import Alertmanager, Alerts, Config, Impact, Log, Notify, Secret, Storage, Web, Webhook
+from exporter.domain.ceilings import Ceilings
 from exporter.domain.policy import Policies, Policy
 from exporter.errors import JournalUnavailable
 from exporter.gateways.events import MessageEvent
@@ -70,7 +71,7 @@ async def test_a_feature_has_no_member_that_nobody_asks_for(tmp_path: Path) -> N
     site = Site(tmp_path)
     features = features_of(site, await site.start(), Config())
     known = {name for member in MEMBERS for name in vars(member) if not name.startswith("_")} | {"name", "service"}
-    joined = {"acknowledged", "explained", "switched", "explain"}
+    joined = {"acknowledged", "explained", "switched", "explain", "ways"}
     for feature in features.all:
         public = {name for name in dir(feature) if not name.startswith("_")}
         assert public - known - joined == set(), feature.name
@@ -129,6 +130,7 @@ def config_of(folder: Path, **sections: Any) -> Config:
         "storage": Storage(url=Secret(f"sqlite:///{folder}/exporter.db")),
         "alertmanager": Alertmanager(),
         "policies": Policies({"default": Policy()}),
+        "fleet": Ceilings(),
         "impact": Impact(),
         "notify": Notify(),
         "alerts": Alerts(),
