@@ -14,7 +14,7 @@ from exporter.app.features import PIECES
 from exporter.domain.ceilings import Ceilings
 from exporter.gateways.csku.gateway import Csku
 from exporter.metrics.own import JOURNAL_OPERATIONS
-from exporter.notify.sending import Result
+from exporter.notify.sending import SUCCESSES, Result
 from exporter.web.instruments import LISTENERS
 from tests.tools import ROOT, require
 
@@ -125,6 +125,7 @@ VALUES = {
     ("device_exporter_notify_total", "result"): {result.value for result in Result},
     ("device_exporter_alert_pushes_total", "result"): {"ok", "error"},
     "state": {"up", "down"},
+    "direction": {"up", "down"},
     "severity": SEVERITIES,
     "source": {SOURCE, RULES_SOURCE},
     "alertstate": {"firing", "pending"},
@@ -170,6 +171,13 @@ def test_every_value_of_a_label_is_one_that_the_code_gives(path: Path):
     }
     assert unknown == set()
     assert wrong == set()
+
+
+def test_the_relay_fails_with_whatever_result_is_no_success():
+    [rule] = [rule for rule in alerts() if rule["alert"] == "RelayFailing"]
+    results = {value for _, label, value in matched(rule["expr"]) if label == "result"}
+
+    assert results == set(Result) - SUCCESSES
 
 
 @pytest.mark.parametrize("language", RUNBOOKS)
