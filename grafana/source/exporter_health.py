@@ -28,7 +28,9 @@ def make(language: str) -> Dashboard:
     page.row("Does it hear", _events(), _refused(), _requests(), _answers())
     page.row("Does it keep", _commits(), _batches(), _queue(), _failures())
     page.row("Does it tell", _pushes(), _latency(), shared.relay())
+    page.row("Gateways", _gateways(), _reconnects(), _corrections())
     page.row("Is it quick enough", _scrapes(), _lag(), _tasks())
+    page.row("What changes around it", _moves(), _fullness(), _ways())
     return page.build()
 
 
@@ -245,4 +247,80 @@ def _tasks() -> p.Panel:
         shade=p.BAD,
         size=(8, 7),
         empty="None",
+    )
+
+
+def _gateways() -> p.Panel:
+    return p.lines(
+        "State of gateways",
+        "1: its state API answers, its webhooks are set up; 0: not.",
+        [
+            p.Query(f"max by (gateway) ({c.GATEWAY_UP})", "{{gateway}}"),
+            p.Query(f"max by (gateway) ({c.GATEWAY_WEBHOOK_CONFIGURED})", "{{gateway}} webhooks"),
+        ],
+        "short",
+        size=(8, 7),
+        decimals=0,
+        empty="No gateway has a state API",
+    )
+
+
+def _reconnects() -> p.Panel:
+    return p.lines(
+        "Reconnects and reasons",
+        "An hour: reconnects that were no outage, by gateway, and outages by their reason.",
+        [
+            p.Query(q.within_an_hour(c.DEVICE_RECONNECTS, "engine, gateway"), "{{gateway}}"),
+            p.Query(q.within_an_hour(c.DEVICE_DISCONNECT_REASONS, "engine, reason"), "{{engine}} {{reason}}"),
+        ],
+        "short",
+        size=(8, 7),
+        empty="None",
+    )
+
+
+def _corrections() -> p.Panel:
+    return p.lines(
+        "Corrections by gateways' own word",
+        "An hour: states that a webhook did not tell and the state API did. More than none: webhooks are lost.",
+        [p.Query(q.within_an_hour(c.GATEWAY_CORRECTIONS, "gateway"), "{{gateway}}")],
+        "short",
+        shade=p.BAD,
+        size=(8, 7),
+        empty="None",
+    )
+
+
+def _moves() -> p.Panel:
+    return p.lines(
+        "Moves and jumps of the clock",
+        "Devices that an event named under another engine or business, and jumps of the system clock.",
+        [
+            p.Query(q.per_minute("device_moves_total", "instance"), "moves {{instance}}"),
+            p.Query(q.per_minute("clock_jumps_total", "instance"), "jumps {{instance}}"),
+        ],
+        "opm",
+        size=(8, 7),
+    )
+
+
+def _fullness() -> p.Panel:
+    return p.lines(
+        "Part of the most that there may be",
+        "Devices, engines and groups against fleet.max_devices and its like; at 100 % new ones are refused.",
+        [p.Query(f"max by (of) ({q.of_the_instances('fleet_fullness_ratio')})", "{{of}}")],
+        "percentunit",
+        size=(8, 7),
+    )
+
+
+def _ways() -> p.Panel:
+    return p.lines(
+        "Ways to tell people",
+        "Receivers that each Alertmanager has; none: nobody is notified.",
+        [p.Query(q.of_the_instances("notification_ways"), "{{alertmanager}}")],
+        "short",
+        size=(8, 7),
+        decimals=0,
+        empty="No Alertmanager has answered",
     )

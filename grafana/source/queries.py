@@ -331,6 +331,11 @@ def some(expr: str, least: str = "0") -> str:
     return f"{expr} > {least}"
 
 
+def within_an_hour(name: str, by: str) -> str:
+    """What a counter that all exporters share gained in an hour: the difference of two sums, exact as they are."""
+    return f"max by ({by}) ({name}) - max by ({by}) ({name} offset 1h)"
+
+
 def everywhere(name: str, by: str) -> str:
     """Rate a minute over all exporters together, for dashboards that do not choose an instance."""
     return f"60 * sum by ({by}) (rate({self_metric(name)}[$__rate_interval]))"

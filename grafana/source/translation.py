@@ -432,6 +432,36 @@ INDONESIAN: Final = {
         "Seberapa terlambat event loop exporter bangun: 99 dari 100 lebih cepat."
     ),
     "Background tasks that failed": "Tugas latar yang gagal",
+    "Gateways": "Gateway",
+    "What changes around it": "Yang berubah di sekitarnya",
+    "State of gateways": "Keadaan gateway",
+    "1: its state API answers, its webhooks are set up; 0: not.": (
+        "1: API keadaannya menjawab, webhook-nya terpasang; 0: tidak."
+    ),
+    "No gateway has a state API": "Tidak ada gateway dengan API keadaan",
+    "Reconnects and reasons": "Sambung ulang dan alasan",
+    "An hour: reconnects that were no outage, by gateway, and outages by their reason.": (
+        "Per jam: sambung ulang yang bukan gangguan, per gateway, dan gangguan menurut alasannya."
+    ),
+    "Corrections by gateways' own word": "Koreksi dari keterangan gateway sendiri",
+    "An hour: states that a webhook did not tell and the state API did. More than none: webhooks are lost.": (
+        "Per jam: keadaan yang tidak dikabarkan webhook tetapi diketahui dari API. Lebih dari nol: ada webhook hilang."
+    ),
+    "Moves and jumps of the clock": "Perpindahan dan lompatan jam",
+    "Devices that an event named under another engine or business, and jumps of the system clock.": (
+        "Perangkat yang disebut kejadian di bawah engine atau bisnis lain, dan lompatan jam sistem."
+    ),
+    "Part of the most that there may be": "Bagian dari batas yang diizinkan",
+    "Devices, engines and groups against fleet.max_devices and its like; at 100 % new ones are refused.": (
+        "Perangkat, engine, dan grup terhadap fleet.max_devices dan sejenisnya; pada 100 % yang baru ditolak."
+    ),
+    "moves {{instance}}": "pindah {{instance}}",
+    "jumps {{instance}}": "lompatan {{instance}}",
+    "Ways to tell people": "Jalur pemberitahuan",
+    "Receivers that each Alertmanager has; none: nobody is notified.": (
+        "Penerima yang dimiliki tiap Alertmanager; kalau tidak ada, tidak ada yang diberi tahu."
+    ),
+    "No Alertmanager has answered": "Belum ada Alertmanager yang menjawab",
     "Failures of background tasks; each is logged, and the task goes on.": (
         "Kegagalan tugas latar; semuanya dicatat, dan tugasnya terus berjalan."
     ),

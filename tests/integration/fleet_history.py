@@ -261,6 +261,19 @@ def _exporter(fleet: Fleet, writer: Writer) -> None:
     own("config_last_reload_success_timestamp_seconds", "gauge", ({}, lambda _: fleet.end - 100_000))
     own("devices", "gauge", ({}, lambda _: len(fleet.devices)))
     own("quarantine_entries", "gauge", ({}, lambda _: 2))
+    own("device_moves_total", "counter", ({}, growing(0.0001)))
+    own("clock_jumps_total", "counter", ({}, growing(0.00001)))
+    own("fleet_fullness_ratio", "gauge", *(({"of": what}, lambda _: 0.2) for what in ("devices", "engines", "groups")))
+    own("notification_ways", "gauge", ({"alertmanager": "alertmanager:9093"}, lambda _: 3))
+    for name in (c.GATEWAY_UP, c.GATEWAY_WEBHOOK_CONFIGURED):
+        writer.family(name, "gauge", [(_labels(gateway="evo-jkt"), lambda _: 1)], recent=True)
+    engine = {"engine": "wa", "gateway": "evo-jkt"}
+    for name, labels in (
+        (c.DEVICE_RECONNECTS, engine),
+        (c.DEVICE_DISCONNECT_REASONS, {"engine": "wa", "reason": "logged_out"}),
+        (c.GATEWAY_CORRECTIONS, {"gateway": "evo-jkt", "direction": "down"}),
+    ):
+        writer.family(name, "counter", [(_labels(**labels), growing(0.001))], recent=True)
     own("journal_queue_depth", "gauge", ({}, lambda t: t // 60 % 3))
     own("journal_oldest_wait_seconds", "gauge", ({}, lambda t: t // 60 % 7))
     outcomes = [

@@ -20,7 +20,8 @@ PANELS = [
     for panel in dashboard["panels"]
     if panel["type"] != "row"
 ]
-DEVICE_METRICS = {name for name in c.HELP if name.startswith("device_")}
+SUMS = {c.DEVICE_RECONNECTS, c.DEVICE_DISCONNECT_REASONS}  # of engines, whatever their names begin with
+DEVICE_METRICS = {name for name in c.HELP if name.startswith("device_")} - SUMS
 SELECTION = ('device_id="$device"', "topk(", "sum(", "max(", "sum by (channel_id)", "sum by (device_id)")
 
 
@@ -122,12 +123,15 @@ def test_every_name_of_a_metric_is_in_the_conventions_or_the_exporters_own():
         name
         for _, panel in (param.values for param in PANELS)
         for expr in expressions(panel)
-        for name in re.findall(r"(?<![\w:\"])(?:device|fleet|channel|policy|failover)_[a-z_]+(?=[{\[\s)@]|$)", expr)
+        for name in re.findall(
+            r"(?<![\w:\"])(?:device|fleet|channel|policy|failover|gateway)_[a-z_]+(?=[{\[\s)@]|$)", expr
+        )
     }
     labels = {"device_id", "channel_id", "device_name", "channel_name", "backup_channel_id"}
 
     assert {name for name in used - known - labels if not name.startswith(f"{c.SELF_PREFIX}_")} == set()
     for_rules = {c.DEVICE_MAINTENANCE_END, c.POLICY_ESCALATE_AFTER, c.POLICY_UTC_OFFSET, "policy_severity_info"}
+    for_rules |= {c.DEVICE_DOWN_SINCE, c.FLEET_DOWNTIME_KNOWN, c.FLEET_OBSERVED_KNOWN, c.GATEWAY_STATE_READ}
     assert used >= known - for_rules - {c.FLEET_OUTAGE_DURATION}
 
 
