@@ -80,6 +80,7 @@ def test_every_alert_is_tested_on_both_sides():
     assert "exp_alerts: []" in text
 
 
+@pytest.mark.slow  # days of history at each step: more than a minute of processor time
 @pytest.mark.binaries
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
 def test_promtool_agrees_with_the_figures_computed_by_hand(path: Path):
