@@ -88,7 +88,7 @@ def test_a_device_that_the_direct_path_did_not_tell_of_is_told_by_the_rule(net: 
     wait_for(lambda: min(net.where.counts().values()) == 1, "one message on each way")
 
     [text] = net.where.slack()
-    assert text.startswith("🔴 MATI: Front desk WhatsApp (Toko Makmur)\n")
+    assert text.startswith("🔴 MATI: Front desk WhatsApp (Toko Makmur), ")
     assert "Percakapan terdampak: 14." in text
     assert "peringatan langsung tidak terkirim" in text
     assert "ESKALASI: Front desk WhatsApp" in net.where.management()[0]
