@@ -56,7 +56,7 @@ def connected(site: Site, *devices: tuple[str, str, str]) -> None:
 
 def test_inside_a_window_nobody_hears_anything_and_what_is_still_down_when_it_ends_is_told_then(site: Site) -> None:
     connected(site, ("w1", "wa", "Meja Depan"), ("w2", "wa", "Meja Belakang"), ("t1", "telegram", "Telegram Satu"))
-    maintenance(site, "add", "--business", "biz_9", "--duration", "1h", "--comment", "Ganti ponsel")
+    maintenance(site, "add", "--channel", "channel_11", "--duration", "1h", "--comment", "Ganti ponsel")
     time.sleep(1.1)  # the second in which a window begins is part of it, the ones before are not
     site.down("w1", name="Meja Depan")
     site.down("w2", name="Meja Belakang")
