@@ -26,6 +26,7 @@ def test_the_environment_says_where_the_admin_listener_is(command: tuple[str, ..
 def test_the_stack_gives_commands_the_address_and_the_configuration_that_the_exporter_itself_has():
     service = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]["exporter"]
 
-    address = service["environment"]["EXPORTER_ADMIN_URL"].removeprefix("http://")
-    assert f"--web.listen-address={address}" in service["command"]
+    host, _, port = service["environment"]["EXPORTER_ADMIN_URL"].removeprefix("http://").partition(":")
+    assert host == "127.0.0.1"  # its own container; it listens on all of the container's networks
+    assert f"--web.listen-address=:{port}" in service["command"]
     assert f"--config.file={service['environment']['DEVICE_EXPORTER_CONFIG_FILE']}" in service["command"]
