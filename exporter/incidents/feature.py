@@ -9,12 +9,12 @@ from exporter.failover.machine import SWITCH
 from exporter.incidents.api import IncidentApi
 from exporter.incidents.model import ALERTED, ESCALATED, MUTED, REASON, SENT, SWITCHED, SWITCHED_BACK
 from exporter.incidents.pages import PATH, IncidentPages
-from exporter.incidents.rendering import PageRenderer
 from exporter.incidents.schema import PIECE
 from exporter.incidents.service import Incidents
 from exporter.incidents.wording import Wording
 from exporter.lib.tasks import Task
 from exporter.lib.times import zone_of
+from exporter.look.rendering import Renderer
 from exporter.web.basicauth import credentials
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class IncidentsFeature:
             self._recorder.read,
             self._recorder.clock,
             author=self._author,
-            renderer=PageRenderer(self._wording, self._nobody),
+            renderer=Renderer("exporter.incidents", self._wording, nobody=self._nobody),
             zone=lambda: zone_of(self._config().alerts.timezone),
         ).routes()
 

@@ -10,7 +10,6 @@ import asyncio
 import hmac
 import secrets
 from datetime import datetime
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode
 
@@ -21,9 +20,9 @@ from exporter.errors import JournalUnavailable, Overloaded
 from exporter.incidents.api import clean, cursor, number_of
 from exporter.incidents.api_types import STATUS_FILTERS
 from exporter.incidents.model import MANUAL, NOTE_LENGTH
-from exporter.incidents.rendering import PageRenderer, base
 from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.view import Filter, View
+from exporter.look.rendering import base
 from exporter.web.operations import BadParameter, NotFound
 
 if TYPE_CHECKING:
@@ -32,11 +31,13 @@ if TYPE_CHECKING:
 
     from exporter.incidents.service import Incidents
     from exporter.journal.port import Read, Rows
+    from exporter.look.rendering import Renderer
 
     Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PATH: Final = "/incidents"
 ON_A_PAGE: Final = 50
+_SECTION: Final = "incidents"
 _FORM: Final = "application/x-www-form-urlencoded"
 _FORM_LIMIT: Final = 64 * 1024
 _FORM_TIMEOUT: Final = 10.0
@@ -61,7 +62,7 @@ class IncidentPages:
         clock: Callable[[], float],
         *,
         author: Callable[[web.Request], str],
-        renderer: PageRenderer,
+        renderer: Renderer,
         zone: Callable[[], tzinfo],
     ) -> None:
         self._incidents = incidents
@@ -71,23 +72,16 @@ class IncidentPages:
         self._renderer = renderer
         self._zone = zone
         self._token = secrets.token_urlsafe(16)
-        self._style = (files(__package__) / "templates" / "incidents.css").read_bytes()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to register."""
         one = f"{PATH}/{{number:[0-9]{{1,18}}}}"
         return [
             web.get(PATH, self._page(self.index)),
-            web.get(f"{PATH}/incidents.css", self.style),
             web.get(one, self._page(self.one)),
             web.post(f"{one}/notes", self._page(self.add_note)),
             web.post(f"{one}/status", self._page(self.set_status)),
         ]
-
-    async def style(self, _: web.Request) -> web.StreamResponse:
-        """Answer the style sheet."""
-        headers = {"Cache-Control": "max-age=300"}
-        return web.Response(body=self._style, content_type="text/css", charset="utf-8", headers=headers)
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Answer the list."""
@@ -111,6 +105,7 @@ class IncidentPages:
         return self._renderer.page(
             request,
             "list.html",
+            section=_SECTION,
             incidents=found[:ON_A_PAGE],
             statuses=STATUS_FILTERS,
             wanted=wanted,
@@ -184,6 +179,8 @@ class IncidentPages:
         return self._renderer.page(
             request,
             "one.html",
+            section=_SECTION,
+            here=None if request.method in ("GET", "HEAD") else f"../{number}",
             status=refused.status if refused is not None else 200,
             one=found[0],
             timeline=found[1],
@@ -204,13 +201,25 @@ class IncidentPages:
             try:
                 return await handle(request)
             except NotFound:
-                return self._renderer.page(request, "error.html", status=404, reason="not_found", detail="")
+                return self._error(request, 404, "not_found")
             except BadParameter as error:
-                return self._renderer.page(request, "error.html", status=400, reason="error", detail=str(error))
+                return self._error(request, 400, "error", str(error))
             except (JournalUnavailable, Overloaded):
-                return self._renderer.page(request, "error.html", status=503, reason="unavailable", detail="")
+                return self._error(request, 503, "unavailable")
 
         return page
+
+    def _error(self, request: web.Request, status: int, name: str, detail: str = "") -> web.Response:
+        return self._renderer.page(
+            request,
+            "error.html",
+            status=status,
+            section=_SECTION,
+            here=f"{base(request)}{_SECTION}",
+            words=self._renderer.words(request).text(name),
+            detail=detail,
+            back=_SECTION,
+        )
 
     def _filter(self, given: dict[str, str]) -> Filter:
         status, since = given.get("status"), given.get("since")

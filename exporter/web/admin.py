@@ -14,6 +14,7 @@ from aiohttp import web
 from exporter.errors import ConfigError, JournalUnavailable, Overloaded
 from exporter.web import answers
 from exporter.web.api import Api
+from exporter.web.error_pages import errors_as_pages
 from exporter.web.hosts import allowed_hosts_only
 from exporter.web.landing import landing_page
 from exporter.web.openapi import Error, document
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+    from exporter.look.rendering import Renderer
     from exporter.web.api import Account
     from exporter.web.hosts import WebSettings
     from exporter.web.ports import ExpositionPort, RecorderPort, RequestMetrics
@@ -50,13 +52,14 @@ def admin_app(
     routes: Iterable[web.AbstractRouteDef] = (),
     links: Iterable[tuple[str, str]] = (),
     notice: Callable[[], str] = str,
+    pages: Renderer | None = None,
 ) -> web.Application:
     """Return the admin application.
 
     `reload` raises ConfigError; `account` computes availability; `ready` tells whether everything has started (the
     engine's own word without it); `settings` name us, `web_config` brings basic auth and headers.
     `operations` are described in the OpenAPI document, `routes` (pages for people) are not; `links` are (title, path)
-    for the landing page, `notice` what stands out there, or nothing.
+    for the landing page, `notice` what stands out there, or nothing. `pages` shows errors to people.
     """
     specification = bytearray()
     every = [
@@ -70,8 +73,9 @@ def admin_app(
     ]
     specification += document(every)
     guards = [web_config.middleware()] if web_config is not None else []
+    shown = [errors_as_pages(pages)] if pages is not None else []
     app = web.Application(
-        middlewares=[allowed_hosts_only(settings), *guards, same_origin_only(settings), _typed_errors]
+        middlewares=[*shown, allowed_hosts_only(settings), *guards, same_origin_only(settings), _typed_errors]
     )
     app.add_routes([*(operation.route() for operation in every), *routes])
     app.on_response_prepare.append(_mark)

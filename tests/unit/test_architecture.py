@@ -41,7 +41,7 @@ LAYERS = (
     ("domain",),
     ("gateways",),
     ("config", "journal"),
-    ("metrics",),
+    ("look", "metrics"),
     ("recording",),
     ("report",),
     ("web",),

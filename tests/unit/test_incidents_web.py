@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from contextlib import asynccontextmanager
@@ -12,8 +14,8 @@ import pytest
 from exporter.incidents.api import IncidentApi
 from exporter.incidents.model import NOTE_LENGTH
 from exporter.incidents.pages import ON_A_PAGE, IncidentPages
-from exporter.incidents.rendering import PageRenderer
 from exporter.incidents.wording import Wording
+from exporter.look.rendering import Renderer
 from tests.unit.incident_site import BEGIN, Desk, Disk, identity
 from tests.unit.web_site import running, state
 
@@ -82,7 +84,7 @@ async def site(folder: Path, *, author: str = "", nobody: str | None = None) -> 
         read,
         desk.recorder.clock,
         author=who,
-        renderer=PageRenderer(wording, lambda: nobody),
+        renderer=Renderer("exporter.incidents", wording, nobody=lambda: nobody),
         zone=lambda: ZoneInfo("Asia/Jakarta"),
     )
     admin = {
@@ -419,7 +421,7 @@ async def test_the_language_of_a_page(tmp_path, path, headers, language):
 async def test_the_switch_keeps_the_filters(tmp_path):
     async with site(tmp_path) as browser:
         _, text = await browser.get("/incidents?status=open&lang=id")
-        assert 'href="incidents?status=open&amp;lang=en"' in text
+        assert 'href="./incidents?status=open&amp;lang=en"' in text
 
 
 async def test_a_long_list_has_pages(tmp_path):
@@ -456,9 +458,11 @@ async def test_an_unknown_incident_answers_with_a_page_that_leads_back(tmp_path)
         assert (await browser.send("POST", "/incidents/99/notes", form))[0].status == 404
 
 
-async def test_the_style_is_served_and_nothing_else_beside_it(tmp_path):
+async def test_a_page_needs_nothing_beside_itself_and_its_policy_names_its_one_style_sheet(tmp_path):
     async with site(tmp_path) as browser:
-        answer, text = await browser.get("/incidents/incidents.css")
-        assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
-        assert "prefers-color-scheme: dark" in text
-        assert (await browser.get("/incidents/list.html"))[0].status == 404
+        answer, text = await browser.get("/incidents")
+        (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        assert f"style-src 'sha256-{digest}'" in answer.headers["Content-Security-Policy"]
+        assert "prefers-color-scheme: dark" in style
+        assert not re.findall(r"<link|src=|url\(", text)

@@ -10,10 +10,11 @@ import pytest
 from exporter.alerting.alert import INHIBITORS
 from exporter.incidents.api import clean
 from exporter.incidents.export import Export, markdown
-from exporter.incidents.language import accepted_language
 from exporter.incidents.model import KINDS, STATUSES, TYPE, Entry, Incident
 from exporter.incidents.wording import TEXTS, Wording
 from exporter.lib.safe_text import cell, harmless
+from exporter.look.language import accepted_language
+from exporter.look.wording import TEXTS as COMMON
 from tests.unit.incident_site import BEGIN
 
 ZONE = ZoneInfo("Asia/Jakarta")
@@ -44,15 +45,16 @@ def incident(**values: object) -> Incident:
     return Incident(**(fields | values))  # type: ignore[arg-type]
 
 
-def test_both_languages_have_the_same_texts_with_the_same_places():
-    assert TEXTS["id"].keys() == TEXTS["en"].keys()
-    for name, text in TEXTS["id"].items():
-        assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", TEXTS["en"][name])), name
+@pytest.mark.parametrize("texts", [TEXTS, COMMON])
+def test_both_languages_have_the_same_texts_with_the_same_places(texts):
+    assert texts["id"].keys() == texts["en"].keys()
+    for name, text in texts["id"].items():
+        assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", texts["en"][name])), name
 
 
 @pytest.mark.parametrize("language", ["id", "en"])
 def test_every_status_kind_and_severity_has_words(language):
-    names = TEXTS[language]
+    names = TEXTS[language] | COMMON[language]
     assert all(f"status_{status}" in names for status in (*STATUSES, "open"))
     assert all(f"kind_{kind}" in names for kind in KINDS)
     assert all(f"severity_{severity}" in names for severity in ("critical", "warning", "info"))
@@ -88,7 +90,7 @@ def test_times_durations_and_numbers_are_written_as_readers_of_the_language_writ
     assert words.time(BEGIN, seconds=True) == time
     assert words.duration(7500) == duration
     assert words.number(1234) == number
-    assert (words.open_incidents(0), words.open_incidents(2)) == (none, two)
+    assert (words.counted("open", 0), words.counted("open", 2)) == (none, two)
 
 
 def test_a_zone_without_letters_is_written_as_its_distance_from_utc():
