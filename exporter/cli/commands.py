@@ -97,6 +97,14 @@ COMMANDS: Final = (
         ("backup /backups/exporter.db",),
     ),
     Command(
+        "migrate",
+        "move everything to another database, to the second; no exporter may use either meanwhile",
+        (
+            "migrate --from sqlite:////data/exporter.db --to-file /run/secrets/storage_url",
+            "migrate --from-file /run/secrets/storage_url --to sqlite:////data/exporter.db",
+        ),
+    ),
+    Command(
         "backfill",
         "write history for Prometheus from before it ran, or across its outage",
         ("backfill --from 2026-10-01 --to 2026-11-01 --step 5m --output history.om",),

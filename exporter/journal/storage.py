@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError
 from exporter.journal.sqlite.backup import backup as sqlite_backup
+from exporter.journal.sqlite.contents import open_contents as sqlite_contents
 from exporter.journal.sqlite.journal import SqliteJournal
 from exporter.journal.sqlite.reader import SqliteReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
+    from exporter.journal.moving import Contents
     from exporter.journal.port import Journal, Piece, Reader
 
 
@@ -32,6 +35,14 @@ def open_reader(url: str) -> Reader:
 def backup(url: str, target: Path) -> int:
     """Copy the journal, also while an exporter uses it, to a new file; return its size in bytes. ExporterError."""
     return sqlite_backup(Path(storage_path(url)), target)
+
+
+def open_contents(url: str, pieces: Sequence[Piece], *, new: bool) -> AbstractContextManager[Contents]:
+    """Open a database that no exporter uses, to move what is in it; `new`: it may be made.
+
+    ConfigError, JournalUnavailable.
+    """
+    return sqlite_contents(Path(storage_path(url)), pieces, new=new)
 
 
 def storage_path(url: str) -> str:

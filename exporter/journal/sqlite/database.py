@@ -167,7 +167,7 @@ class Database:
 
     def heartbeat(self, retry_span_ms: int) -> Blind | None:
         """Note that events are heard (see `Journal`)."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             now_ms, last = self._tick()[0], meta.get(connection, "heartbeat_ms")
             meta.put(connection, "heartbeat_ms", now_ms)
             if now_ms < last:  # the clock was ahead: that time has not been yet
@@ -181,19 +181,19 @@ class Database:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Merge a checkpoint (see `Journal`)."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             saved.save(connection, self._names, checkpoint)
 
     def prune(self, before: int, first_device: int) -> int | None:
         """Fold old events into bases (see `Journal`)."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             following = saved.prune(connection, before, first_device)
         self._pruned_before = max(before, self._pruned_before)
         return following
 
     def quarantine(self, code: str, message: str, payload: bytes | None, digest: str) -> int:
         """Keep a rejected body (see `Journal`)."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "INSERT INTO quarantine (received_ms, code, message, digest, payload, times) VALUES (?, ?, ?, ?, ?, 1) "
                 "ON CONFLICT (digest) DO UPDATE SET times = times + 1, received_ms = excluded.received_ms",
@@ -207,7 +207,7 @@ class Database:
 
     def transact(self, job: Callable[[Transaction], _Result]) -> _Result:
         """Run `job` in one transaction (see `Journal`)."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return job(SqliteTransaction(connection))
 
     # -- time -------------------------------------------------------------------------------------------------------
@@ -223,13 +223,7 @@ class Database:
     # -- the connection ---------------------------------------------------------------------------------------------
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        until = meta.get(connection, "exposed_until_ms")
-        newest = max(
-            events.last_received_ms(connection),
-            meta.get(connection, "heartbeat_ms"),
-            meta.get(connection, "checkpoint_ms"),
-            until - round(EXPOSING * 1000),
-        )
+        until, newest = meta.get(connection, "exposed_until_ms"), newest_ms(connection)
         # what was in memory before may have been exposed up to then, also where that could not be noted
         self._times = Times(newest, max(until, newest + 1) if newest else 0)
 
@@ -280,7 +274,8 @@ class Database:
             raise damaged(self._path, error) from error
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection within one transaction, which is rolled back where something is raised."""
         with self._use() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
@@ -309,6 +304,16 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()  # rolls back
             self._connection = None
+
+
+def newest_ms(connection: sqlite3.Connection) -> int:
+    """Return the newest time that the journal has given, 0 if none."""
+    return max(
+        events.last_received_ms(connection),
+        meta.get(connection, "heartbeat_ms"),
+        meta.get(connection, "checkpoint_ms"),
+        meta.get(connection, "exposed_until_ms") - round(EXPOSING * 1000),
+    )
 
 
 def _blind(connection: sqlite3.Connection) -> list[Blind]:
