@@ -140,6 +140,9 @@ ALERT_FAILOVER_FAILED: Final = "FailoverFailed"
 ALERT_NO_BACKUP: Final = "NoBackupAvailable"
 
 DIGEST_LABEL: Final = "digest"  # of an alert that ManyDevicesDown speaks for: "yes"
+ALERT_LABELS: Final = frozenset(
+    (*DEVICE_LABELS, "alertname", "gateway", "severity", "source", "escalation", DIGEST_LABEL)
+)
 
 # Annotations of alerts that the relay reads; numbers as decimal digits
 FORGOTTEN_ANNOTATION: Final = "forgotten"  # of an alert that ends because its device is watched no longer

@@ -15,7 +15,7 @@ from exporter.alerting.alert import INHIBITORS, RULES_SOURCE, SOURCE
 from exporter.domain.thresholds import OF_ALERTS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from exporter.config.schema import Alertmanager
 
@@ -38,6 +38,15 @@ class Standing(msgspec.Struct, frozen=True, rename="camel"):
     labels: dict[str, str]
     starts_at: datetime
 
+    def agrees(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether it has no other values of these labels, and so may be of this fleet."""
+        return all(self.labels.get(name, value) == value for name, value in labels.items())
+
+    def without(self, labels: Mapping[str, str]) -> Standing:
+        """Return it without these labels."""
+        kept = {name: value for name, value in self.labels.items() if name not in labels}
+        return msgspec.structs.replace(self, labels=kept)
+
 
 class _Configuration(msgspec.Struct):
     original: str
@@ -48,10 +57,11 @@ class _Status(msgspec.Struct):
 
 
 class Client:
-    """Talks to the Alertmanager at `url`."""
+    """Talks to the Alertmanager at `url`; `server_name` is whose certificate it shows, where the URL does not say."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, server_name: str | None = None) -> None:
         self.url = url
+        self._server_name = server_name
         self._api = f"{url.rstrip('/')}/api/v2"
         self._metrics = f"{url.rstrip('/')}/metrics"
         self._session = session
@@ -103,7 +113,9 @@ class Client:
 
     async def _ask(self, method: str, url: str, **arguments: Any) -> tuple[int, bytes]:  # noqa: ANN401 - aiohttp's own
         try:
-            async with self._session.request(method, url, allow_redirects=False, **arguments) as answer:
+            async with self._session.request(
+                method, url, allow_redirects=False, server_hostname=self._server_name, **arguments
+            ) as answer:
                 return answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(str(error) or type(error).__name__) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.alerting.client import Client, session
 from exporter.alerting.fleet_alerts import FleetAlerts
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from exporter.alerting.alert import Alert, Facts
     from exporter.alerting.client import Standing
+    from exporter.alerting.members import Member
     from exporter.config import Config
     from exporter.config.schema import Alertmanager
     from exporter.domain.accounts import Device
@@ -31,14 +32,22 @@ HAND_OVER: Final = 180.0
 """How long alerts live on when direct alerts are turned off: enough for the rules to take over."""
 
 
+class _Way(NamedTuple):
+    """Where to post, and how."""
+
+    settings: Alertmanager
+    members: tuple[Member, ...]
+
+
 class DirectAlerts:
-    """Runs while `run` runs. `config` is asked anew each time, so that a reload takes effect."""
+    """Runs while `run` runs. `config` and `members` are asked anew each time, so that a change takes effect."""
 
     def __init__(
         self,
         recorder: Recorder,
         config: Callable[[], Config],
         metrics: SelfMetrics,
+        members: Callable[[], tuple[Member, ...]],
         *,
         planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
         impact: Callable[[Device], Facts | None] = lambda _device: None,
@@ -46,6 +55,7 @@ class DirectAlerts:
         self._recorder = recorder
         self._config = config
         self._metrics = metrics
+        self._members = members
         self._planned_until = planned_until
         self._impact = impact
         self.alerts = self._no_alerts()
@@ -60,7 +70,7 @@ class DirectAlerts:
     @property
     def enabled(self) -> bool:
         """Whether there is anybody to tell."""
-        return self._settings() is not None
+        return self._way() is not None
 
     @property
     def outboxes(self) -> Sequence[Outbox]:
@@ -69,10 +79,10 @@ class DirectAlerts:
 
     def delivered(self, now: float) -> Iterator[tuple[Device, float]]:
         """Yield the gauge device_alert_delivered: devices down past their threshold."""
-        settings = self._settings()
-        if settings is None:
+        way = self._way()
+        if way is None:
             return
-        oldest = now - DELIVERED_FOR * settings.resend_interval
+        oldest = now - DELIVERED_FOR * way.settings.resend_interval
         for (name, device_id), alert in list(self.alerts.firing.items()):
             device = self._recorder.fleet.devices.get(device_id)
             if name == ALERT_DEVICE_DOWN and device is not None:
@@ -88,26 +98,26 @@ class DirectAlerts:
     async def run(self) -> None:
         """Post until cancelled, with the settings that hold at the time."""
         while True:
-            settings = self._settings()
-            if settings is not None:
-                await self._run_with(settings)
+            way = self._way()
+            if way is not None:
+                await self._run_with(way)
             else:
                 self._loaded = False
                 self.alerts = self._no_alerts()
                 await self._wake.wait()
 
-    async def _run_with(self, settings: Alertmanager) -> None:
-        """Post until the settings are others."""
-        async with session(settings) as client, asyncio.TaskGroup() as tasks:
-            self._outboxes = [self._outbox(Client(url, client)) for url in settings.urls]
+    async def _run_with(self, way: _Way) -> None:
+        """Post until the settings or the members are others."""
+        async with session(way.settings) as client, asyncio.TaskGroup() as tasks:
+            self._outboxes = [self._outbox(Client(one.url, client, one.server_name)) for one in way.members]
             if not self._loaded:
                 await self._load()
             self._repeat()
             running = [tasks.create_task(outbox.run()) for outbox in self._outboxes]
-            await self._keep_posting(settings)
+            await self._keep_posting(way)
             for task in running:
                 task.cancel()
-            await asyncio.wait(running)
+            await asyncio.gather(*running, return_exceptions=True)
             if not self.enabled:
                 firing = list(self.alerts.firing.values())
                 await asyncio.gather(*(outbox.hand_over(firing, HAND_OVER) for outbox in self._outboxes))
@@ -119,24 +129,26 @@ class DirectAlerts:
         self.alerts.load(now, disconnects, LIFE)
         self._loaded = True
 
-    async def _keep_posting(self, settings: Alertmanager) -> None:
-        clock = self._recorder.clock
-        next_resend = clock() + settings.resend_interval
-        while self._settings() == settings:
+    async def _keep_posting(self, way: _Way) -> None:
+        clock, interval = self._recorder.clock, way.settings.resend_interval
+        next_resend = clock() + interval
+        while self._way() == way:
             now = clock()
             self._post(self.alerts.advance(now))
             if now >= next_resend:
-                next_resend = now + settings.resend_interval
+                next_resend = now + interval
                 self.alerts.tidy(now)
                 self._post(self.alerts.advance(now))
                 self._repeat()
             due = self.alerts.next_due(now)
             await self._wake.wait(max(0.0, min(next_resend, next_resend if due is None else due) - now))
 
-    def _settings(self) -> Alertmanager | None:
+    def _way(self) -> _Way | None:
         """Return where to post; None: nowhere."""
         config = self._config()
-        return config.alertmanager if config.alerts.direct and config.alertmanager.urls else None
+        if not config.alerts.direct or not config.alertmanager.urls:
+            return None
+        return _Way(config.alertmanager, self._members())
 
     def _outbox(self, client: Client) -> Outbox:
         return Outbox(
@@ -153,7 +165,7 @@ class DirectAlerts:
 
     def _count_from_zero(self) -> None:
         """Let the counters exist before they count: an increase from nothing is no increase."""
-        for url in self._config().alertmanager.urls:
+        for url in (*self._config().alertmanager.urls, *(one.url for one in self._members())):
             for result in ("ok", "error"):
                 self._metrics.pushes.labels(url, result)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from exporter.alerting.direct import DirectAlerts
+from exporter.alerting.members import Members
 from exporter.alerting.ways import Ways
 from exporter.conventions import DEVICE_ALERT_DELIVERED
 from exporter.lib.tasks import Task
@@ -34,12 +35,20 @@ class AlertingFeature:
         impact: Callable[[Device], Facts | None],
         planned_until: Callable[[Device, float], float | None],
     ) -> None:
-        self.service = DirectAlerts(recorder, config, metrics, impact=impact, planned_until=planned_until)
-        self.ways = Ways(config, metrics)
+        self._members = Members(config, metrics)
+        self.service = DirectAlerts(
+            recorder, config, metrics, lambda: self._members.now, impact=impact, planned_until=planned_until
+        )
+        self._members.changed = self.service.reconsider
+        self.ways = Ways(config, metrics, lambda: self._members.now)
 
     def tasks(self) -> list[Task]:
         """Post, on every exporter: Alertmanager takes what is equal for one."""
-        return [Task("alerts", self.service.run), Task("notification_ways", self.ways.ask, 60.0, 1.0)]
+        return [
+            Task("alerts", self.service.run),
+            Task("alertmanager_names", self._members.run),
+            Task("notification_ways", self.ways.ask, 60.0, 1.0),
+        ]
 
     def gauges(self) -> list[Gauge]:
         """Show whose alert was taken."""
@@ -47,4 +56,5 @@ class AlertingFeature:
 
     async def reload(self, _: Config) -> None:
         """Judge every device anew, and post where the configuration says now."""
+        self._members.reconsider()
         self.service.reconsider()

@@ -147,7 +147,8 @@ class Outbox:
 
     async def _ask(self) -> list[Standing]:
         if self._clock() - self._asked_at > ANSWER_AGE:
-            self._standing = await self._client.standing()
+            extra = self._settings().labels
+            self._standing = [alert.without(extra) for alert in await self._client.standing() if alert.agrees(extra)]
             self._asked_at = self._clock()
         return self._standing
 

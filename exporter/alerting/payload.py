@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def payload(alert: Alert, now: float, ends_ahead: float, settings: Alerts) -> dict[str, Any]:
     """Return the alert. One that fires ends `ends_ahead` seconds from now unless it is re-sent."""
     return {
-        "labels": alert.labels,
+        "labels": {**settings.labels, **alert.labels},
         "annotations": _annotations(alert, now, settings),
         "startsAt": _time(alert.starts_at),
         "endsAt": _time(now + ends_ahead if alert.ends_at is None else alert.ends_at),

@@ -14,8 +14,9 @@ from exporter.lib.logs import fields
 from exporter.lib.yaml import BadYaml, parse_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from exporter.alerting.members import Member
     from exporter.config import Config
     from exporter.metrics.own import SelfMetrics
 
@@ -34,8 +35,11 @@ _REASONS: Final[dict[Nobody, str]] = {
 class Ways:
     """`nobody` is the answer."""
 
-    def __init__(self, config: Callable[[], Config], metrics: SelfMetrics) -> None:
+    def __init__(
+        self, config: Callable[[], Config], metrics: SelfMetrics, members: Callable[[], Sequence[Member]]
+    ) -> None:
         self._config = config
+        self._members = members
         self._metrics = metrics
         self._known: dict[str, int] = {}  # by Alertmanager
         self._said: Nobody | None = None
@@ -53,14 +57,13 @@ class Ways:
 
     async def ask(self) -> None:
         """Ask every Alertmanager, and say once when nobody is notified."""
-        settings = self._config().alertmanager
         known: dict[str, int] = {}
-        if settings.urls:
-            async with session(settings) as opened:
-                for url in settings.urls:
-                    count = await _count(Client(url, opened))
+        if members := self._members():
+            async with session(self._config().alertmanager) as opened:
+                for member in members:
+                    count = await _count(Client(member.url, opened, member.server_name))
                     if count is not None:
-                        known[url] = count
+                        known[member.url] = count
         for url in self._known.keys() - known.keys():
             self._metrics.ways.remove(url)
         for url, count in known.items():

@@ -33,6 +33,7 @@ from exporter.gateways.csku.gateway import Csku
 from exporter.gateways.preset import Preset
 from exporter.impact.hashing import ensure_key
 from exporter.journal.storage import data_directory, open_storage
+from exporter.lib import systemd
 from exporter.lib.address import parse_address
 from exporter.lib.clock import Clock
 from exporter.lib.logs import RateLimited, fields, log_loop_errors
@@ -120,6 +121,7 @@ class Exporter:
             await self._stop()
             raise
         if self._started:
+            systemd.tell(systemd.READY)
             log.info("ready", extra=fields(version=__version__, devices=len(self.recorder.fleet.devices)))
 
     async def _start(self) -> None:
@@ -161,6 +163,7 @@ class Exporter:
         log.info("stopped")
 
     async def _stop(self) -> None:
+        systemd.tell(systemd.STOPPING)
         await self._listening.stop()  # first: what still comes in is answered while everything works
         await self._to_stop.aclose()
         self._warn.flush(everything=True)

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError, JournalUnavailable
+from exporter.lib import systemd
 from exporter.lib.logs import fields
 from exporter.lib.tasks import Task
 
@@ -32,6 +33,7 @@ PRUNE_INTERVAL = 86_400.0
 FIRST_PRUNE = 600.0  # not while the start's backlog comes in
 LAG_INTERVAL = 0.25
 RETRY = 1.0
+HANGS = 30.0  # seconds that the journal's storage may be at one piece of work
 
 
 class Housekeeping:
@@ -109,12 +111,19 @@ def rounds(recorder: Recorder, metrics: SelfMetrics, settings: Callable[[], Conf
             await asyncio.sleep(LAG_INTERVAL)
             metrics.loop_lag.observe(max(0.0, loop.time() - due))
 
-    return [
+    async def tell_systemd() -> None:
+        if recorder.oldest_wait < HANGS:  # else a new process is wanted
+            systemd.tell(systemd.ALIVE)
+
+    tasks = [
         Task("heartbeat", recorder.heartbeat, lambda: settings().storage.heartbeat_interval),
         Task("checkpoint", Checkpoints(recorder, time.monotonic), CHECKPOINT_LOOK, leading=True),
         Task("retention", prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
         Task("loop_lag", watch_loop),
     ]
+    if watched := systemd.watchdog_interval():
+        tasks.append(Task("watchdog", tell_systemd, watched, 0.0))
+    return tasks
 
 
 class Checkpoints:

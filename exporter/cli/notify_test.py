@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from exporter.alerting.client import Client, Refused, Unavailable, session
+from exporter.alerting.members import members_of
 from exporter.alerting.trial import try_out
 from exporter.cli.flags import add_configuration_flags, configuration
 from exporter.cli.output import say
@@ -57,10 +58,14 @@ async def _by_alertmanager(config: Config, way: str) -> int:
     if not urls:
         raise ConfigError("notify-test: alertmanager.urls is empty; without an Alertmanager nobody is told anything")
     failed = False
+    try:
+        members = [member for url in urls for member in await members_of(url)]
+    except (OSError, TimeoutError) as error:
+        raise ConfigError(f"notify-test: alertmanager.urls: a name cannot be looked up: {error}") from None
     async with session(config.alertmanager) as opened:
-        for number, url in enumerate(urls, 1):
+        for number, member in enumerate(members, 1):
             try:
-                problem = await try_out(Client(url, opened), way)
+                problem = await try_out(Client(member.url, opened, member.server_name), way)
             except (Unavailable, Refused) as error:
                 problem = f"it cannot be reached: {error}"
             failed |= bool(problem)

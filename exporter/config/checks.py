@@ -11,6 +11,7 @@ import msgspec
 
 from exporter.config import gateways
 from exporter.config.schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
+from exporter.conventions import ALERT_LABELS
 from exporter.domain.identity import ENGINE_LENGTH
 from exporter.lib.address import Address, parse_address
 from exporter.lib.cron import parse_cron
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILE_URL = "sqlite:///"
 
 
@@ -51,6 +53,7 @@ class Checks:
         zone = self.zone(config.alerts.timezone, ("alerts", "timezone")).key
         for key in ("dashboard_url", "runbook_url"):
             self._optional_url(getattr(config.alerts, key), ("alerts", key))
+        self._labels(config.alerts.labels, ("alerts", "labels"))
         return msgspec.structs.replace(
             config,
             webhook=self._webhook(config.webhook),
@@ -94,7 +97,7 @@ class Checks:
     def _alertmanager(self, config: Config) -> None:
         section, path = config.alertmanager, ("alertmanager",)
         for place, url in enumerate(section.urls):
-            parts = self.url(url, (*path, "urls", f"[{place}]"))
+            parts = self.url(url.removeprefix("dns+"), (*path, "urls", f"[{place}]"))
             if parts.username is not None:
                 self.wrong((*path, "urls", f"[{place}]"), "put credentials into alertmanager.basic_auth")
         if len(set(section.urls)) < len(section.urls):
@@ -175,6 +178,16 @@ class Checks:
         if start is not None and end is not None and end <= start:
             self.wrong((*path, "end"), "must be later than `start`")
         return msgspec.structs.replace(window, timezone=zone.key, start_at=start, end_at=end)
+
+    def _labels(self, labels: dict[str, str], path: Path) -> None:
+        """Check the labels that all alerts get."""
+        for name, value in labels.items():
+            if not _LABEL.fullmatch(name) or name.startswith("__"):
+                self.wrong((*path, name), "a label's name has letters, digits and _, and begins with no digit")
+            elif name in ALERT_LABELS:
+                self.wrong((*path, name), "alerts have a label of this name already")
+            elif not value:
+                self.wrong((*path, name), "must not be empty")
 
     def wrong(self, path: Path, message: str) -> None:
         """Note a mistake."""

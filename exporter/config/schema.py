@@ -183,6 +183,8 @@ class Alerts(msgspec.Struct, frozen=True):
     timezone: str = "Asia/Jakarta"
     dashboard_url: str | None = None
     runbook_url: str | None = None
+    labels: dict[str, str] = {}
+    """Put onto every direct alert, beside its own."""
 
 
 PresetName = Literal[

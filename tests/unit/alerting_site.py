@@ -162,15 +162,15 @@ class FakeAlertmanager:
         return [f"{one['alertname']} {one.get('device_id', '')}".strip() for one in labels]
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[FakeAlertmanager]:
+    async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[FakeAlertmanager]:
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/api/v2/alerts", self.post)
         app.router.add_get("/api/v2/alerts", self.ask)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, host, port)
         await site.start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        self.url = f"http://{host}:{runner.addresses[0][1]}"
         try:
             yield self
         finally:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from exporter.alerting.direct import DirectAlerts
+from exporter.alerting.members import Members
 from exporter.config.schema import Alertmanager, Alerts, Config
 from tests.patience import eventually
 from tests.unit.alerting_site import POLICIES, FakeAlertmanager
@@ -27,7 +28,8 @@ class Direct:
         self.site = site
         self.config = Config(policies=POLICIES)
         self.configure(**given)
-        self.alerts = DirectAlerts(site.recorder, lambda: self.config, site.metrics)
+        self.members = Members(lambda: self.config, site.metrics)
+        self.alerts = DirectAlerts(site.recorder, lambda: self.config, site.metrics, lambda: self.members.now)
 
     def configure(self, *urls: str, direct: bool = True) -> None:
         self.config = msgspec.structs.replace(

@@ -293,3 +293,20 @@ async def test_an_alert_from_before_the_start_is_no_latency(alertmanager: FakeAl
     async with posting(alertmanager.url, clock, alert) as post:
         await eventually(lambda: alert.acknowledged_at)
     assert post.latencies() == 0
+
+
+async def test_the_labels_of_the_configuration_are_on_every_post_and_no_part_of_an_alerts_identity() -> None:
+    async with FakeAlertmanager().running() as alertmanager, session(Alertmanager()) as client:
+        metrics, adopted = SelfMetrics(CollectorRegistry()), []
+        settings = Alerts(labels={"fleet": "jakarta"})
+        mine, others = has(down("d1")), has(down("d2"))
+        mine["labels"]["fleet"], others["labels"]["fleet"] = "jakarta", "surabaya"
+        alertmanager.standing = [mine, others]
+        outbox = Outbox(Client(alertmanager.url, client), lambda: settings, metrics, FakeClock(), adopted.extend)
+        outbox.put([down("d1")])
+        running = asyncio.create_task(outbox.run())
+        await eventually(lambda: alertmanager.posts)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert [alert["labels"]["fleet"] for post in alertmanager.posts for alert in post] == ["jakarta"]
+        assert [one.labels for one in adopted] == [dict(down("d1").labels)]

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from exporter.alerting.members import Member
 from exporter.alerting.ways import Ways, count_ways
 from exporter.config import Config
 from exporter.config.schema import Alertmanager
@@ -50,7 +51,7 @@ async def alertmanager() -> AsyncIterator[Status]:
 def ways_of(*urls: str) -> tuple[Ways, CollectorRegistry]:
     config = msgspec.structs.replace(Config(), alertmanager=Alertmanager(urls=urls))
     registry = CollectorRegistry()
-    return Ways(lambda: config, SelfMetrics(registry)), registry
+    return Ways(lambda: config, SelfMetrics(registry), lambda: tuple(map(Member, urls))), registry
 
 
 @pytest.mark.parametrize(
