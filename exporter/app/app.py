@@ -27,6 +27,7 @@ from exporter.app.opening import until_it_works
 from exporter.app.settings import Settings
 from exporter.app.status import status_operation
 from exporter.app.terminal import Terminal
+from exporter.config import digest
 from exporter.conventions import HELP
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.gateways.csku.gateway import Csku
@@ -206,6 +207,7 @@ class Exporter:
     def _loaded(self) -> None:
         self.metrics.reload_ok.set(1)
         self.metrics.reload_time.set(self._clock())
+        self.metrics.config_digest.set(digest(self.settings.current()))
 
     # -- what the features have ---------------------------------------------------------------------------------------
 
@@ -287,6 +289,7 @@ class Exporter:
         full.labels("devices").set_function(lambda: len(fleet.devices) / recorder.ceilings.max_devices)
         full.labels("engines").set_function(lambda: len(fleet.histograms) / recorder.ceilings.max_engines)
         full.labels("groups").set_function(lambda: len(fleet.groups) / recorder.ceilings.max_groups)
+        self.metrics.time.set_function(self._clock)
         self.metrics.queue.set_function(lambda: self.recorder.queue_depth)
         self.metrics.oldest_wait.set_function(lambda: self.recorder.oldest_wait)
         self.recorder.subscribe(log_change)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from exporter.config.build import Builder
 from exporter.config.checks import Checks
-from exporter.config.describe import describe
+from exporter.config.describe import describe, digest
 from exporter.config.errors import Origins
 from exporter.config.schema import Config, Secret
 from exporter.config.secret import ensure_webhook_secret
@@ -21,7 +21,7 @@ from exporter.config.sources import CONFIG_FILE_VARIABLE, merged, read_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Config", "Secret", "describe", "ensure_webhook_secret", "load"]
+__all__ = ["Config", "Secret", "describe", "digest", "ensure_webhook_secret", "load"]
 
 
 def load(config_file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+import hashlib
+from typing import Any, Final, get_args, get_origin
 
+import msgspec
 import yaml
 
 from exporter.config.build import field_types, is_struct, without_none
@@ -11,16 +13,24 @@ from exporter.config.schema import Config, Secret
 from exporter.domain.policy import DEFAULT_ENGINE, Policies, Policy
 from exporter.lib.durations import Duration, Size, format_duration, format_size
 
-if TYPE_CHECKING:
-    import msgspec
-
 HIDDEN: Final = "<secret>"
+_OF_ONE_EXPORTER: Final = ("storage", "webhook", "web", "log")
+"""Sections about where an exporter runs; exporters over one journal must agree in the others."""
 
 
 def describe(config: Config) -> str:
     """Return the effective configuration, defaults included, as YAML; secrets read `<secret>`."""
     tree = _struct(Config, config)
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+
+
+def digest(config: Config) -> int:
+    """Return a number that is the same for configurations which tell people the same; no secret is part of it.
+
+    A float holds it exactly.
+    """
+    tree = {name: value for name, value in _struct(Config, config).items() if name not in _OF_ONE_EXPORTER}
+    return int.from_bytes(hashlib.blake2b(msgspec.json.encode(tree, order="sorted"), digest_size=6).digest())
 
 
 def _struct(type_: type[msgspec.Struct], value: msgspec.Struct) -> dict[str, Any]:

@@ -65,6 +65,10 @@ class SelfMetrics:
         self.reload_time = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."
         )
+        self.config_digest = self._gauge(
+            "config_digest", "A number that differs where exporters are configured to tell people different things."
+        )
+        self.time = self._gauge("time_seconds", "The clock of the exporter's machine.")
         self.full = self._gauge("fleet_fullness_ratio", "Part of the most devices, engines and groups.", "of")
         self.moves = self._counter(
             "device_moves_total", "Devices that an event named under another engine or business."

@@ -21,7 +21,7 @@ from tests.tools import ROOT, require
 RULES = ROOT / "prometheus" / "rules"
 FILES = sorted(RULES.glob("*.yml"))
 TESTS = sorted(path for path in (RULES / "tests").glob("*.yml") if not path.name.startswith("slo"))  # test_slo_rules.py
-OWN = ("devices.yml", "exporter.yml", "failover.yml")
+OWN = ("devices.yml", "exporter.yml", "failover.yml", "instances.yml")
 WRITTEN = (*OWN, "stack.yml")
 """By hand; slo.yml has a test file of its own."""
 RUNBOOKS = {"en": ROOT / "docs" / "runbook.md", "id": ROOT / "docs" / "runbook.id.md"}
