@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.alerting.feature import AlertingFeature
+from exporter.days.feature import DaysFeature
 from exporter.failover.feature import FailoverFeature
 from exporter.impact.feature import ImpactFeature
 from exporter.incidents.feature import IncidentsFeature
@@ -29,6 +30,7 @@ ORDER: Final = {
     "alerting": "anywhere after maintenance and impact, whose answers its alerts carry",
     "notify": "anywhere",
     "failover": "after maintenance, which it asks whether a channel is down as planned",
+    "days": "anywhere",
     "incidents": "last: it writes down what the others did, also what they do when they start",
 }
 """In this order features are made, hear of each change, start and are reloaded; they stop in the reverse one."""
@@ -41,6 +43,7 @@ PIECES: Final[tuple[Piece, ...]] = tuple(
         ImpactFeature,
         NotifyFeature,
         FailoverFeature,
+        DaysFeature,
         IncidentsFeature,
     )
 )
@@ -66,6 +69,7 @@ class Features:
         self.alerting = AlertingFeature(recorder, config, metrics, impact=self._facts, planned_until=planned_until)
         self.notify = NotifyFeature(recorder, config, metrics.registry)
         self.failover = FailoverFeature(recorder, config, metrics.registry, planned_until=planned_until)
+        self.days = DaysFeature(recorder, config)
         self.incidents = IncidentsFeature(
             recorder,
             config,

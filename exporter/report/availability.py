@@ -7,7 +7,8 @@ How it counts, for a window [start, end):
 - availability = 1 - downtime / observed, summed over the devices of a row.
 - `outages` begun inside the window. MTTR is the mean length of outages that ended inside it, MTBF the uptime per
   outage. Lengths of outages (longest, MTTR) run from event to event, also where an outage began before the window; a
-  running one counts up to `end`. An outage that lies wholly in blind or planned time is left out.
+  running one counts up to `end`. An outage that lies wholly in blind or planned time, also beyond the window, is left
+  out.
 
 Pure: no clock. Sums are whole milliseconds, so that rows add up exactly in any order.
 """
@@ -93,7 +94,7 @@ class Account:
         self._down += total(device.down)
         self._blind += device.blind_ms
         self._planned += device.planned_ms
-        self._begun += device.begun
+        self._begun += len(device.begun)
         self._repaired += device.repaired
         self._repair_ms += device.repair_ms
         self._longest = max(self._longest, device.longest_ms)
@@ -140,7 +141,7 @@ class Accounts:
 
     def add(self, device: DeviceAccount) -> None:
         """Count one device in, unless the window has nothing of it."""
-        if not (device.counted or device.blind_ms or device.planned_ms):
+        if not (device.counted or device.blind or device.planned):
             return
         objective = self._objective(device.identity.engine) if self._objective is not None else None
         key = self.key_of(device.identity)

@@ -5,7 +5,7 @@ The rules stand in `exporter.report.availability`. Pure: no clock; whole millise
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -26,23 +26,40 @@ class DeviceAccount(msgspec.Struct, frozen=True, gc=False):
     """Observed time without blind and planned time."""
     down: list[Interval]
     """Downtime within `counted`."""
-    blind_ms: int
-    planned_ms: int
-    begun: int
-    """Outages begun in the window."""
+    blind: list[Interval]
+    """Observed time in which events could be lost unheard."""
+    planned: list[Interval]
+    """Observed time in planned windows that was not blind."""
+    begun: list[int]
+    """When the outages began that began in the window, Unix milliseconds."""
     repaired: int
     """Outages that a connect ended in the window."""
     repair_ms: int
     """Their whole lengths, summed."""
     longest_ms: int
 
+    @property
+    def blind_ms(self) -> int:
+        """Summed."""
+        return total(self.blind)
+
+    @property
+    def planned_ms(self) -> int:
+        """Summed."""
+        return total(self.planned)
+
 
 class _Stretch(msgspec.Struct, frozen=True, gc=False):
-    """A whole outage, in milliseconds, cut at the window's end."""
+    """A whole outage, in milliseconds."""
 
     start: int
     end: int
+    """`OPEN` while it runs."""
     repaired: bool
+
+
+OPEN: Final = 1 << 62
+"""The end of what runs, in milliseconds."""
 
 
 class Window:
@@ -57,23 +74,23 @@ class Window:
 
     def account(self, history: History) -> DeviceAccount:
         """Return one device's account."""
-        known = [(start * 1000, self.end if end is None else end * 1000) for start, end in history.observed]
-        spans = intersect(merge(known), self._all)
-        planned = [(start * 1000, self.end if end is None else end * 1000) for start, end in history.planned]
-        uncounted = merge([*self._blind, *planned]) if planned else self._blind
-        blind, counted = intersect(spans, self._blind), subtract(spans, uncounted)
+        spans = intersect(merge(_spans(history.observed)), self._all)
+        uncounted = merge([*self._blind, *_spans(history.planned)]) if history.planned else self._blind
+        counted = subtract(spans, uncounted)
         outages = [stretch for stretch in self._outages(history) if not _inside(stretch, uncounted)]
-        repaired = [stretch for stretch in outages if stretch.repaired]
+        ends = [min(outage.end, self.end) for outage in outages]
+        lengths = [end - outage.start for outage, end in zip(outages, ends, strict=True)]
+        repairs = [length for outage, length in zip(outages, lengths, strict=True) if outage.repaired]
         return DeviceAccount(
             identity=history.identity,
             counted=counted,
-            down=intersect(merge((outage.start, outage.end) for outage in outages), counted),
-            blind_ms=total(blind),
-            planned_ms=total(spans) - total(counted) - total(blind),
-            begun=sum(self.start <= outage.start for outage in outages),
-            repaired=len(repaired),
-            repair_ms=sum(outage.end - outage.start for outage in repaired),
-            longest_ms=max((outage.end - outage.start for outage in outages), default=0),
+            down=intersect(merge(zip((outage.start for outage in outages), ends, strict=True)), counted),
+            blind=intersect(spans, self._blind),
+            planned=subtract(subtract(spans, counted), self._blind) if history.planned else [],
+            begun=[outage.start for outage in outages if self.start <= outage.start],
+            repaired=len(repairs),
+            repair_ms=sum(repairs),
+            longest_ms=max(lengths, default=0),
         )
 
     def _outages(self, history: History) -> Iterator[_Stretch]:
@@ -82,15 +99,21 @@ class Window:
         last = history.observed[-1][1] if history.observed else None
         for outage in history.outages:
             ended = outage.end if outage.end is not None else last
-            start, end = outage.start * 1000, self.end if ended is None else ended * 1000
+            start, end = outage.start * 1000, OPEN if ended is None else ended * 1000
             if start < self.end and end >= self.start:
-                repaired = ended is not None and ended not in forgotten and end < self.end
-                yield _Stretch(start, min(end, self.end), repaired)
+                yield _Stretch(start, end, ended not in forgotten and end < self.end)
 
 
 def _inside(outage: _Stretch, uncounted: list[Interval]) -> bool:
-    """Return whether the whole outage lies in time that does not count; one without length by its only second."""
+    """Return whether the whole outage lies in time that does not count; one without length by its only second.
+
+    The window makes no difference, so that the outages of days add up to those of a month.
+    """
     return any(start <= outage.start < end and outage.end <= end for start, end in uncounted)
+
+
+def _spans(seconds: Iterable[tuple[int, int | None]]) -> list[Interval]:
+    return [(start * 1000, OPEN if end is None else end * 1000) for start, end in seconds]
 
 
 def _merged(intervals: Iterable[tuple[float, float]]) -> list[Interval]:

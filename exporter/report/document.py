@@ -61,7 +61,7 @@ def compile_report(
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Document:
     """Return the report of a period. `on_progress` gets the number of devices done. Raises JournalUnavailable."""
-    blind = [(start, end) for start, end in source.blind_intervals() if end > period.start and start < period.end]
+    blind = list(source.blind_intervals())
     window = Window(period.start, period.end, blind=blind)
     accounts, daily = Accounts(by, objective), _Daily(period)
     for number, history in enumerate(source.histories()):
@@ -78,7 +78,7 @@ def compile_report(
         total=accounts.total(),
         days=daily.total(),
         days_by_key={row.key: daily.of(row.key) for row in rows},
-        blind=blind,
+        blind=[(start, end) for start, end in blind if end > period.start and start < period.end],
     )
 
 

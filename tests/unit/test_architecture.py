@@ -44,6 +44,7 @@ LAYERS = (
     ("look", "metrics"),
     ("recording",),
     ("report",),
+    ("days",),
     ("web",),
     ("alerting", "failover", "impact", "maintenance", "notify", "sessions"),  # side by side: none imports another
     ("incidents",),
