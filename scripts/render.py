@@ -36,6 +36,9 @@ ADMIN = "admin"
 PAGES: Final = "http://localhost:9877"
 """What the committed dashboards link to for the exporter's pages."""
 
+PAGES_ADDRESS: Final = ":8081"
+"""Where the front door finds what people outside may see; no port of this machine is published for it."""
+
 Tree = dict[str, Any]
 
 
@@ -100,6 +103,7 @@ def exporter_config(tree: Tree, settings: Settings, known: set[str]) -> Tree:
     ours: Tree = {"alerts": alerts}
     if settings.public_url:
         ours["web"] = {"external_url": settings.public_url}
+        ours["pages"] = {"listen_address": PAGES_ADDRESS, "external_url": settings.public_url}
     if "webhook_secret" in known:
         ours["webhook"] = {"secret_file": "/run/secrets/webhook_secret"}
     if "sms_urls" in known:

@@ -19,10 +19,11 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from exporter import __version__
 from exporter.app.account import Accounts
 from exporter.app.doors import doors
-from exporter.app.feature import Answers, Draws, Measures, Reloads, Starts, Stops, Works
+from exporter.app.feature import Answers, Draws, Measures, Publishes, Reloads, Starts, Stops, Works
 from exporter.app.features import PIECES, Features
 from exporter.app.housekeeping import Housekeeping, rounds
 from exporter.app.messages import announce, log_change
+from exporter.app.observing import observe
 from exporter.app.opening import until_it_works
 from exporter.app.settings import Settings
 from exporter.app.status import status_operation
@@ -43,12 +44,12 @@ from exporter.lib.tasks import Task
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.gauges import OfDevices
 from exporter.metrics.own import SelfMetrics
-from exporter.metrics.policy import PolicyCollector
 from exporter.recording.recorder import Recorder
 from exporter.web import descriptors
 from exporter.web.admin import admin_app
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
+from exporter.web.pages import pages_app
 from exporter.web.public import WEBHOOK_PATH, public_app
 from exporter.web.webconfig import WebConfigFile
 
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from exporter.config import Config
-    from exporter.domain.fleet import Change
     from exporter.metrics.gauges import Gauge
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,8 @@ class Exporter:
             retry_span=config.storage.retry_span,
         )
         self.recorder.ceilings = config.fleet
-        self._observe()
+        observe(self.recorder, self.settings.current, self.metrics)
+        self.recorder.subscribe(log_change)
         self._web_config = WebConfigFile(config.web.config_file) if config.web.config_file else None
         if self._web_config is not None:
             self._web_config.load()
@@ -99,8 +100,9 @@ class Exporter:
                 self._expose(feature.gauges())
         self._housekeeping = Housekeeping(self.metrics)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
-        self.public, self.admin = self._listeners()
-        self._listening = Listeners([self.public, self.admin], drain=DRAIN)
+        self.public, self.admin, self.pages = self._listeners()
+        every = (self.public, self.admin, self.pages)
+        self._listening = Listeners([listener for listener in every if listener is not None], drain=DRAIN)
         self._to_stop = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -225,7 +227,7 @@ class Exporter:
                 yield from feature.tasks()
         yield Task("log_summaries", self._flush_warnings, 60.0)
 
-    def _listeners(self) -> tuple[Listener, Listener]:
+    def _listeners(self) -> tuple[Listener, Listener, Listener | None]:
         instruments = self._instruments = WebInstruments(self.metrics, Csku.event_types | Preset.event_types)
         current = self.settings.current
         answering = [feature for feature in self.features.all if isinstance(feature, Answers)]
@@ -262,10 +264,21 @@ class Exporter:
         )
         webhook_address = parse_address(current().webhook.listen_address)
         admin_address = parse_address(current().web.listen_address)
-        for_public, for_admin = descriptors.limits(descriptors.raised())
+        outside = current().pages.listen_address
+        for_public, for_admin, for_pages = descriptors.limits(descriptors.raised(), pages=outside is not None)
+
+        def listener(what: Listening) -> Listener:
+            return Listener(what, instruments, self._warn)
+
+        pages = None
+        if outside is not None:
+            publishing = [feature for feature in self.features.all if isinstance(feature, Publishes)]
+            app = pages_app([route for feature in publishing for route in feature.outside()])
+            pages = listener(Listening("pages", parse_address(outside), app, for_pages))
         return (
-            Listener(Listening("public", webhook_address, public, for_public), instruments, self._warn),
-            Listener(Listening("admin", admin_address, admin, for_admin, self._web_config), instruments, self._warn),
+            listener(Listening("public", webhook_address, public, for_public)),
+            listener(Listening("admin", admin_address, admin, for_admin, self._web_config)),
+            pages,
         )
 
     # -- parts of its own ---------------------------------------------------------------------------------------------
@@ -277,30 +290,8 @@ class Exporter:
         finally:
             _settle_memory()
 
-    def _observe(self) -> None:
-        fleet = self.recorder.fleet
-        settings = self.settings.current
-        policies = PolicyCollector(
-            lambda: settings().policies, lambda: list(fleet.histograms), lambda: settings().alerts.timezone
-        )
-        self.registry.register(policies)
-        self.metrics.devices.set_function(lambda: len(fleet.devices))
-        full, recorder = self.metrics.full, self.recorder
-        full.labels("devices").set_function(lambda: len(fleet.devices) / recorder.ceilings.max_devices)
-        full.labels("engines").set_function(lambda: len(fleet.histograms) / recorder.ceilings.max_engines)
-        full.labels("groups").set_function(lambda: len(fleet.groups) / recorder.ceilings.max_groups)
-        self.metrics.time.set_function(self._clock)
-        self.metrics.queue.set_function(lambda: self.recorder.queue_depth)
-        self.metrics.oldest_wait.set_function(lambda: self.recorder.oldest_wait)
-        self.recorder.subscribe(log_change)
-        self.recorder.subscribe(self._count_move)
-
     def _authenticated(self) -> bool:
         return self._web_config is not None and bool(self._web_config.config.basic_auth_users)
-
-    def _count_move(self, change: Change) -> None:
-        if change.live and change.moved:
-            self.metrics.moves.inc()
 
     def _clock_jumped(self, seconds: float) -> None:
         self.metrics.clock_jumps.inc()

@@ -82,6 +82,14 @@ class Draws(Protocol):
 
 
 @runtime_checkable
+class Publishes(Protocol):
+    """Has pages for people outside, on the pages listener."""
+
+    def outside(self) -> Iterable[web.RouteDef]:
+        """Return the routes, all below `/a/` or `/s/`; see `exporter.web.pages`."""
+
+
+@runtime_checkable
 class Reloads(Protocol):
     """Keeps something that depends on the configuration."""
 
@@ -97,4 +105,4 @@ class Stops(Protocol):
         """Finish, once its tasks have ended. JournalUnavailable: the rest stops all the same."""
 
 
-MEMBERS = (Keeps, Starts, Works, Measures, Answers, Draws, Reloads, Stops)
+MEMBERS = (Keeps, Starts, Works, Measures, Answers, Draws, Publishes, Reloads, Stops)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exporter.config import Config, Secret, ensure_webhook_secret
+from exporter.config import Config, Secret, ensure_link_secret, ensure_webhook_secret
 from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ AT_A_START: Final = (
     "webhook.listen_address",
     "web.listen_address",
     "web.config_file",
+    "pages.listen_address",
     "impact.window",
     "impact.max_conversations",
 )
@@ -31,7 +32,8 @@ AT_A_START: Final = (
 class Settings:
     """`current` is asked each time a value is needed; who keeps something made of it says `changed`.
 
-    A configuration without a webhook secret is given the one in a file of the data directory, made at the first start.
+    A configuration without a webhook secret is given the one in a file of the data directory, made at the first start;
+    so it is with the secret of links.
     """
 
     def __init__(self, load: Callable[[], Config], data_dir: Callable[[Config], Path]) -> None:
@@ -68,7 +70,9 @@ class Settings:
     def _complete(self, config: Config) -> Config:
         secret, self.secret_path = ensure_webhook_secret(config, self._data_dir)
         webhook = msgspec.structs.replace(config.webhook, secret=Secret(secret))
-        return msgspec.structs.replace(config, webhook=webhook)
+        links = ensure_link_secret(config, self._data_dir)
+        pages = msgspec.structs.replace(config.pages, secret=Secret(links))
+        return msgspec.structs.replace(config, webhook=webhook, pages=pages)
 
 
 def _value(config: Config, key: str) -> object:

@@ -20,6 +20,8 @@ FLAGS: Final = {
     "web.listen-address": "admin listener: metrics, API, pages",
     "web.config.file": "TLS and basic auth of the admin listener, in exporter-toolkit's format",
     "web.external-url": "URL under which people reach the admin listener",
+    "pages.listen-address": "pages listener, for people outside",
+    "pages.external-url": "URL under which people reach the pages listener",
     "log.level": "debug, info, warning or error",
     "log.format": "logfmt or json",
 }

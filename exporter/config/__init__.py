@@ -15,13 +15,13 @@ from exporter.config.checks import Checks
 from exporter.config.describe import describe, digest
 from exporter.config.errors import Origins
 from exporter.config.schema import Config, Secret
-from exporter.config.secret import ensure_webhook_secret
+from exporter.config.secret import ensure_link_secret, ensure_webhook_secret
 from exporter.config.sources import CONFIG_FILE_VARIABLE, merged, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Config", "Secret", "describe", "digest", "ensure_webhook_secret", "load"]
+__all__ = ["Config", "Secret", "describe", "digest", "ensure_link_secret", "ensure_webhook_secret", "load"]
 
 
 def load(config_file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from exporter.config import gateways
-from exporter.config.schema import Config, Failover, Maintenance, Secret, Target, Tls, Webhook
+from exporter.config.schema import Config, Failover, Maintenance, Pages, Secret, Target, Tls, Webhook
 from exporter.conventions import ALERT_LABELS
 from exporter.domain.identity import ENGINE_LENGTH
 from exporter.lib.address import Address, parse_address
@@ -72,10 +72,21 @@ class Checks:
         if public.clashes(admin) and not self._origins.mistakes:
             self.wrong(("web", "listen_address"), "takes the same port as webhook.listen_address")
         self._optional_url(config.web.external_url, ("web", "external_url"))
+        self._pages(config.pages, public, admin)
         for place, host in enumerate(config.web.allowed_hosts):
             if not _HOST_NAME.fullmatch(host):
                 message = "expected a name without port, such as exporter.example.com or .example.com"
                 raise self._origins.error(("web", "allowed_hosts", f"[{place}]"), message)
+
+    def _pages(self, pages: Pages, public: Address, admin: Address) -> None:
+        path = ("pages", "listen_address")
+        self._optional_url(pages.external_url, ("pages", "external_url"))
+        if pages.listen_address is None:
+            return
+        address = self._address(pages.listen_address, path)
+        for other, name in ((public, "webhook"), (admin, "web")):
+            if address.clashes(other) and not self._origins.mistakes:
+                self.wrong(path, f"takes the same port as {name}.listen_address")
 
     def _webhook(self, webhook: Webhook) -> Webhook:
         if webhook.max_body < 1024:

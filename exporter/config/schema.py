@@ -48,6 +48,17 @@ class Web(msgspec.Struct, frozen=True):
     """Further names of this listener; one that begins with a dot stands for all below it."""
 
 
+class Pages(msgspec.Struct, frozen=True):
+    """The listener for people outside: who has an outage, and status pages. Off without an address."""
+
+    listen_address: str | None = None
+    external_url: str | None = None
+    """Where people reach it; without it no message has a link to it."""
+    secret: Secret = Secret("")
+    """Signs links: a line for each key, of which the first signs and all are taken. Empty: see `ensure_link_secret`."""
+    secret_file: str | None = None
+
+
 class Log(msgspec.Struct, frozen=True):
     """What is logged and how."""
 
@@ -245,6 +256,7 @@ class Config(msgspec.Struct, frozen=True):
 
     webhook: Webhook = Webhook()
     web: Web = Web()
+    pages: Pages = Pages()
     log: Log = Log()
     storage: Storage = Storage()
     alertmanager: Alertmanager = Alertmanager()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
 
 SECRET_FILE: Final = "webhook-secret"  # noqa: S105 - a file's name
+LINK_SECRET_FILE: Final = "link-secret"  # noqa: S105 - a file's name
 
 
 def ensure_webhook_secret(config: Config, data_dir: Path) -> tuple[str, Path | None]:
@@ -25,16 +26,32 @@ def ensure_webhook_secret(config: Config, data_dir: Path) -> tuple[str, Path | N
     if config.webhook.secret:
         return str(config.webhook.secret), None
     path = data_dir / SECRET_FILE
-    try:
-        if not path.exists():
-            write_once(path, f"{secrets.token_urlsafe(32)}\n".encode())
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise ConfigError(f"webhook.secret: none is configured, and {path} cannot be used: {reason}") from None
+    secret = _made(path, "webhook.secret")
     if not secret or not secret.isprintable():
         raise ConfigError(f"webhook.secret: {path} must hold one line; remove it, or write a secret into it")
     return secret, path
+
+
+def ensure_link_secret(config: Config, data_dir: Path) -> str:
+    """Return what signs links, as `ensure_webhook_secret` does; empty where there are no pages. Raises ConfigError."""
+    if config.pages.secret or config.pages.listen_address is None:
+        return str(config.pages.secret)
+    path = data_dir / LINK_SECRET_FILE
+    secret = _made(path, "pages.secret")
+    if not secret:
+        raise ConfigError(f"pages.secret: {path} is empty; remove it, or write a secret into it")
+    return secret
+
+
+def _made(path: Path, key: str) -> str:
+    """Return the text of a file, which is made with a new secret where it is not there."""
+    try:
+        if not path.exists():
+            write_once(path, f"{secrets.token_urlsafe(32)}\n".encode())
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise ConfigError(f"{key}: none is configured, and {path} cannot be used: {reason}") from None
 
 
 def read_secret(file: Path) -> str:

@@ -1,7 +1,7 @@
 """File descriptors, and how many of them each listener may take.
 
 Whoever holds all of a process's descriptors takes away its journal, its alerts and its metrics. So the public listener
-gets what is left after those, and the admin listener has a share of its own.
+gets what is left after those, and the admin and the pages listener have shares of their own.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ def raised() -> int:
     return hard
 
 
-def limits(descriptors: int) -> tuple[Limits, Limits]:
-    """Return the bounds of the public and of the admin listener, of which neither can starve the other or the rest."""
+def limits(descriptors: int, *, pages: bool = False) -> tuple[Limits, Limits, Limits]:
+    """Return the bounds of the public, the admin and the pages listener: none can starve another, or the rest."""
     free = max(32, descriptors - RESERVED) if descriptors != resource.RLIM_INFINITY else 2 * USUAL
     admin = min(USUAL, free // 4)
-    public = min(USUAL, free - admin)
+    outside = admin if pages else 0
+    public = min(USUAL, free - admin - outside)
     if public < USUAL:
-        log.warning("few file descriptors", extra=fields(limit=descriptors, public=public, admin=admin))
-    return Limits(max_connections=public), Limits(max_connections=admin)
+        log.warning("few file descriptors", extra=fields(limit=descriptors, public=public, admin=admin, pages=outside))
+    return Limits(max_connections=public), Limits(max_connections=admin), Limits(max_connections=outside)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from exporter.metrics.own import SelfMetrics
 
-LISTENERS: Final = ("public", "admin")
+LISTENERS: Final = ("public", "admin", "pages")
 CLOSE_REASONS: Final = (
     *("slow_head", "large_head", "stalled", "evicted", "refused", "handshake", "slow_handshake", "accept_error"),
 )
-_USUAL_CODES: Final = {"public": (200, 400, 401, 503), "admin": (200,)}
+_USUAL_CODES: Final = {"public": (200, 400, 401, 503), "admin": (200,), "pages": (200, 404)}
 
 
 class WebInstruments:

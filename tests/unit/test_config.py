@@ -192,6 +192,7 @@ def test_the_example_is_accepted_with_everything_commented_in(tmp_path):
     lines = [re.sub(r"^( *)#(?=[^ ])", r"\1", line) for line in text.splitlines()]
     for name in (
         "webhook_secret",
+        "link_secret",
         "alertmanager_password",
         "notify_token",
         "failover_secret",

@@ -1,0 +1,166 @@
+"""The pages listener: what people outside may see, and the one thing that they may do. It faces the internet.
+
+It serves what features publish below `/a/` and `/s/`, and nothing of the other listeners. GET and HEAD change nothing;
+POST is for forms of at most `FORM_LIMIT` bytes. Whatever is not there, or is not theirs to see, looks the same. Each
+address may ask so often and all together so often, so that no crowd holds up webhooks.
+
+A handler raises `NotFound`, `JournalUnavailable` and `Overloaded`; its own headers go over the ones here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import time
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import hdrs, web
+
+from exporter.errors import JournalUnavailable, Overloaded
+from exporter.web import answers
+from exporter.web.operations import NotFound
+from exporter.web.rates import Rates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from aiohttp.typedefs import Handler, Middleware
+
+FORM_LIMIT: Final = 8 * 1024
+EACH: Final = (100.0, 200.0)
+"""Requests a second from one address, and how many at once."""
+ALL: Final = (200.0, 400.0)
+_STYLE: Final = (
+    "body{background:#f6f7f9;color:#17202b;font:18px/1.5 system-ui,sans-serif;margin:20vh auto;max-width:26rem;padding:0 1rem}"
+    "@media(prefers-color-scheme:dark){body{background:#11151a;color:#e6eaef}}"
+)
+_PAGE: Final = (
+    '<!doctype html><html lang="id"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    '<meta name="color-scheme" content="light dark"><title>{title}</title><style>{style}</style>'
+    '<main><p>{text}</p><p lang="en">{text_en}</p></main></html>\n'
+)
+_NOT_FOUND: Final = ("Halaman ini tidak ada.", "There is no such page.")
+_UNAVAILABLE: Final = (
+    "Sedang tidak bisa dibaca. Coba lagi sebentar lagi.",
+    "Not available now. Try again in a moment.",
+)
+_TOO_MANY: Final = ("Terlalu banyak permintaan. Coba lagi sebentar lagi.", "Too many requests. Try again in a moment.")
+
+
+def style_source(style: str) -> str:
+    """Return what a Content-Security-Policy says to let exactly this style sheet in."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
+
+
+def policy(style: str, *, forms: bool = False, frames: str = "'none'") -> str:
+    """Return a Content-Security-Policy for a page with this style sheet in it, and no scripts."""
+    form_action = "'self'" if forms else "'none'"
+    return (
+        f"default-src 'none'; style-src {style_source(style)}; img-src 'self'; form-action {form_action}; "
+        f"base-uri 'none'; frame-ancestors {frames}"
+    )
+
+
+HEADERS: Final = {
+    "Content-Security-Policy": policy(_STYLE),
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""Of every answer that says nothing else."""
+
+
+def pages_app(routes: Iterable[web.RouteDef], clock: Callable[[], float] = time.monotonic) -> web.Application:
+    """Return the application; `clock` counts seconds."""
+    app = web.Application(middlewares=[_plain_errors, _bounded(clock), _safe], client_max_size=FORM_LIMIT)
+    app.add_routes(routes)
+    app.on_response_prepare.append(_mark)
+    return app
+
+
+def notice(status: int, text: str, text_en: str) -> web.Response:
+    """Return a small page that says one thing in both languages."""
+    page = _PAGE.format(title=status, style=_STYLE, text=text, text_en=text_en)
+    return web.Response(status=status, text=page, content_type="text/html")
+
+
+def client_of(request: web.Request) -> str:
+    """Return whose request it is: the peer's address, or whom it names where the peer is a proxy in our own network.
+
+    Of an IPv6 address it is the network, as a whole one is anybody's.
+    """
+    address = _parsed(request.remote or "")
+    if address is None or address.is_private:
+        named = _parsed(request.headers.get("X-Forwarded-For", "").rpartition(",")[2])
+        address = named or address
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _bounded(clock: Callable[[], float]) -> Middleware:
+    each, all_ = Rates(*EACH), Rates(*ALL)
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        now = clock()
+        if each.take(client_of(request), now) and all_.take("", now):
+            return await handler(request)
+        return too_many()
+
+    return check
+
+
+def too_many() -> web.Response:
+    """Return the answer to who asks too often."""
+    response = notice(429, *_TOO_MANY)
+    response.headers["Retry-After"] = "10"
+    return response
+
+
+@web.middleware
+async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what another site made a browser send, where it would change something."""
+    if request.method in ("GET", "HEAD") or _is_own(request):
+        return await handler(request)
+    return answers.error(403, "cross_origin", "forms of other web sites change nothing here")
+
+
+def _is_own(request: web.Request) -> bool:
+    """Return whether a form is of this site. A page without a referrer sends the origin `null`."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get(hdrs.ORIGIN, "null")
+    return origin == "null" or origin.rpartition("//")[2].lower() == request.host.lower()
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (NotFound, web.HTTPNotFound):
+        return notice(404, *_NOT_FOUND)
+    except (JournalUnavailable, Overloaded):
+        response = notice(503, *_UNAVAILABLE)
+        response.headers["Retry-After"] = answers.RETRY_AFTER
+        return response
+
+
+async def _mark(_: web.Request, response: web.StreamResponse) -> None:
+    for name, value in answers.HEADERS.items():
+        response.headers[name] = value
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
