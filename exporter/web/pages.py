@@ -32,7 +32,8 @@ EACH: Final = (100.0, 200.0)
 """Requests a second from one address, and how many at once."""
 ALL: Final = (200.0, 400.0)
 _STYLE: Final = (
-    "body{background:#f6f7f9;color:#17202b;font:18px/1.5 system-ui,sans-serif;margin:20vh auto;max-width:26rem;padding:0 1rem}"
+    "body{background:#f6f7f9;color:#17202b;font:18px/1.5 system-ui,sans-serif;margin:20vh auto;"
+    "max-width:26rem;padding:0 1rem}"
     "@media(prefers-color-scheme:dark){body{background:#11151a;color:#e6eaef}}"
 )
 _PAGE: Final = (

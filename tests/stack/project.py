@@ -54,6 +54,7 @@ class Stack:
             "WEBHOOK_PORT": str(self.webhook_port),
             "GRAFANA_PORT": str(self.grafana_port),
             "ADMIN_PORT": str(self.admin_port),
+            "PAGES_PORT": str(free_port()),
             "PUBLIC_BIND": "127.0.0.1",
             "PUBLIC_HTTP_PORT": str(self.http_port),
             "PUBLIC_HTTPS_PORT": str(self.https_port),
