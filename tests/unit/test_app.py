@@ -241,6 +241,7 @@ async def test_nobody_keeps_a_part_of_a_former_configuration(tmp_path: Path) -> 
     running = Running(tmp_path)
     parts = {name: getattr(running.config, name) for name in Config.__struct_fields__ if name != "failover"}
     parts["webhook"] = running.exporter.settings.current().webhook
+    parts["pages"] = running.exporter.settings.current().pages
     del parts["maintenance"]  # like failover an empty tuple, of which there is only one
     async with started(running) as exporter:
         running.config = config_of(tmp_path)
