@@ -133,6 +133,7 @@ OTHER_EVENT: Final = "other"  # the label value of every unknown type, so that a
 ALERT_DEVICE_DOWN: Final = "DeviceDown"
 ALERT_DEVICE_DOWN_ESCALATED: Final = "DeviceDownEscalated"
 ALERT_ENGINE_OUTAGE: Final = "EngineOutage"
+ALERT_GATEWAY_OUTAGE: Final = "GatewayOutage"
 ALERT_BUSINESS_OUTAGE: Final = "BusinessOutage"
 ALERT_MANY_DEVICES_DOWN: Final = "ManyDevicesDown"
 ALERT_DEVICE_FLAPPING: Final = "DeviceFlapping"

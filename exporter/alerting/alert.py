@@ -10,6 +10,7 @@ from exporter.conventions import (
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_DEVICE_FLAPPING,
     ALERT_ENGINE_OUTAGE,
+    ALERT_GATEWAY_OUTAGE,
     ALERT_MANY_DEVICES_DOWN,
 )
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SOURCE: Final = "exporter"
 RULES_SOURCE: Final = "prometheus"
 SUBJECT_LABELS: Final = {
+    ALERT_GATEWAY_OUTAGE: "gateway",
     ALERT_ENGINE_OUTAGE: "engine",
     ALERT_BUSINESS_OUTAGE: "business_id",
     ALERT_MANY_DEVICES_DOWN: "severity",

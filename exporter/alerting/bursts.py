@@ -61,10 +61,11 @@ class Bursts:
         self._since = 0.0
         self._newest = 0.0
 
-    def admit(self, alert: Alert, now: float) -> bool:
-        """Return whether the alert may be posted now; otherwise it is kept for `release`."""
+    def admit(self, alert: Alert, now: float, *, waits: bool) -> bool:
+        """Return whether the alert may be posted now; otherwise, as where it `waits`, it is kept for `release`."""
         if not self._held:
-            if alert.name != ALERT_DEVICE_DOWN or self._is_free(alert.labels.get("business_id", ""), now):
+            is_free = alert.name != ALERT_DEVICE_DOWN or self._is_free(alert.labels.get("business_id", ""), now)
+            if is_free and not waits:
                 return True
             self._since = now
         self._held.append(alert)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.alerting.alert import Alert, mass_labels
 from exporter.alerting.extent import extent_of
-from exporter.alerting.mass_outages import CALM
+from exporter.alerting.running import RunningAlerts
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_MANY_DEVICES_DOWN, DIGEST_LABEL
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 MOST_SINGLE: Final = 6
 MINUTE: Final = 60.0
 LEAST: Final = 3
-COUNT_EVERY: Final = 3.0
-"""While it grows it is brought up to date so often: Alertmanager waits a little longer before it tells people."""
 
 
 class Digests:
@@ -35,14 +33,10 @@ class Digests:
         self, fleet: Fleet, fire: Callable[[Alert], None], resolve: Callable[[Key, float, float], None]
     ) -> None:
         self._fleet = fleet
-        self._fire = fire
-        self._resolve = resolve
+        self._running = RunningAlerts(fire, resolve)
         self._told: dict[str, deque[float]] = {}
-        self._running: dict[str, Alert] = {}
         self._members: dict[str, dict[str, Alert]] = {}  # by severity and device, while they fire
         self._grown_at: dict[str, float] = {}
-        self._calm: dict[str, float] = {}
-        self._recount_at: dict[str, float] = {}
 
     def take(self, alert: Alert, now: float) -> None:
         """Count an alert about a device that is about to be posted first, or make it a member."""
@@ -54,17 +48,16 @@ class Digests:
             alert.take_labels({**alert.labels, DIGEST_LABEL: "yes"})
             members[alert.labels["device_id"]] = alert
             self._grown_at[alert.severity] = now
-            self._recount_at.setdefault(alert.severity, now + COUNT_EVERY)
-            self._begin(alert.severity, now)
+            if _key(alert.severity) not in self._running:
+                self._running.begin(Alert(mass_labels(*_key(alert.severity)), now, now, now))
+            self._running.post_again(_key(alert.severity), now)
         else:
             self._told.setdefault(alert.severity, deque(maxlen=MOST_SINGLE)).append(now)
 
     def adopt(self, alert: Alert, now: float) -> None:
         """Take over what an Alertmanager has from before the start: a digest or a member."""
         if alert.name == ALERT_MANY_DEVICES_DOWN:
-            self._running[alert.severity] = alert
-            self._calm[alert.severity] = now
-            self._fire(alert)
+            self._running.adopt(alert, now)
         elif alert.name == ALERT_DEVICE_DOWN and DIGEST_LABEL in alert.labels:
             self._members.setdefault(alert.severity, {})[alert.labels["device_id"]] = alert
 
@@ -76,31 +69,22 @@ class Digests:
 
     def advance(self, now: float) -> None:
         """End what is over at `now`."""
-        for severity in list(self._running):
-            if len(self._members.get(severity, ())) >= LEAST:
-                self._calm.pop(severity, None)
-            elif self._calm.setdefault(severity, now) + CALM <= now:
-                del self._calm[severity], self._running[severity]
-                self._recount_at.pop(severity, None)
-                self._resolve((ALERT_MANY_DEVICES_DOWN, severity), now, now)
-        for severity, at in list(self._recount_at.items()):
-            if at <= now:
-                del self._recount_at[severity]
-                self._fire(self._running[severity])
+        for key in self._running:
+            self._running.judge(key, now, holds=len(self._members.get(key[1], ())) >= LEAST)
+        self._running.advance(now)
 
     def next_due(self) -> float | None:
         """Return when `advance` has something to do next."""
-        times = [since + CALM for since in self._calm.values()]
-        return min([*times, *self._recount_at.values()], default=None)
+        return self._running.next_due()
 
     def tidy(self) -> None:
         """Bring up to date what is said of those that run."""
-        for alert in self._running.values():
+        for alert in self._running.alerts():
             self.measure(alert)
 
     def cover(self, alert: Alert) -> bool:
         """Whether a digest speaks for an alert about a device."""
-        return DIGEST_LABEL in alert.labels and alert.severity in self._running
+        return DIGEST_LABEL in alert.labels and _key(alert.severity) in self._running
 
     def measure(self, alert: Alert) -> None:
         """Set whom a digest speaks for now, the newest first."""
@@ -109,12 +93,11 @@ class Digests:
         alert.extent = extent_of(device.identity for device in devices)
 
     def _is_open(self, severity: str, now: float) -> bool:
-        if severity in self._running and now - self._grown_at.get(severity, 0.0) < MINUTE:
+        if _key(severity) in self._running and now - self._grown_at.get(severity, 0.0) < MINUTE:
             return True
         told = self._told.get(severity)
         return told is not None and len(told) == MOST_SINGLE and now - told[0] < MINUTE
 
-    def _begin(self, severity: str, now: float) -> None:
-        if severity not in self._running:
-            self._running[severity] = Alert(mass_labels(ALERT_MANY_DEVICES_DOWN, severity), now, now, now)
-            self._fire(self._running[severity])
+
+def _key(severity: str) -> Key:
+    return ALERT_MANY_DEVICES_DOWN, severity

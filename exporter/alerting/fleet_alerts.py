@@ -12,32 +12,26 @@ Not durable and without a clock: `now` is an argument (Unix seconds), the outbox
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from exporter.alerting.alert import INHIBITORS, Alert, device_labels, device_names
 from exporter.alerting.bursts import Bursts, Flaps
 from exporter.alerting.digest import Digests
+from exporter.alerting.due import DueOutages
 from exporter.alerting.ended import EndedAlerts
 from exporter.alerting.mass_counts import MASS_KINDS
 from exporter.alerting.mass_outages import MassOutages
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_FLAPPING, ALERT_MANY_DEVICES_DOWN
-from exporter.domain.thresholds import OF_ALERTS, OLD_NEWS, OLD_NEWS_WAIT, Thresholds
-from exporter.lib.agenda import Agenda
+from exporter.domain.thresholds import OF_ALERTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from exporter.alerting.alert import Facts, Key
+    from exporter.alerting.due import Due
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Change, Fleet
     from exporter.domain.policy import Policies
-
-
-class _Due(NamedTuple):
-    device_id: str
-    since: int
-    name: str
-    received_at: float | None
 
 
 class FleetAlerts:
@@ -52,13 +46,10 @@ class FleetAlerts:
         impact: Callable[[Device], Facts | None] = lambda _device: None,
     ) -> None:
         self._fleet = fleet
-        self._thresholds = Thresholds(policies)
-        self._planned_until = planned_until
         self._impact = impact
         self.firing: dict[Key, Alert] = {}
         self.ended = EndedAlerts()
-        self._due: Agenda[_Due] = Agenda()
-        self._heard: dict[str, tuple[int, float]] = {}  # device: begin of its outage, when we heard of it
+        self._due = DueOutages(fleet, policies, planned_until, self.firing)
         self._mass = MassOutages(fleet, self._fire, self._resolve)
         self._digests = Digests(fleet, self._fire, self._resolve)
         self._flaps = Flaps()
@@ -81,7 +72,7 @@ class FleetAlerts:
                 self._set_flapping(device, at, now, None)
         for device in self._fleet.devices.values():
             if not device.timeline.up:
-                self._schedule(device, now, None)
+                self._due.schedule(device, now, None)
             elif device.timeline.since >= now - resolved_within:
                 self._end_unseen(device, now)
 
@@ -108,8 +99,8 @@ class FleetAlerts:
         device, before, after = change.device, change.before, change.after
         moved = before is None or after is None or after.since != before.since
         if moved and after is not None and not after.up:
-            self._heard[device.identity.device_id] = after.since, change.received_at
-        self._mass.change(change, now, self._counts_at(device, now))
+            self._due.heard(device, after.since, change.received_at)
+        self._mass.change(change, now, self._due.counts_at(device, now))
         if moved and after is not None and after.outages > (before.outages if before is not None else 0):
             self._count_flap(device, after.since, change.received_at, now)
         if after is None:
@@ -119,18 +110,18 @@ class FleetAlerts:
         else:
             if moved:
                 self._end_early(device, now)
-            self._schedule(device, now, change.received_at)
+            self._due.schedule(device, now, change.received_at)
 
     def reconsider(self, now: float) -> None:
         """Schedule anew: the policies or the planned windows are others than before. What fires goes on as it is."""
         self._due.clear()
         for device in self._fleet.down.values():
-            self._schedule(device, now, now)  # a threshold that was lowered counts from now
+            self._due.schedule(device, now, now)  # a threshold that was lowered counts from now
 
     def advance(self, now: float) -> list[Alert]:
         """Do what is due at `now`; return what must be posted, in order."""
-        while (due := self._due.pop_due(now)) is not None:
-            self._fire_due(due, now)
+        while (found := self._due.pop(now)) is not None:
+            self._fire_due(*found, now)
         self._mass.advance(now)
         for alert in self._bursts.release(now, covered=self._is_muted, waits=self._mass.may_cover):
             self._speak(alert, now)
@@ -164,68 +155,27 @@ class FleetAlerts:
 
     # -- devices ------------------------------------------------------------------------------------------------------
 
-    def _due_at(self, device: Device, name: str, now: float) -> float | None:
-        heard_at = self._heard_at(device)
-        return self._thresholds.due(device, name, planned_until=self._planned_until(device, now), heard_at=heard_at)
-
-    def _is_early(self, device: Device, name: str, now: float) -> bool:
-        at = self._due_at(device, name, now)
-        return at is None or at > now
-
-    def _heard_at(self, device: Device) -> float | None:
-        """Return when we heard of the running outage; None: before this process started."""
-        since, at = self._heard.get(device.identity.device_id, (None, None))
-        return at if since == device.timeline.since else None
-
-    def _counts_at(self, device: Device, now: float) -> float | None:
-        """Return until when the outage of a device is old news, whose end may be on the way; None: it is not."""
-        heard_at = self._heard_at(device)
-        if device.timeline.up or heard_at is None or heard_at - device.timeline.since <= OLD_NEWS:
-            return None
-        return heard_at + OLD_NEWS_WAIT if now < heard_at + OLD_NEWS_WAIT else None
-
-    def _schedule(self, device: Device, now: float, received_at: float | None) -> None:
-        device_id = device.identity.device_id
-        for name in OF_ALERTS:
-            at = self._due_at(device, name, now)
-            if at is not None and (name, device_id) not in self.firing:
-                self._due.add(at, _Due(device_id, device.timeline.since, name, received_at))
-
-    def _fire_due(self, due: _Due, now: float) -> None:
-        device = self._still_due(due)
-        at = None if device is None else self._due_at(device, due.name, now)
-        if device is None or at is None:
-            return
-        if at > now:  # a planned window began in the meantime
-            self._due.add(at, due)
-            return
-        labels = device_labels(due.name, device.identity, self._thresholds.severity(device))
-        since = min(device.timeline.since, self._heard_at(device) or now)  # a sender's clock may be ahead
+    def _fire_due(self, due: Due, device: Device, at: float, now: float) -> None:
+        labels = device_labels(due.name, device.identity, self._due.thresholds.severity(device))
+        since = min(device.timeline.since, self._due.heard_at(device) or now)  # a sender's clock may be ahead
         alert = Alert(labels, since, at, due.received_at, device_names(device.identity), facts=self._impact(device))
         self._begin(alert)
         if due.name == ALERT_DEVICE_DOWN and alert.severity == "critical":
             self._mass.speaks(device, now, due.received_at)
         if due.received_at is None or self._is_muted(alert):  # it may have been told before the start
             self._out.append(alert)
-        elif self._bursts.admit(alert, now):
+        elif self._bursts.admit(alert, now, waits=self._mass.may_cover(alert)):
             self._speak(alert, now)
 
-    def _still_due(self, due: _Due) -> Device | None:
-        """Return the device if the outage that was scheduled still runs and its alert does not fire yet."""
-        device = self._fleet.down.get(due.device_id)
-        if device is None or device.timeline.since != due.since or (due.name, due.device_id) in self.firing:
-            return None
-        return device
-
     def _end_device(self, device_id: str, at: float, now: float) -> None:
-        self._heard.pop(device_id, None)
+        self._due.over(device_id)
         for name in OF_ALERTS:
             self._resolve((name, device_id), at, now)
 
     def _end_early(self, device: Device, now: float) -> None:
         """End what fires too early now that a correction let the outage begin later."""
         for name in OF_ALERTS:
-            if self._is_early(device, name, now):
+            if self._due.is_early(device, name, now):
                 self._resolve((name, device.identity.device_id), device.timeline.since, now)
 
     def _forget(self, device_id: str, now: float) -> None:
@@ -235,14 +185,14 @@ class FleetAlerts:
             if alert is not None:
                 alert.forgotten = True
                 self._resolve(alert.key, now, now)
-        self._heard.pop(device_id, None)
+        self._due.over(device_id)
         self._flaps.forget(device_id)
 
     def _end_unseen(self, device: Device, now: float) -> None:
         since = min(device.timeline.since, now)
         for name in OF_ALERTS:
-            if self._thresholds.has(device, name):
-                labels = device_labels(name, device.identity, self._thresholds.severity(device))
+            if self._due.thresholds.has(device, name):
+                labels = device_labels(name, device.identity, self._due.thresholds.severity(device))
                 self._end(Alert(labels, since, since, None, device_names(device.identity)), since, now)
 
     def _adopt_outage(self, alert: Alert, ours: Alert | None, device: Device, now: float) -> None:
@@ -264,8 +214,7 @@ class FleetAlerts:
 
     def _count_flap(self, device: Device, at: int, received_at: float, now: float) -> None:
         device_id = device.identity.device_id
-        is_planned = device.timeline.in_window or self._planned_until(device, now) is not None
-        if is_planned and (ALERT_DEVICE_FLAPPING, device_id) not in self.firing:
+        if self._due.is_planned(device, now) and (ALERT_DEVICE_FLAPPING, device_id) not in self.firing:
             return
         if self._flaps.add(device_id, at):
             self._set_flapping(device, at, now, received_at)
@@ -274,7 +223,7 @@ class FleetAlerts:
         device_id = device.identity.device_id
         if (ALERT_DEVICE_FLAPPING, device_id) in self.firing or self._flaps.quiet_at(device_id) <= now:
             return
-        labels = device_labels(ALERT_DEVICE_FLAPPING, device.identity, self._thresholds.severity(device))
+        labels = device_labels(ALERT_DEVICE_FLAPPING, device.identity, self._due.thresholds.severity(device))
         self._fire(Alert(labels, min(at, now), at, received_at, device_names(device.identity)))
 
     # -- firing and over -----------------------------------------------------------------------------------------------
@@ -313,8 +262,7 @@ class FleetAlerts:
     def _drop_old(self, now: float) -> None:
         """Forget what was repeated long enough, and outages that were scheduled and are over."""
         self.ended.drop_old(now)
-        if len(self._due) > 1000 + 4 * len(self._fleet.down):
-            self._due.thin(lambda due: (due.device_id, due.name) if self._still_due(due) is not None else None)
+        self._due.drop_old()
 
     def _note_known(self, alerts: Iterable[Alert]) -> None:
         for alert in alerts:

@@ -1,23 +1,26 @@
 """How many devices of each subject are down, followed change by change. Pure: times are arguments, Unix seconds.
 
-A subject is one value of a label that devices share, an engine or a business. Another kind of subject is another entry
-of `MASS_KINDS`: its label is an attribute of a device's identity and of the fleet's groups.
+A subject is one value of a label that devices share: a gateway, an engine or a business. Another kind of subject is
+another entry of `MASS_KINDS`: its label is an attribute of a device's identity.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from exporter.alerting.alert import SUBJECT_LABELS
-from exporter.conventions import ALERT_BUSINESS_OUTAGE, ALERT_ENGINE_OUTAGE
+from exporter.conventions import ALERT_BUSINESS_OUTAGE, ALERT_ENGINE_OUTAGE, ALERT_GATEWAY_OUTAGE
+from exporter.domain.identity import BUILT_IN_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from exporter.alerting.alert import Key
-    from exporter.domain.accounts import Device, Group
-    from exporter.domain.fleet import Fleet
+    from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change, Fleet
     from exporter.domain.identity import Identity
     from exporter.domain.timeline import Timeline
 
@@ -39,23 +42,33 @@ class MassKind:
     """The share is judged at each change; otherwise when a device is about to speak."""
     wait: float = 0.0
     """Seconds to wait whether it is part of a larger one."""
+    beside: tuple[str, ...] = ()
+    """Devices of which a mass outage of these kinds speaks are not counted for another one."""
 
 
 MASS_KINDS: Final[Mapping[str, MassKind]] = {
-    ALERT_ENGINE_OUTAGE: MassKind(share=0.3, devices=5, together=20, at_once=True),
-    ALERT_BUSINESS_OUTAGE: MassKind(share=0.5, devices=3, wait=2.0),
+    ALERT_GATEWAY_OUTAGE: MassKind(0.3, 5, together=20, at_once=True, wait=2.0, beside=(ALERT_ENGINE_OUTAGE,)),
+    ALERT_ENGINE_OUTAGE: MassKind(0.3, 5, together=20, at_once=True, beside=(ALERT_GATEWAY_OUTAGE,)),
+    ALERT_BUSINESS_OUTAGE: MassKind(0.5, 3, wait=2.0, beside=(ALERT_GATEWAY_OUTAGE, ALERT_ENGINE_OUTAGE)),
 }
-"""By the name of the alert."""
+"""By the name of the alert, in the order in which they are judged: a gateway's outage says more than its engine's."""
+_SUBJECTS_OF: Final = attrgetter(*(SUBJECT_LABELS[name] for name in MASS_KINDS))
+_NO_SUBJECT: Final = (ALERT_GATEWAY_OUTAGE, BUILT_IN_GATEWAY)
+"""What the built-in gateway tells of is what its engines and businesses are about."""
 
 
-def keys_of(of: Identity | Group) -> list[Key]:
+def keys_of(identity: Identity) -> list[Key]:
     """Return what mass outages a device can be part of."""
-    return [(name, subject) for name in MASS_KINDS if (subject := getattr(of, SUBJECT_LABELS[name]))]
+    return _keys(_SUBJECTS_OF(identity))
+
+
+def _keys(subjects: Iterable[str]) -> list[Key]:
+    return [key for key in zip(MASS_KINDS, subjects, strict=True) if key[1] and key != _NO_SUBJECT]
 
 
 @dataclass(slots=True)
 class _Count:
-    """Devices of one subject and engine.
+    """Devices of one subject, engine and gateway.
 
     `planned` are inside a planned window, `excused` went down inside of it. `old` are down by old news. `since` has how
     many of the others went down in which second.
@@ -82,21 +95,14 @@ class _Count:
         elif old:
             self.old += down
         if down and not excused and not old:
-            self.note(timeline.since, sign)
+            self._note(timeline.since, sign)
 
-    def note(self, since: int, sign: int) -> None:
+    def _note(self, since: int, sign: int) -> None:
         number = self.since.get(since, 0) + sign
         if number > 0:
             self.since[since] = number
         else:
             self.since.pop(since, None)
-
-    def add_group(self, group: Group) -> None:
-        self.devices += group.up + group.down
-        self.down += group.down
-        self.planned += group.paused
-        self.planned_down += group.paused_down
-        self.excused += group.paused_down - group.paused_while_down
 
 
 class MassCounts:
@@ -108,56 +114,55 @@ class MassCounts:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[Key, dict[str, _Count]] = {}
+        self._counts: dict[Key, dict[tuple[str, str], _Count]] = {}  # by engine and gateway
         self._old: dict[str, tuple[int, float]] = {}  # device: begin of its outage, when it counts
 
-    def recount(self, fleet: Fleet, now: float) -> None:
-        """Start from the fleet's own sums; corrects what devices that moved to another subject did to the counts."""
-        self._counts = {}
-        for group in fleet.groups.values():
-            for key in keys_of(group):
-                self._of(key, group.engine).add_group(group)
-        self._old = {id_: old for id_, old in self._old.items() if old[1] > now and id_ in fleet.down}
-        for device in fleet.down.values():
-            self._recount_down(device)
+    def load(self, fleet: Fleet) -> None:
+        """Count a fleet in, before its first change."""
+        plain = Counter(map(_whose, (device for device in fleet.devices.values() if _is_plain(device.timeline))))
+        for (subjects, *part), number in plain.items():
+            for key in _keys(subjects):
+                self._of(key, *part).devices += number
+        for device in fleet.devices.values():
+            if not _is_plain(device.timeline):
+                self._add(device.identity, device.timeline, 1, old=False)
 
-    def _recount_down(self, device: Device) -> None:
-        timeline, old = device.timeline, self._is_old(device, device.timeline)
-        is_excused = timeline.planned is not None and timeline.planned.since is not None and timeline.planned.waited < 0
-        for key in keys_of(device.identity):
-            count = self._of(key, device.identity.engine)
-            if old:
-                count.old += not timeline.in_window
-            elif not is_excused:
-                count.note(timeline.since, 1)
-
-    def change(self, device: Device, before: Timeline | None, after: Timeline | None, counts_at: float | None) -> None:
+    def change(self, change: Change, counts_at: float | None) -> None:
         """Count a change of a device; with `counts_at` its outage is old news until then."""
-        old_before = before is not None and self._is_old(device, before)
+        device, before, after = change.device, change.before, change.after
+        device_id = device.identity.device_id
+        if before is not None:
+            self._add(change.former or device.identity, before, -1, old=self._is_old(device_id, before))
         if after is None or after.up or counts_at is None:
-            self._old.pop(device.identity.device_id, None)
+            self._old.pop(device_id, None)
         else:
-            self._old[device.identity.device_id] = after.since, counts_at
-        old_after = after is not None and self._is_old(device, after)
-        for key in keys_of(device.identity):
-            count = self._of(key, device.identity.engine)
-            if before is not None:
-                count.add(before, -1, old=old_before)
-            if after is not None:
-                count.add(after, 1, old=old_after)
+            self._old[device_id] = after.since, counts_at
+        if after is not None:
+            self._add(device.identity, after, 1, old=self._is_old(device_id, after))
 
     def was_waited_for(self, device: Device) -> None:
         """Count the outage of a device although it was old news."""
-        if device.identity.device_id in self._old:
-            self.change(device, device.timeline, device.timeline, None)
+        if self._is_old(device.identity.device_id, device.timeline):
+            self._add(device.identity, device.timeline, -1, old=True)
+            self._add(device.identity, device.timeline, 1, old=False)
+        self._old.pop(device.identity.device_id, None)
 
-    def subjects(self, name: str) -> list[Key]:
-        """Return every subject of a kind that has devices, or had some at the last recount."""
-        return [key for key in self._counts if key[0] == name]
+    def count_old(self, fleet: Fleet, now: float) -> None:
+        """Count what was old news for long enough."""
+        for device_id in [known for known, (_, at) in self._old.items() if at <= now]:
+            self.was_waited_for(fleet.devices[device_id])
 
-    def of(self, key: Key, without: Container[str] = ()) -> tuple[int, int]:
-        """Return (devices, devices down) that a mass outage is judged by; `without` are engines that are left out."""
-        counts = self._without(key, without)
+    def subjects(self) -> list[Key]:
+        """Return every subject that has or had devices, in the order of `MASS_KINDS`."""
+        return [key for name in MASS_KINDS for key in self._counts if key[0] == name]
+
+    def engines_of(self, key: Key) -> list[Key]:
+        """Return the engines that a subject has devices of."""
+        return [(ALERT_ENGINE_OUTAGE, engine) for engine, _ in self._counts.get(key, ())]
+
+    def of(self, key: Key, beside: Container[Key] = ()) -> tuple[int, int]:
+        """Return (devices, devices down) that a mass outage is judged by, those of `beside` left out."""
+        counts = self._without(key, beside)
         devices, down = sum(count.devices for count in counts), sum(count.down - count.old for count in counts)
         planned, planned_down = sum(count.planned for count in counts), sum(count.planned_down for count in counts)
         outside = devices - planned, down - planned_down
@@ -165,10 +170,10 @@ class MassCounts:
             return outside
         return devices, down - sum(count.excused for count in counts)
 
-    def together(self, key: Key, at: int, without: Container[str] = ()) -> int:
+    def together(self, key: Key, at: int, beside: Container[Key] = ()) -> int:
         """Return how many went down together with what went down at `at`, and still are."""
         near: dict[int, int] = {}
-        for count in self._without(key, without):
+        for count in self._without(key, beside):
             for since, number in count.since.items():
                 if abs(since - at) < TOGETHER:
                     near[since] = near.get(since, 0) + number
@@ -180,14 +185,22 @@ class MassCounts:
         counts = self._counts.get(key, {}).values()
         return sum(number for count in counts for since, number in count.since.items() if since >= at)
 
-    def _of(self, key: Key, engine: str) -> _Count:
-        return self._counts.setdefault(key, {}).setdefault(engine, _Count())
+    def _add(self, identity: Identity, timeline: Timeline, sign: int, *, old: bool) -> None:
+        for key in keys_of(identity):
+            self._of(key, identity.engine, identity.gateway).add(timeline, sign, old=old)
 
-    def _without(self, key: Key, engines: Container[str]) -> Iterable[_Count]:
-        return [count for engine, count in self._counts.get(key, {}).items() if engine not in engines]
+    def _of(self, key: Key, engine: str, gateway: str) -> _Count:
+        return self._counts.setdefault(key, {}).setdefault((engine, gateway), _Count())
 
-    def _is_old(self, device: Device, timeline: Timeline) -> bool:
-        since, _ = self._old.get(device.identity.device_id, (None, 0.0))
+    def _without(self, key: Key, beside: Container[Key]) -> list[_Count]:
+        return [
+            count
+            for (engine, gateway), count in self._counts.get(key, {}).items()
+            if (ALERT_ENGINE_OUTAGE, engine) not in beside and (ALERT_GATEWAY_OUTAGE, gateway) not in beside
+        ]
+
+    def _is_old(self, device_id: str, timeline: Timeline) -> bool:
+        since, _ = self._old.get(device_id, (None, 0.0))
         return not timeline.up and timeline.since == since
 
 
@@ -195,3 +208,12 @@ def is_mass(name: str, devices: int, down: int) -> bool:
     """Whether so many devices down of so many are a mass outage by their share."""
     kind = MASS_KINDS[name]
     return down >= kind.devices and down >= kind.share * devices
+
+
+def _is_plain(timeline: Timeline) -> bool:
+    return timeline.up and timeline.planned is None
+
+
+def _whose(device: Device) -> tuple[tuple[str, ...], str, str]:
+    identity = device.identity
+    return _SUBJECTS_OF(identity), identity.engine, identity.gateway

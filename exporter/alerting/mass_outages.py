@@ -1,19 +1,20 @@
 """Which mass outages run. No clock: times are arguments, Unix seconds.
 
 Guarantees: one begins as `MASS_KINDS` says and goes on while its condition holds or at least as many devices as it
-takes for one went down in it and still are; it ends a minute after that, so that its last devices do not speak one by
-one. A smaller one begins only with devices whose engine is not in a mass outage itself. What it says of whom it hits is
-true when it is posted and at each repetition.
+takes for one went down in it and still are. No two begin with the same devices: those of which one speaks are not
+counted for another. A gateway whose engine is in a mass outage without it, too, is part of that one. What is said of
+whom it hits is true when it is posted and at each repetition.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from exporter.alerting.alert import SUBJECT_LABELS, Alert, mass_labels
 from exporter.alerting.extent import extent_of
 from exporter.alerting.mass_counts import MASS_KINDS, TOGETHER, MassCounts, is_mass, keys_of
-from exporter.conventions import ALERT_ENGINE_OUTAGE
+from exporter.alerting.running import RunningAlerts
+from exporter.conventions import ALERT_BUSINESS_OUTAGE, ALERT_GATEWAY_OUTAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from exporter.alerting.alert import Key
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Change, Fleet
-
-CALM: Final = 60.0
-"""How long a mass outage must be over before it ends."""
-SECOND_COUNT: Final = 3.0
-"""So many seconds after its first post it is counted again: Alertmanager tells people a little later."""
 
 
 class MassOutages:
@@ -35,87 +31,74 @@ class MassOutages:
         self, fleet: Fleet, fire: Callable[[Alert], None], resolve: Callable[[Key, float, float], None]
     ) -> None:
         self._fleet = fleet
-        self._fire = fire
-        self._resolve = resolve
         self._counts = MassCounts()
-        self._running: dict[Key, Alert] = {}
-        self._pending: dict[Key, float] = {}  # since when the condition holds that is waited with
-        self._calm: dict[Key, float] = {}  # since when the condition of what runs is over
-        self._recount_at: dict[Key, float] = {}
+        self._running = RunningAlerts(fire, resolve)
+        self._pending: dict[Key, tuple[float, int]] = {}  # since when it is waited, and when its device went down
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
     def load(self, now: float) -> list[Alert]:
         """Count the fleet as it was loaded; return what would be over if it ran before the start."""
-        self._counts.recount(self._fleet, now)
+        self._counts.load(self._fleet)
         over: list[Alert] = []
-        for name in (name for name, kind in MASS_KINDS.items() if kind.at_once):
-            for key in self._counts.subjects(name):
-                if is_mass(name, *self._counts.of(key)):
-                    self._begin(key, now, None)
-                else:
-                    over.append(Alert(mass_labels(*key), now, now, None))
+        for key in self._counts.subjects():
+            if not MASS_KINDS[key[0]].at_once:
+                continue
+            if self._is_mass(key) and self._larger(key) == key:
+                self._begin(key, now, None)
+            else:
+                over.append(Alert(mass_labels(*key), now, now, None))
         return over
 
     def adopt(self, alert: Alert, now: float) -> None:
         """Go on with one that an Alertmanager has from before the start; it ends if it is over."""
-        if alert.key in self._counts.subjects(alert.name):
-            self._run(alert)
-            self._calm[alert.key] = now
+        if alert.key in self._counts.subjects():
+            self._running.adopt(alert, now)
 
     def change(self, change: Change, now: float, counts_at: float | None) -> None:
         """Take in what an event did to a device; with `counts_at` its outage is old news until then."""
-        self._counts.change(change.device, change.before, change.after, counts_at)
+        self._counts.change(change, counts_at)
+        for key in keys_of(change.former) if change.former is not None else ():
+            self._judge(key, now)
         for key in keys_of(change.device.identity):
-            if key in self._running:
-                self._judge_running(key, now)
-            elif MASS_KINDS[key[0]].at_once and is_mass(key[0], *self._counts.of(key)):
-                self._begin(key, change.received_at, change.received_at)
+            self._judge(key, now)
+            self._begin_at_once(key, change.received_at, change.device.timeline.since)
 
     def speaks(self, device: Device, now: float, received_at: float | None) -> None:
         """Judge whether a device that is about to be told of is part of a mass outage."""
         self._counts.was_waited_for(device)
+        since = device.timeline.since
         for key in keys_of(device.identity):
-            if key in self._running or key in self._pending or not self._begins(key, device.timeline.since):
+            if key in self._running or key in self._pending or not self._begins(key, since):
                 continue
             if MASS_KINDS[key[0]].wait:
-                self._pending[key] = now
+                self._pending[key] = now, since
             else:
                 self._begin(key, now, received_at)
 
     def advance(self, now: float) -> None:
         """Begin and end what is due at `now`."""
-        for key, since in list(self._pending.items()):
-            if since + MASS_KINDS[key[0]].wait <= now:
+        for key, (at, since) in list(self._pending.items()):
+            if at + MASS_KINDS[key[0]].wait <= now:
                 del self._pending[key]
-                if key not in self._running and is_mass(key[0], *self._counts.of(key, self._engines())):
-                    self._begin(key, since, now)
-        for key, since in list(self._calm.items()):
-            if since + CALM <= now:
-                del self._calm[key], self._running[key]
-                self._recount_at.pop(key, None)
-                self._resolve(key, now, now)
-        for key, at in list(self._recount_at.items()):
-            if at <= now:
-                del self._recount_at[key]
-                self._fire(self._running[key])
+                larger = self._larger(key)
+                if larger not in self._running and self._begins(key, since):
+                    self._begin(larger, at, now)
+        self._running.advance(now)
 
     def next_due(self) -> float | None:
         """Return when `advance` has something to do next."""
-        times = [since + CALM for since in self._calm.values()]
-        times += [since + MASS_KINDS[name].wait for (name, _), since in self._pending.items()]
-        return min([*times, *self._recount_at.values()], default=None)
+        times = [at + MASS_KINDS[name].wait for (name, _), (at, _) in self._pending.items()]
+        due = self._running.next_due()
+        return min(times if due is None else [*times, due], default=None)
 
     def tidy(self, now: float) -> None:
-        """Count anew, and bring up to date what is said of those that run."""
-        self._counts.recount(self._fleet, now)
-        for key in self._running:
-            self._judge_running(key, now)
-        for name in (name for name, kind in MASS_KINDS.items() if kind.at_once):
-            for key in self._counts.subjects(name):
-                if key not in self._running and is_mass(name, *self._counts.of(key)):
-                    self._begin(key, now, now)
-        for alert in self._running.values():
+        """Count what was waited for, and bring up to date what is said of those that run."""
+        self._counts.count_old(self._fleet, now)
+        for key in self._counts.subjects():
+            self._judge(key, now)
+            self._begin_at_once(key, now, int(now))
+        for alert in self._running.alerts():
             self.measure(alert)
 
     # -- what holds ---------------------------------------------------------------------------------------------------
@@ -136,36 +119,52 @@ class MassOutages:
         down = [identity for identity in down if getattr(identity, label) == subject]
         devices, number = self._counts.of(alert.key)
         alert.extent = extent_of(down)._replace(down=number, of=devices)
-        if name != ALERT_ENGINE_OUTAGE and down:
+        if name == ALERT_BUSINESS_OUTAGE and down:
             alert.names = {"business_name": down[-1].business_name} if down[-1].business_name else {}
 
+    def _is_mass(self, key: Key) -> bool:
+        return is_mass(key[0], *self._counts.of(key, self._beside(key)))
+
     def _begins(self, key: Key, since: int) -> bool:
-        kind, without = MASS_KINDS[key[0]], self._engines() if key[0] != ALERT_ENGINE_OUTAGE else ()
-        if is_mass(key[0], *self._counts.of(key, without)):
+        if self._is_mass(key):
             return True
-        return kind.together is not None and self._counts.together(key, since, without) >= kind.together
+        together = MASS_KINDS[key[0]].together
+        return together is not None and self._counts.together(key, since, self._beside(key)) >= together
 
-    def _engines(self) -> set[str]:
-        """Return the engines that are in a mass outage themselves."""
-        return {subject for name, subject in self._running if name == ALERT_ENGINE_OUTAGE}
+    def _beside(self, key: Key) -> set[Key]:
+        """Return the mass outages, waited for or running, whose devices do not count for this one."""
+        kinds = MASS_KINDS[key[0]].beside
+        return {other for other in (*self._running, *self._pending) if other[0] in kinds}
 
-    def _judge_running(self, key: Key, now: float) -> None:
-        begun = self._running[key].starts_at - TOGETHER
-        if is_mass(key[0], *self._counts.of(key)) or self._counts.down_since(key, begun) >= MASS_KINDS[key[0]].devices:
-            self._calm.pop(key, None)
+    def _larger(self, key: Key) -> Key:
+        """Return the mass outage of its engine that a gateway's is part of, else the key itself."""
+        if key[0] == ALERT_GATEWAY_OUTAGE:
+            beside = {key, *(other for other in self._running if other[0] == ALERT_GATEWAY_OUTAGE)}
+            for engine in self._counts.engines_of(key):
+                if is_mass(engine[0], *self._counts.of(engine, beside)):
+                    return engine
+        return key
+
+    def _judge(self, key: Key, now: float) -> None:
+        if key in self._running:
+            begun, enough = self._running[key].starts_at - TOGETHER, MASS_KINDS[key[0]].devices
+            is_on = is_mass(key[0], *self._counts.of(key)) or self._counts.down_since(key, begun) >= enough
+            self._running.judge(key, now, holds=is_on)
+
+    def _begin_at_once(self, key: Key, at: float, since: int) -> None:
+        kind = MASS_KINDS[key[0]]
+        if not kind.at_once or key in self._running or key in self._pending or not self._is_mass(key):
+            return
+        if kind.wait:
+            self._pending[key] = at, since
         else:
-            self._calm.setdefault(key, now)
+            self._begin(key, at, at)
 
     def _begin(self, key: Key, at: float, received_at: float | None) -> None:
-        self._run(Alert(mass_labels(*key), at, at, received_at))
+        self._pending.pop(key, None)
+        self._running.begin(Alert(mass_labels(*key), at, at, received_at))
         if received_at is not None:
-            self._recount_at[key] = received_at + SECOND_COUNT
-
-    def _run(self, alert: Alert) -> None:
-        self._running[alert.key] = alert
-        self._calm.pop(alert.key, None)
-        self._pending.pop(alert.key, None)
-        self._fire(alert)
+            self._running.post_again(key, received_at)
 
 
 def _keys(alert: Alert) -> list[Key]:

@@ -14,6 +14,7 @@ from exporter.conventions import (
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_DEVICE_FLAPPING,
     ALERT_ENGINE_OUTAGE,
+    ALERT_GATEWAY_OUTAGE,
     ALERT_MANY_DEVICES_DOWN,
 )
 from exporter.lib.words import ENGINE_NAMES
@@ -54,6 +55,8 @@ def _text(alert: Alert) -> _Text:
     match alert.name:
         case name if name == ALERT_ENGINE_OUTAGE:
             return _engine_outage(subject.engine, extent)
+        case name if name == ALERT_GATEWAY_OUTAGE:
+            return _gateway_outage(alert.labels.get("gateway", ""), extent)
         case name if name == ALERT_BUSINESS_OUTAGE:
             return _business_outage(subject.business, extent)
         case name if name == ALERT_MANY_DEVICES_DOWN:
@@ -116,6 +119,20 @@ def _engine_outage(engine: str, extent: Extent) -> _Text:
         f"{extent.down} dari {extent.of} perangkat {engine} terputus.{hit_id} {_STILL_ID}",
         f"Check {engine}'s status page and the platform's connection to it; tell the businesses before they ask.",
         f"Periksa halaman status {engine} dan koneksi platform ke sana; beri tahu bisnisnya sebelum mereka bertanya.",
+    )
+
+
+def _gateway_outage(gateway: str, extent: Extent) -> _Text:
+    hit, hit_id = _hit(extent)
+    return _Text(
+        f"{gateway}: {extent.down} of {extent.of} devices down",
+        f"{gateway}: {extent.down} dari {extent.of} perangkat mati",
+        f"{extent.down} of {extent.of} devices of the gateway {gateway} are disconnected.{hit} {_STILL}",
+        f"{extent.down} dari {extent.of} perangkat gateway {gateway} terputus.{hit_id} {_STILL_ID}",
+        f"Check the gateway {gateway}: does its server run, is there room on its disk, was it just updated? "
+        "If it hangs, restart it.",
+        f"Periksa gateway {gateway}: apakah servernya hidup, disknya masih longgar, baru diperbarui? "
+        "Kalau macet, hidupkan ulang.",
     )
 
 

@@ -41,7 +41,7 @@ def log_change(change: Change) -> None:
     """Write one line a change of state, and one a move to another engine or business; ids only, no names."""
     if not log.isEnabledFor(logging.INFO) or not change.live:
         return
-    if change.moved:
+    if change.former is not None:
         _log("moved", change)
     if not (change.before and change.after and change.before.up == change.after.up):
         _log("forgotten" if change.after is None else "up" if change.after.up else "down", change)

@@ -31,7 +31,7 @@ def observe(recorder: Recorder, config: Callable[[], Config], metrics: SelfMetri
     metrics.oldest_wait.set_function(lambda: recorder.oldest_wait)
 
     def count_move(change: Change) -> None:
-        if change.live and change.moved:
+        if change.live and change.former is not None:
             metrics.moves.inc()
 
     recorder.subscribe(count_move)

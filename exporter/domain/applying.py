@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Fleet
+    from exporter.domain.identity import Identity
     from exporter.domain.records import DeviceHistory, Record
     from exporter.domain.timeline import Event, Timeline
 
@@ -65,11 +66,14 @@ class Applier:
                 self._count_outages(record, [after.since - before.since])
         else:
             after = plan(before, record.timestamp, record.kind)
-        group = device.group if device is not None else None
+        former = device.identity if device is not None else None
         changed = self._put(record, device, after)
-        if changed is not None and after is not before:
-            moved = group is not None and changed.group is not group
-            self._tell(Change(changed, before, after, record.received_ms / 1000, live, moved))
+        if changed is None:
+            return _outcome(record, before, after)
+        if former is changed.identity or former is None or _belongs(former) == _belongs(changed.identity):
+            former = None
+        if after is not before or former is not None:
+            self._tell(Change(changed, before, after, record.received_ms / 1000, live, former))
         return _outcome(record, before, after)
 
     def _put(self, record: Record, device: Device | None, after: Timeline | None) -> Device | None:
@@ -144,6 +148,10 @@ def _left_at(record: Record, history: DeviceHistory, device: Device | None) -> f
     if not device.timeline.first_seen <= record.timestamp < device.observed_from:
         return None
     return device.observed_from
+
+
+def _belongs(identity: Identity) -> tuple[str, str, str]:
+    return identity.engine, identity.business_id, identity.gateway
 
 
 def _finished(events: list[Event], base: Timeline | None) -> list[int]:

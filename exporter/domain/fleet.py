@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exporter.domain.accounts import Device, Group, OutageHistogram, Share
+from exporter.domain.identity import Identity
 from exporter.domain.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from exporter.domain.identity import Identity
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -33,8 +32,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """When the event reached us, Unix seconds."""
     live: bool
     """False while the journal is replayed at start: then nothing must be sent anywhere."""
-    moved: bool = False
-    """Whether the device belongs to another engine or business from now on."""
+    former: Identity | None = None
+    """Who it was before, where it belongs to another engine, business or gateway from now on."""
 
 
 class Fleet:

@@ -10,6 +10,7 @@ from exporter.conventions import (
     ALERT_BUSINESS_OUTAGE,
     ALERT_DEVICE_FLAPPING,
     ALERT_ENGINE_OUTAGE,
+    ALERT_GATEWAY_OUTAGE,
     ALERT_MANY_DEVICES_DOWN,
 )
 
@@ -67,12 +68,14 @@ PHRASES: Final[dict[Language, Phrases]] = {
         limit="BATAS SMS: sudah {} dalam satu jam. Berikutnya ditahan sampai {}. Lihat chat, surel, atau halaman.",
         over_names={
             ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL SELESAI",
+            ALERT_GATEWAY_OUTAGE: "GATEWAY PULIH",
             ALERT_BUSINESS_OUTAGE: "BISNIS PULIH",
             ALERT_MANY_DEVICES_DOWN: "BANYAK PERANGKAT MATI: SELESAI",
             ALERT_DEVICE_FLAPPING: "STABIL LAGI",
         },
         alert_names={
             ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL",
+            ALERT_GATEWAY_OUTAGE: "GATEWAY MATI",
             ALERT_BUSINESS_OUTAGE: "BISNIS MATI",
             ALERT_MANY_DEVICES_DOWN: "BANYAK PERANGKAT MATI",
             ALERT_DEVICE_FLAPPING: "KONEKSI TIDAK STABIL",
@@ -99,12 +102,14 @@ PHRASES: Final[dict[Language, Phrases]] = {
         limit="SMS LIMIT: {} within an hour. Further ones are held back until {}. See chat, mail or the incident page.",
         over_names={
             ALERT_ENGINE_OUTAGE: "MASS OUTAGE OVER",
+            ALERT_GATEWAY_OUTAGE: "GATEWAY BACK",
             ALERT_BUSINESS_OUTAGE: "BUSINESS BACK",
             ALERT_MANY_DEVICES_DOWN: "MANY DEVICES DOWN: OVER",
             ALERT_DEVICE_FLAPPING: "STABLE AGAIN",
         },
         alert_names={
             ALERT_ENGINE_OUTAGE: "MASS OUTAGE",
+            ALERT_GATEWAY_OUTAGE: "GATEWAY DOWN",
             ALERT_BUSINESS_OUTAGE: "BUSINESS DOWN",
             ALERT_MANY_DEVICES_DOWN: "MANY DEVICES DOWN",
             ALERT_DEVICE_FLAPPING: "UNSTABLE CONNECTION",

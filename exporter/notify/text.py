@@ -16,6 +16,7 @@ from exporter.conventions import (
     ALERT_DEVICE_DOWN,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_ENGINE_OUTAGE,
+    ALERT_GATEWAY_OUTAGE,
     BUSINESSES_ANNOTATION,
     FORGOTTEN_ANNOTATION,
     SUMMARY_ANNOTATION,
@@ -249,6 +250,8 @@ def _device_name(alert: Alert) -> str:
 def _subject(alert: Alert) -> str:
     if _alertname(alert) == ALERT_ENGINE_OUTAGE:
         return _engine(alert)
+    if _alertname(alert) == ALERT_GATEWAY_OUTAGE:
+        return plain(alert.labels.get("gateway", ""))
     return _first_of(alert, ("device_name", "device_id", "business_name", "business_id")) or _engine(alert)
 
 

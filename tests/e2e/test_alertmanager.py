@@ -361,6 +361,7 @@ def every_kind(start: float, ended: float | None = None) -> list[dict]:
         Device("d5", "Kasir Selatan", "instagram", "warning", since=start).alert(ended=ended),
         engine_outage("facebook", since=start, ended=ended),
         posted({"alertname": "BusinessOutage", "business_id": "biz_5", **critical}, start, ended, sums),
+        posted({"alertname": "GatewayOutage", "gateway": "evo-jkt", **critical}, start, ended, sums),
         posted({"alertname": "ManyDevicesDown", **critical}, start, ended, sums),
         posted({"alertname": "JournalFailing", "severity": "critical"}, start, ended, journal),
     ]
@@ -374,9 +375,9 @@ def test_the_words_are_these(tmp_path: Path, where: Sinks, language: str) -> Non
 
     with running(program):
         program.post(*every_kind(start))
-        wait_for(lambda: heard(where) == (8, 4, 8, 8), "each kind", 40)
+        wait_for(lambda: heard(where) == (9, 5, 9, 9), "each kind", 40)
         program.post(*every_kind(start, end))
-        wait_for(lambda: heard(where) == (16, 8, 16, 16), "each end", 40)
+        wait_for(lambda: heard(where) == (18, 10, 18, 18), "each end", 40)
 
     mail = [
         f"{m['subject']}\n{m.get_body(('plain',)).get_content()}"

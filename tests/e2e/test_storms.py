@@ -41,9 +41,24 @@ def spread(count: int, *, up: bool) -> list[dict[str, Any]]:
     return [event(number, up=up) for number in order[:count]]
 
 
+GATEWAY, GATEWAY_SECRET = "/webhook/evo-jkt", "rahasia-evo"
+GATEWAYS = """
+gateways:
+  evo-jkt: {preset: evolution, secret_file: evo_secret, business: {id: biz_900, name: Agen Sembilan}}
+"""
+
+
+def session_event(number: int, *, up: bool) -> dict[str, Any]:
+    """Return what Evolution API posts of a session that is connected, or logged out on the phone."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    data = {"state": "open" if up else "close", "statusReason": 200 if up else 401}
+    return {"event": "connection.update", "instance": f"s{number}", "data": data, "date_time": at}
+
+
 @contextmanager
 def fleet_of(folder: Path, resend: str = "5s") -> Iterator[Site]:
-    with site_of(folder, resend=resend, interval="10s") as found:
+    (folder / "evo_secret").write_text(GATEWAY_SECRET)
+    with site_of(folder, resend=resend, interval="10s", settings=GATEWAYS) as found:
         found.report_at_once(*(event(number, up=True, ago=5000) for number in range(FLEET)))
         yield found
 
@@ -90,6 +105,38 @@ def test_five_devices_of_one_business_are_one_and_the_business(site: Site) -> No
     assert max(site.counts("").values()) <= 4
     site.report_at_once(event(0, up=False))
     wait_for(lambda: site.counts("MATI: Kasir w0")["sms"] == 2, "its next outage")
+
+
+def test_twenty_of_one_gateway_are_its_outage_with_a_flapping_session_among_them(site: Site) -> None:
+    def sessions(*numbers: int, up: bool) -> None:
+        events = (session_event(number, up=up) for number in numbers)
+        site.report_at_once(*events, path=GATEWAY, secret=GATEWAY_SECRET)
+
+    sessions(*range(20), up=True)
+    time.sleep(1.1)
+    for _ in range(6):
+        sessions(0, up=False)
+        time.sleep(1.1)
+        sessions(0, up=True)
+        time.sleep(1.1)
+    sessions(*range(20), up=False)
+    wait_for(seldom(lambda: site.counts("GATEWAY MATI: evo-jkt")["slack"]), "the gateway's outage", 40)
+    calm(site, 8)
+    show("20 of one gateway", site)
+    [mass] = [alert["annotations"] for alert in site.alertmanager.alerts("alertname=GatewayOutage")]
+    assert (mass["devices_down"], mass["devices"]) == ("20", "20")
+    assert site.alertmanager.alerts("alertname=EngineOutage") == []
+    flapping = site.counts("s0 ")
+    told_of_others = {way: number - flapping.get(way, 0) for way, number in site.counts("").items()}
+    assert max(told_of_others.values()) == 1
+
+    sessions(*range(20), up=True)
+    wait_for(seldom(lambda: site.counts("GATEWAY PULIH: evo-jkt")["slack"]), "its end, after a calm minute", 110)
+    calm(site, 10)
+    show("20 of one gateway, back", site)
+    assert max(site.counts("").values()) <= MOST
+    sessions(7, up=False)
+    wait_for(lambda: site.counts("MATI: s7 ")["slack"] == 1, "its next outage")
 
 
 @pytest.mark.parametrize("count", [20, 200, 1000])

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from exporter.alerting.fleet_alerts import FleetAlerts
 from exporter.domain.fleet import Change, Fleet
-from exporter.domain.identity import Identity
+from exporter.domain.identity import BUILT_IN_GATEWAY, Identity
 from exporter.domain.policy import Policies, Policy
 from exporter.domain.timeline import Kind, fold
 
@@ -31,8 +31,17 @@ POLICIES = Policies(
 )
 
 
-def identity(device_id: str = "d1", *, engine: str = "wa", name: str = "Front desk", business: str = "b1") -> Identity:
-    return Identity(device_id, name, engine, "c1", "WhatsApp Business", business, "Toko Makmur", "m1", "Ibu Sari")
+def identity(
+    device_id: str = "d1",
+    *,
+    engine: str = "wa",
+    name: str = "Front desk",
+    business: str = "b1",
+    gateway: str = BUILT_IN_GATEWAY,
+) -> Identity:
+    return Identity(
+        *(device_id, name, engine, "c1", "WhatsApp Business", business, "Toko Makmur", "m1", "Ibu Sari"), gateway
+    )
 
 
 class Story:
@@ -67,8 +76,10 @@ class Story:
         assert after is not None
         given.setdefault("engine", known.identity.engine if known else "wa")
         given.setdefault("business", known.identity.business_id if known else f"b-{device_id}")
+        given.setdefault("gateway", known.identity.gateway if known else BUILT_IN_GATEWAY)
+        former = known.identity if known else None
         device = self.fleet.put(identity(device_id, **given), after.newest, after, received_at=NOW + at, exposed_at=0.0)
-        self.alerts.change(Change(device, before, after, NOW + at, True), NOW + at)
+        self.alerts.change(Change(device, before, after, NOW + at, True, former), NOW + at)
 
     def planned(
         self, at: float, device_id: str = "d1", *, end: bool = False, event_at: float | None = None
@@ -85,7 +96,8 @@ class Story:
 
     def fleet_of(self, count: int, engine: str = "wa", **given: str) -> list[str]:
         """Let so many devices connect long before the story, each of its own business unless `business` is given."""
-        ids = [f"{given.get('business', '')}{engine}{number}" for number in range(count)]
+        of = given.get("gateway", "") + given.get("business", "")
+        ids = [f"{of}{engine}{number}" for number in range(count)]
         for device_id in ids:
             self.change(-10_000, Kind.CONNECTED, device_id, engine=engine, **given)
         return ids

@@ -30,6 +30,7 @@ def every_kind() -> dict[str, object]:
     businesses = (("Toko Makmur", 40), ("Warung Sari", 12))
     extents = {
         "EngineOutage": ("wa", Extent(412, 1000, ("Kasir 1", "Kasir 2"), businesses, 3)),
+        "GatewayOutage": ("evo-jkt", Extent(20, 24, ("Kasir 1", "Kasir 2"), businesses, 3)),
         "BusinessOutage": ("biz_9", Extent(4, 5, ("Kasir 1", "Kasir 2"), (("Toko Makmur", 4),))),
         "ManyDevicesDown": ("critical", Extent(2, 0, ("Kasir 1", "Kasir 2"), businesses[:1])),
     }

@@ -64,6 +64,8 @@ ROUTES = [
                   "escalation": "management", **DEVICE}, ["automation", "management"], id="and from the safety net"),
     pytest.param({"alertname": "EngineOutage", "engine": "wa", "severity": "critical", "source": "exporter"},
                  ["automation", "management", *PEOPLE], id="a mass outage goes to everybody"),
+    pytest.param({"alertname": "GatewayOutage", "gateway": "evo-jkt", "severity": "critical", "source": "exporter"},
+                 ["automation", "management", *PEOPLE], id="and so does that of a gateway"),
     pytest.param({"alertname": "BusinessOutage", "business_id": "biz_9", "severity": "critical", "source": "exporter"},
                  ["automation", "management", *PEOPLE], id="and so does that of a business"),
     pytest.param({"alertname": "ManyDevicesDown", "severity": "critical", "source": "exporter"},

@@ -571,17 +571,15 @@ def test_a_mass_outage_that_comes_back_within_the_minute_goes_on(story: Story) -
     assert "EngineOutage wa" in story.firing()
 
 
-def test_devices_that_moved_to_another_engine_are_counted_there_in_the_end(story: Story) -> None:
+def test_devices_that_moved_to_another_engine_are_counted_there(story: Story) -> None:
     ids = story.fleet_of(10, "telegram")
     for device_id in ids[:5]:
         story.down(0, device_id)
     assert "EngineOutage telegram" in story.firing()
-    for device_id in ids[:5]:
-        story.down(10, device_id, engine="wa")
-    story.at(11)
-    assert story.tidy(60) == ["EngineOutage wa"]
-    assert story.at(119) == ["EngineOutage wa"]  # counted once more
-    assert story.at(120) == ["-EngineOutage telegram"]
+    out = [line for device_id in ids[:5] for line in story.down(10, device_id, engine="wa")]
+    assert "EngineOutage wa" in out
+    assert "-EngineOutage telegram" not in story.at(69)
+    assert "-EngineOutage telegram" in story.at(70)
 
 
 @pytest.mark.parametrize(
@@ -647,6 +645,94 @@ def test_old_news_is_no_mass_outage_until_it_was_waited_for(story: Story) -> Non
     for device_id in ids:
         story.up(130, device_id)
     assert "-EngineOutage wa" in story.at(190)
+
+
+# One gateway -------------------------------------------------------------------------------------------------
+def go_down(story: Story, at: float, ids: list[str]) -> list[str]:
+    """Let devices go down in one moment; return what is posted within two seconds of it."""
+    for device_id in ids:
+        story.change(at, Kind.DISCONNECTED, device_id)
+    return [*story.at(at), *story.at(at + 1.9), *story.at(at + 2)]
+
+
+@pytest.mark.parametrize(
+    ("devices", "down", "expected"),
+    [
+        pytest.param(10, 4, False, id="fewer than five"),
+        pytest.param(16, 5, True, id="30 %"),
+        pytest.param(17, 5, False, id="less than 30 %"),
+        pytest.param(200, 19, False, id="nineteen of many"),
+        pytest.param(200, 20, True, id="twenty of many together"),
+    ],
+)
+def test_an_outage_of_a_gateway_is_told_as_such_in_a_fleet_of_others(
+    story: Story, devices: int, down: int, expected: bool
+) -> None:
+    story.fleet_of(1199)
+    out = go_down(story, 0, story.fleet_of(devices, gateway="evo")[:down])
+    assert ("GatewayOutage evo" in out) is expected
+    assert "EngineOutage wa" not in out
+
+
+def test_the_outage_of_a_gateway_is_one_message_that_counts_its_devices(story: Story) -> None:
+    story.fleet_of(1199)
+    ids = story.fleet_of(20, gateway="evo")
+    go_down(story, 0, ids)
+    known = [alert for alert in story.alerts.firing.values() if alert.known]
+    assert [alert.name for alert in known] == ["GatewayOutage"]
+    extent = story.alert("GatewayOutage", "evo").extent
+    assert extent is not None
+    assert (extent.down, extent.of) == (20, 20)
+    for device_id in ids:
+        story.up(100, device_id)
+    assert "-GatewayOutage evo" not in story.at(159)
+    assert "-GatewayOutage evo" in story.at(160)
+
+
+def test_a_gateway_that_has_all_devices_of_its_engine_is_told_as_such(story: Story) -> None:
+    out = go_down(story, 0, story.fleet_of(20, gateway="evo"))
+    assert "GatewayOutage evo" in out
+    assert "EngineOutage wa" not in out
+
+
+def test_gateways_that_go_down_with_the_rest_of_their_engine_are_part_of_its_outage(story: Story) -> None:
+    out = go_down(story, 0, [id_ for name in ("evo", "waha") for id_ in story.fleet_of(50, gateway=name)])
+    assert [line for line in out if "Outage" in line] == ["EngineOutage wa"]
+
+
+def test_an_engine_goes_down_beside_a_gateway_with_its_other_devices_only(story: Story) -> None:
+    others, ids = story.fleet_of(100), story.fleet_of(40, gateway="evo")
+    go_down(story, 0, ids)
+    assert "EngineOutage wa" not in go_down(story, 10, others[:10])
+    assert "EngineOutage wa" in go_down(story, 20, others[10:30])
+
+
+def test_the_built_in_gateway_is_not_told_of_as_one(story: Story) -> None:
+    out = go_down(story, 0, story.fleet_of(30))
+    assert [line for line in out if "Outage" in line] == ["EngineOutage wa"]
+
+
+def test_a_restart_goes_on_with_the_outage_of_a_gateway(story: Story) -> None:
+    story.fleet_of(100)
+    ids = story.fleet_of(10, gateway="evo")
+    go_down(story, 0, ids)
+    out = story.restart(100)
+    assert "GatewayOutage evo" in out
+    assert "EngineOutage wa" not in out
+
+
+def test_a_digest_is_no_place_for_a_device_that_flaps(story: Story) -> None:
+    ids = story.fleet_of(300)
+    flap(story, 7, start=-100.0)
+    for number, device_id in enumerate(ids[:10]):
+        story.down(number * 4.0, device_id)
+        story.down(number * 4.0 + 1, "d1")
+        story.up(number * 4.0 + 2, "d1")
+    story.at(45)
+    extent = story.alert("ManyDevicesDown", "critical").extent
+    assert extent is not None
+    assert extent.down == 4
+    assert len(story.fleet.down) == 10
 
 
 # One business ------------------------------------------------------------------------------------------------
@@ -842,7 +928,7 @@ def test_nothing_is_kept_of_what_is_over() -> None:
             story.up(round_ * 100 + 50, device_id)
     story.tidy(100_000)
     kept = story.alerts
-    assert len(kept._due) <= 1000
+    assert len(kept._due._agenda) <= 1000
     assert kept._flaps._times == {}
     assert kept._bursts.held() == set()
     assert not any(kept._digests._members.values())

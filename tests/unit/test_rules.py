@@ -110,6 +110,7 @@ def test_no_threshold_of_the_policy_stands_in_a_rule():
     assert conventions.POLICY_SEVERITY in text
     assert [rule["alert"] for rule in alerts("devices.yml") if "severity" in rule["labels"]] == [
         "EngineOutage",
+        "GatewayOutage",
         "BusinessOutage",
     ]
 
