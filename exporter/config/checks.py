@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -17,6 +17,8 @@ from exporter.lib.address import Address, parse_address
 from exporter.lib.cron import parse_cron
 from exporter.lib.durations import format_duration
 from exporter.lib.times import parse_time, zone_of
+
+LONGEST_SECRET: Final = 1024
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -91,12 +93,7 @@ class Checks:
     def _webhook(self, webhook: Webhook) -> Webhook:
         if webhook.max_body < 1024:
             self.wrong(("webhook", "max_body"), "must be at least 1KiB")
-        secret = Secret(webhook.secret.strip())
-        if not secret.isprintable() or len(secret) > 1024:
-            self.wrong(("webhook", "secret"), "must be one line of at most 1024 printable characters")
-        if webhook.secret and not secret:
-            self.wrong(("webhook", "secret"), "is blank")
-        return msgspec.structs.replace(webhook, secret=secret)
+        return msgspec.structs.replace(webhook, secret=self.secret(webhook.secret, ("webhook", "secret")))
 
     def _storage(self, config: Config) -> None:
         storage = config.storage
@@ -240,6 +237,15 @@ class Checks:
     def _optional_url(self, text: str | None, path: Path) -> None:
         if text is not None:
             self.url(text, path)
+
+    def secret(self, given: str, path: Path) -> Secret:
+        """Return a sender's secret without white space around it."""
+        secret = Secret(given.strip())
+        if not secret.isprintable() or len(secret) > LONGEST_SECRET:
+            self.wrong(path, f"must be one line of at most {LONGEST_SECRET} printable characters")
+        if given and not secret:
+            self.wrong(path, "is blank")
+        return secret
 
     def url(self, text: str, path: Path) -> SplitResult:
         """Return the parts of a URL that can be called."""

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from exporter.config.schema import Gateway, Owner, Secret
 from exporter.domain.identity import BUILT_IN_GATEWAY, ENGINE_LENGTH
 from exporter.gateways.mapping import BadMapping, Mapping, laid_over, parse_mapping
 from exporter.gateways.preset import Options, Preset
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from exporter.config.checks import Checks
     from exporter.config.errors import Path
+    from exporter.config.schema import Gateway, Owner
 
 NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 LEAST_PATH_SECRET: Final = 16
@@ -65,7 +65,7 @@ def _complete(name: str, gateway: Gateway, path: Path, checks: Checks) -> Gatewa
     complete = msgspec.structs.replace(
         gateway,
         reading=mapping,
-        secret=Secret(gateway.secret.strip()),
+        secret=checks.secret(gateway.secret, (*path, "secret")),
         auth=gateway.auth or mapping.proof.auth,
         timezone=checks.zone(gateway.timezone, (*path, "timezone")).key if gateway.timezone else "",
         soft_after=mapping.soft_after if gateway.soft_after is None else gateway.soft_after,
@@ -85,8 +85,6 @@ def _with_interval(gateway: Gateway, mapping: Mapping) -> Any:  # noqa: ANN401
 def _check(gateway: Gateway, mapping: Mapping, path: Path, checks: Checks) -> None:
     if mapping.webhook and not gateway.secret:
         checks.wrong((*path, "secret_file"), "is required: the gateway must prove itself")
-    if not gateway.secret.isprintable() or len(gateway.secret) > 1024:
-        checks.wrong((*path, "secret"), "must be one line of at most 1024 printable characters")
     if gateway.auth == "path" and gateway.secret:
         _check_path_secret(gateway.secret, path, checks)
     if gateway.auth == "hmac" and not mapping.proof.hmac_header:

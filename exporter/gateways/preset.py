@@ -19,6 +19,7 @@ from exporter.domain.identity import ENGINE_LENGTH, ID_LENGTH, NAME_LENGTH, Iden
 from exporter.errors import InvalidEvent
 from exporter.gateways import proof
 from exporter.gateways.events import STATE_EVENTS, IgnoredEvent, SessionEvent
+from exporter.gateways.every_sender import EARLIEST, mend_surrogates
 from exporter.gateways.gateway import JSON
 from exporter.gateways.mapping import Decision, Mapping, Table, Time, Where, meaning, pointers
 from exporter.gateways.pointer import Pointer, compile_pointer, find, text_at
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from exporter.gateways.mapping import Auth, State
 
 FORM: Final = frozenset(("application/x-www-form-urlencoded",))
-EARLIEST_MS: Final = 1_420_070_400_000
-"""2015-01-01T00:00:00Z."""
 ZONE_STEP: Final = 900
 """Zones differ by multiples of a quarter of an hour."""
 ZONE_LEAST: Final = 3300
@@ -164,7 +163,7 @@ class Preset:
             text = body.decode()
             if self._form_field and not text.lstrip().startswith("{"):
                 text = parse_qs(text, max_num_fields=50).get(self._form_field, [""])[0]
-            root = msgspec.json.decode(text)
+            root = msgspec.json.decode(mend_surrogates(text))
         except UnicodeDecodeError as error:
             raise InvalidEvent("invalid_utf8", f"the body is not UTF-8 at byte {error.start}") from None
         except RecursionError:
@@ -208,7 +207,7 @@ class When:
         shift = round((at - now) / ZONE_STEP) * ZONE_STEP
         if self._format == "local" and abs(at - now) > ZONE_LEAST and abs(at - now - shift) < ZONE_SLACK:
             return now, shift
-        return (at if EARLIEST_MS / 1000 <= at <= latest else now), 0
+        return (at if EARLIEST <= at <= latest else now), 0
 
     def read(self, root: Any) -> float | None:  # noqa: ANN401
         """Return Unix seconds; None where there is no time."""
@@ -226,7 +225,7 @@ def _unix(value: float) -> float | None:
     for least, divisor in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)):
         if value >= least:
             return value / divisor
-    return value if value >= EARLIEST_MS / 1000 else None
+    return value if value >= EARLIEST else None
 
 
 def _engine(given: str | Table, configured: str) -> Callable[[Any], str]:

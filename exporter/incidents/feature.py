@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
+from exporter.conventions import ALERT_DEVICE_DOWN_ESCALATED
+from exporter.domain.thresholds import OF_ALERTS
 from exporter.failover.machine import SWITCH
 from exporter.incidents.api import IncidentApi
 from exporter.incidents.model import ALERTED, ESCALATED, MUTED, REASON, SENT, SWITCHED, SWITCHED_BACK
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from exporter.recording.recorder import Recorder
     from exporter.web.operations import Operation
 
-_KINDS: Final = {ALERT_DEVICE_DOWN: ALERTED, ALERT_DEVICE_DOWN_ESCALATED: ESCALATED}
 PRUNE_INTERVAL: Final = 86_400.0
 FIRST_PRUNE: Final = 600.0
 """Seconds; not while the start's backlog comes in."""
@@ -63,9 +63,9 @@ class IncidentsFeature:
 
     def acknowledged(self, alert: Alert) -> None:
         """Let the timeline show that Alertmanager has an alert, or what mutes it there."""
-        kind = _KINDS.get(alert.name)
-        if kind is None:
+        if alert.name not in OF_ALERTS:
             return
+        kind = ESCALATED if alert.name == ALERT_DEVICE_DOWN_ESCALATED else ALERTED
         at, device_id = alert.acknowledged_at or 0.0, alert.labels["device_id"]
         if alert.muted_by:
             self.service.note_event(MUTED, at, alert.muted_by, device_id=device_id)

@@ -13,7 +13,6 @@ import msgspec
 
 from exporter.conventions import (
     AFFECTED_ANNOTATION,
-    ALERT_DEVICE_DOWN,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_ENGINE_OUTAGE,
     ALERT_GATEWAY_OUTAGE,
@@ -22,6 +21,7 @@ from exporter.conventions import (
     SUMMARY_ANNOTATION,
     WAITING_ANNOTATION,
 )
+from exporter.domain.thresholds import OF_ALERTS
 from exporter.lib.words import ENGINE_NAMES, WORDS, Language, clock_range, clock_time, duration
 from exporter.notify.phrases import PHRASES
 from exporter.notify.sms import Line, Name, fit, plain
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from exporter.notify.webhook import Alert, Notification
 
-_DOWN_ALERTS: Final = frozenset({ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED})
 _MOST_NAMES: Final = 12
 _LISTED_FLOOR: Final = 14  # names of one business often differ at their end: fewer, but readable
 _LONGEST_SUMMARY: Final = 240
@@ -78,7 +77,7 @@ class _Rendering:
         firing = [alert for alert in alerts if alert.firing]
         resolved = [alert for alert in alerts if not alert.firing]
         shown = firing or resolved
-        devices = all(_alertname(alert) in _DOWN_ALERTS for alert in shown)
+        devices = all(_alertname(alert) in OF_ALERTS for alert in shown)
         if len(shown) == 1 and not notification.truncated:
             variants = self._device(shown[0]) if devices else self._other(shown[0])
         else:
@@ -227,7 +226,7 @@ def _one_per_device(alerts: Iterable[Alert]) -> list[Alert]:
     """Keep one alert of each device and status: the escalated one, as it says more; order is kept."""
     found: dict[tuple[str, str], Alert] = {}
     for alert in alerts:
-        is_down = _alertname(alert) in _DOWN_ALERTS
+        is_down = _alertname(alert) in OF_ALERTS
         device = alert.labels.get("device_id") if is_down else None
         key = (alert.status, f"device {device}" if device else alert.fingerprint)
         if key not in found or _escalated(alert):

@@ -670,7 +670,7 @@ def test_the_built_in_policies_are_documented(name):
 @PAGES
 def test_every_refusal_of_an_event_is_documented(name):
     codes = set(re.findall(r"^\| ([a-z]+_[a-z0-9_]+) \|", (ROOT / "docs" / name).read_text(), re.MULTILINE))
-    sources = [*(ROOT / "exporter" / "gateways" / "csku").glob("*.py")]
+    sources = [*(ROOT / "exporter" / "gateways").rglob("*.py")]
     raised = {
         code for file in sources for code in re.findall(r'(?:InvalidEvent\(|code = )"([a-z_0-9]+)"', file.read_text())
     }

@@ -13,8 +13,8 @@ from exporter.errors import InvalidEvent
 from exporter.gateways.csku import parse as events
 from exporter.gateways.csku.bodies import EVENT_TYPES, event_type
 from exporter.gateways.csku.parse import parse
-from exporter.gateways.csku.refusals import EARLIEST
 from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent, label_of
+from exporter.gateways.every_sender import EARLIEST
 
 NOW = 1_800_000_000
 SKEW = 300.0

@@ -111,6 +111,14 @@ def test_a_form_field_can_hold_the_json(tmp_path):
     assert "application/x-www-form-urlencoded" in preset.media_types
 
 
+def test_half_a_character_in_a_name_costs_no_event(tmp_path):
+    body = rb'{"event": "connection.update", "instance": "cs", "data": {"state": "open", "profileName": "Toko \ud83d"}}'
+
+    [event] = read(gateway(tmp_path, "evolution"), body)
+
+    assert (event.state, event.identity.device_name) == ("up", "Toko \ufffd")
+
+
 def test_a_name_that_is_not_told_now_stays(tmp_path):
     preset = gateway(tmp_path, "evolution")
     opened = {"event": "connection.update", "instance": "cs", "data": {"state": "open", "profileName": "Toko"}}

@@ -20,7 +20,8 @@ from exporter.conventions import (
 )
 from exporter.domain.identity import ENGINE_LENGTH, ID_LENGTH, NAME_LENGTH
 from exporter.errors import InvalidEvent
-from exporter.gateways.csku.refusals import mend_surrogates, refusal_of_json, refusal_of_type
+from exporter.gateways.csku.refusals import refusal_of_json, refusal_of_type
+from exporter.gateways.every_sender import mend_surrogates
 
 EVENT_TYPES: Final = (DISCONNECTED_EVENT, CONNECTED_EVENT, *MESSAGE_EVENTS, TEST_EVENT)
 

@@ -20,8 +20,8 @@ from exporter.conventions import CONNECTED_EVENT
 from exporter.domain.identity import Identity
 from exporter.errors import InvalidEvent
 from exporter.gateways.csku.bodies import DeviceBody, MessageBody, User, decode
-from exporter.gateways.csku.refusals import EARLIEST, refuse_time
 from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent
+from exporter.gateways.every_sender import EARLIEST, refuse_time
 
 if TYPE_CHECKING:
     from exporter.gateways.events import Known, Seen

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from exporter.gateways.csku.refusals import mend_surrogates
+from exporter.gateways.every_sender import mend_surrogates
 
 KEPT_LENGTH: Final = 256
 
