@@ -51,10 +51,6 @@ class Ways:
             return "no_alertmanager"
         return "no_receiver" if self._known and not any(self._known.values()) else None
 
-    def notice(self) -> str:
-        """Return a sentence that says so, in English; nothing where somebody is notified."""
-        return f"{_REASONS[self.nobody].capitalize()}." if self.nobody is not None else ""
-
     async def ask(self) -> None:
         """Ask every Alertmanager, and say once when nobody is notified."""
         known: dict[str, int] = {}

@@ -259,8 +259,7 @@ class Exporter:
             web_config=self._web_config,
             operations=[*(operation for feature in answering for operation in feature.operations()), status],
             routes=[route for feature in drawing for route in feature.routes()],
-            links=[link for feature in drawing for link in feature.links],
-            notice=self.features.alerting.ways.notice,
+            pages=self.features.operators.renderer,
         )
         webhook_address = parse_address(current().webhook.listen_address)
         admin_address = parse_address(current().web.listen_address)

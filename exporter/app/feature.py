@@ -73,10 +73,6 @@ class Answers(Protocol):
 class Draws(Protocol):
     """Has pages for people."""
 
-    @property
-    def links(self) -> Iterable[tuple[str, str]]:
-        """(title, path) for the landing page."""
-
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the pages."""
 

@@ -11,6 +11,8 @@ from exporter.impact.feature import ImpactFeature
 from exporter.incidents.feature import IncidentsFeature
 from exporter.maintenance.feature import MaintenanceFeature
 from exporter.notify.feature import NotifyFeature
+from exporter.operators.feature import OperatorsFeature
+from exporter.operators.sources import Sources
 from exporter.sessions.feature import SessionsFeature
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ ORDER: Final = {
     "notify": "anywhere",
     "failover": "after maintenance, which it asks whether a channel is down as planned",
     "days": "anywhere",
+    "operators": "anywhere: it keeps nothing and asks the others when somebody looks",
     "incidents": "last: it writes down what the others did, also what they do when they start",
 }
 """In this order features are made, hear of each change, start and are reloaded; they stop in the reverse one."""
@@ -76,6 +79,18 @@ class Features:
             impact=facts_of,
             authenticated=authenticated,
             nobody=lambda: self.alerting.ways.nobody,
+        )
+        self.operators = OperatorsFeature(
+            Sources(
+                recorder=recorder,
+                config=config,
+                maintenance=self.maintenance.service,
+                explain=self.sessions.explain,
+                holder=lambda _: "",
+                ack_url=lambda _: "",
+            ),
+            nobody=lambda: self.alerting.ways.nobody,
+            author=self.incidents.author,
         )
         self.all: tuple[Feature, ...] = tuple(getattr(self, name) for name in ORDER)
         self._join()

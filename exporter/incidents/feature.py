@@ -9,7 +9,7 @@ from exporter.domain.thresholds import OF_ALERTS
 from exporter.failover.machine import SWITCH
 from exporter.incidents.api import IncidentApi
 from exporter.incidents.model import ALERTED, ESCALATED, MUTED, REASON, SENT, SWITCHED, SWITCHED_BACK
-from exporter.incidents.pages import PATH, IncidentPages
+from exporter.incidents.pages import IncidentPages
 from exporter.incidents.schema import PIECE
 from exporter.incidents.service import Incidents
 from exporter.incidents.wording import Wording
@@ -42,7 +42,6 @@ class IncidentsFeature:
 
     name: ClassVar[str] = PIECE.name
     piece: ClassVar[Piece] = PIECE
-    links: ClassVar[tuple[tuple[str, str], ...]] = (("Incidents", PATH),)
 
     def __init__(
         self,
@@ -102,7 +101,7 @@ class IncidentsFeature:
     def operations(self) -> list[Operation]:
         """Return the API."""
         read, clock = self._recorder.read, self._recorder.clock
-        return IncidentApi(self.service, read, clock, author=self._author, wording=self._wording).operations()
+        return IncidentApi(self.service, read, clock, author=self.author, wording=self._wording).operations()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the pages."""
@@ -110,7 +109,7 @@ class IncidentsFeature:
             self.service,
             self._recorder.read,
             self._recorder.clock,
-            author=self._author,
+            author=self.author,
             renderer=Renderer("exporter.incidents", self._wording, nobody=self._nobody),
             zone=lambda: zone_of(self._config().alerts.timezone),
         ).routes()
@@ -130,6 +129,7 @@ class IncidentsFeature:
         alerts = self._config().alerts
         return Wording(language or alerts.language, zone_of(alerts.timezone))
 
-    def _author(self, request: web.Request) -> str:
+    def author(self, request: web.Request) -> str:
+        """Return who sent a request, as far as it was checked; empty where nobody was."""
         given = credentials(request.headers.get("Authorization", "")) if self._authenticated() else None
         return given[0] if given is not None else ""

@@ -6,12 +6,10 @@ only a page of this process holds. A key in it makes sending the form twice the 
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import secrets
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
@@ -23,6 +21,7 @@ from exporter.incidents.model import MANUAL, NOTE_LENGTH
 from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.view import Filter, View
 from exporter.look.rendering import base
+from exporter.web.forms import Token, read_form
 from exporter.web.operations import BadParameter, NotFound
 
 if TYPE_CHECKING:
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
 PATH: Final = "/incidents"
 ON_A_PAGE: Final = 50
 _SECTION: Final = "incidents"
-_FORM: Final = "application/x-www-form-urlencoded"
-_FORM_LIMIT: Final = 64 * 1024
-_FORM_TIMEOUT: Final = 10.0
 
 
 class _Refused(Exception):
@@ -71,7 +67,7 @@ class IncidentPages:
         self._author = author
         self._renderer = renderer
         self._zone = zone
-        self._token = secrets.token_urlsafe(16)
+        self._token = Token()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to register."""
@@ -124,7 +120,7 @@ class IncidentPages:
 
     async def add_note(self, request: web.Request) -> web.StreamResponse:
         """Save a note and show it."""
-        number, form = number_of(request), await _form(request)
+        number, form = number_of(request), await read_form(request)
         text = clean(form.get("text", ""))
         try:
             self._check(form, text, reason="" if text else "note_empty")
@@ -138,7 +134,7 @@ class IncidentPages:
 
     async def set_status(self, request: web.Request) -> web.StreamResponse:
         """Save a status and show it."""
-        number, form = number_of(request), await _form(request)
+        number, form = number_of(request), await read_form(request)
         text, status = clean(form.get("note", "")), form.get("status", "")
         try:
             self._check(form, text, reason="" if status in MANUAL else "bad_status")
@@ -154,7 +150,7 @@ class IncidentPages:
 
     def _check(self, form: dict[str, str], text: str, *, reason: str) -> None:
         """Refuse a form of another process or site, a text that is too long, or for the reason given."""
-        if not hmac.compare_digest(form.get("token", "").encode(), self._token.encode()):
+        if not self._token.is_in(form):
             raise _Refused(403, "stale")
         if len(text) > NOTE_LENGTH:
             raise _Refused(400, "too_long")
@@ -190,7 +186,7 @@ class IncidentPages:
             draft=draft,
             status_draft=status_draft,
             note_length=NOTE_LENGTH,
-            token=self._token,
+            token=self._token.value,
             key=secrets.token_hex(8),
         )
 
@@ -233,19 +229,6 @@ class IncidentPages:
             return msgspec.structs.replace(wanted, since=max(0.0, day.timestamp()))
         except (ValueError, OverflowError):
             raise BadParameter("since: 2025-01-31") from None
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    """Return a form's fields; BadParameter for a body that is none."""
-    if request.content_type != _FORM or (request.content_length or 0) > _FORM_LIMIT:
-        raise BadParameter(f"{_FORM}, {_FORM_LIMIT} bytes")
-    try:
-        async with asyncio.timeout(_FORM_TIMEOUT):
-            body = await request.read()
-        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=20)
-    except (ValueError, TimeoutError) as error:
-        raise BadParameter(str(error)) from None
-    return {name: values[0] for name, values in fields.items()}
 
 
 def _saved(number: int, *, found: bool) -> web.Response:

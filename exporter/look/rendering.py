@@ -12,7 +12,7 @@ import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -79,7 +79,7 @@ class Renderer:
             trim_blocks=True,
             finalize=_finalize,
         )
-        self._templates.filters |= {"short": _short, "rfc3339": rfc3339, "slug": _slug}
+        self._templates.filters |= {"short": _short, "rfc3339": rfc3339, "slug": _slug, "path": _path}
 
     def words(self, request: web.Request) -> Wording:
         """Return the words of the reader's language."""
@@ -145,6 +145,10 @@ def _finalize(value: object) -> object:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+
+
+def _path(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _slug(text: str) -> str:

@@ -12,7 +12,7 @@ from exporter.journal.port import Piece
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.journal.port import Transaction
+    from exporter.journal.port import Rows, Transaction
 
 PIECE: Final = Piece(
     "sessions",
@@ -60,6 +60,11 @@ def drop_soft(transaction: Transaction, device_id: str, until_ms: int) -> None:
 def load_reasons(transaction: Transaction) -> list[tuple[str, int, str]]:
     """Return (device, start, reason) of every outage whose reason is known."""
     return transaction.rows("SELECT device_id, start, reason FROM outage_reason ORDER BY start")
+
+
+def reasons_of(tables: Rows, device_id: str) -> dict[int, str]:
+    """Return the reason of each outage of a device that has one, by its start."""
+    return dict(tables.rows("SELECT start, reason FROM outage_reason WHERE device_id = ?", (device_id,)))
 
 
 def save_reason(transaction: Transaction, rows: Sequence[tuple[str, int, str]]) -> None:

@@ -16,9 +16,8 @@ from exporter.web import answers
 from exporter.web.api import Api
 from exporter.web.error_pages import errors_as_pages
 from exporter.web.hosts import allowed_hosts_only
-from exporter.web.landing import landing_page
 from exporter.web.openapi import Error, document
-from exporter.web.operations import HTML, TEXT, BadParameter, NotFound, Operation
+from exporter.web.operations import TEXT, BadParameter, NotFound, Operation
 from exporter.web.origin import same_origin_only
 from exporter.web.scrape import scrape_handler
 
@@ -50,20 +49,17 @@ def admin_app(
     web_config: WebConfigFile | None = None,
     operations: Iterable[Operation] = (),
     routes: Iterable[web.AbstractRouteDef] = (),
-    links: Iterable[tuple[str, str]] = (),
-    notice: Callable[[], str] = str,
     pages: Renderer | None = None,
 ) -> web.Application:
     """Return the admin application.
 
     `reload` raises ConfigError; `account` computes availability; `ready` tells whether everything has started (the
     engine's own word without it); `settings` name us, `web_config` brings basic auth and headers.
-    `operations` are described in the OpenAPI document, `routes` (pages for people) are not; `links` are (title, path)
-    for the landing page, `notice` what stands out there, or nothing. `pages` shows errors to people.
+    `operations` are described in the OpenAPI document, `routes` (pages for people) are not. `pages` shows errors to
+    people.
     """
     specification = bytearray()
     every = [
-        Operation("GET", "/", landing_page(recorder, list(links), notice), "Landing page", {200: HTML}),
         Operation("GET", "/metrics", scrape_handler(recorder, exposition, metrics), "All metrics", {200: TEXT}),
         *_state_operations(recorder, ready or (lambda: recorder.ready)),
         *_reload_operations(reload),

@@ -48,6 +48,7 @@ LAYERS = (
     ("web",),
     ("alerting", "failover", "impact", "maintenance", "notify", "sessions"),  # side by side: none imports another
     ("incidents",),
+    ("operators",),
     ("backfill", "simulate"),
     ("app",),
     ("cli",),

@@ -1,0 +1,1 @@
+"""Pages for operators on the admin listener: what is down, all devices, one device."""
