@@ -174,18 +174,6 @@ async def test_a_program_need_not_say_whom_it_asks():
         assert (await exchange(site.admin, b"GET /-/ready HTTP/1.0\r\n\r\n")).status == 200
 
 
-async def test_the_landing_page_shows_version_state_and_links():
-    async with running(admin={"links": [("Incidents <new>", "/incidents")]}) as site:
-        fill(site.recorder)
-        status, page, headers = await call(site, "/")
-
-        assert status == 200
-        assert "default-src 'none'" in headers["Content-Security-Policy"]
-        assert '<a href="incidents"><span>Incidents &lt;new&gt;</span>' in page
-        assert "<dt>Devices</dt><dd>3</dd>" in page
-        assert '<dt>Down</dt><dd class="bad">2</dd>' in page
-
-
 # Devices ----------------------------------------------------------------------------------------------------------
 async def test_a_device_is_shown_as_it_is_now():
     async with running() as site:
