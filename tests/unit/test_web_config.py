@@ -200,7 +200,7 @@ async def answers(site: Site, status: int) -> bool:
 async def test_only_known_users_get_in(tmp_path, header, status):
     web_config = written(tmp_path, f"basic_auth_users: {{admin: {HASH}, other: {OTHER_HASH}}}\n")
     async with running(admin={"web_config": web_config}) as site:
-        for path in ("/-/healthy", "/metrics", "/nowhere"):
+        for path in ("/api/v1/devices", "/metrics", "/nowhere"):
             answer = await get(site, path=path, Authorization=header)
             assert answer.status == (404 if path == "/nowhere" and status == 200 else status)
         if status == 401:
