@@ -13,8 +13,9 @@ from aiohttp import web
 
 from exporter.config.schema import Match
 from exporter.lib.times import zone_of
+from exporter.look.bars import bars
 from exporter.maintenance.windows import Window
-from exporter.operators.figures import begin_of, row_of, spans
+from exporter.operators.figures import cells, row_of, spans
 from exporter.operators.listing import state_of
 from exporter.operators.reading import facts_of
 from exporter.web.forms import Token, read_form
@@ -78,6 +79,7 @@ class DevicePage:
             raise NotFound("no such device")
         config, words = self._sources.config(), self._renderer.words(request)
         zone, policy = zone_of(config.alerts.timezone), config.policies.for_engine(device.identity.engine)
+        days = cells(facts.history, facts.blind, now, zone=zone, objective=policy.objective_ratio, words=words)
         running = next((line for line in facts.outages if line.outage.end is None), None)
         return self._renderer.page(
             request,
@@ -97,7 +99,8 @@ class DevicePage:
             incident=running.incident.number if running is not None and running.incident is not None else None,
             objective=policy.objective_ratio,
             figures=self._figures(facts, now),
-            bars_from=begin_of(90, now, zone),
+            strip=bars(days, words.text("bars_label")),
+            bad_days=[day.title for day in days[::-1] if day.down],
             outages=facts.outages,
             outage_count=len(facts.history.outages),
             planned=facts.planned,

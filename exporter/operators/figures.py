@@ -5,17 +5,21 @@ The last 24 hours are those up to now; 7, 30 and 90 days are local days, today a
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from exporter.lib.times import local
+from exporter.days.sums import days_of, last_days
+from exporter.domain.records import Blind
+from exporter.look.bars import Cell
 from exporter.report.availability import Account
 from exporter.report.device_account import Window
+from exporter.report.plots import grade
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
 
+    from exporter.days.sums import Day
+    from exporter.look.wording import Wording
     from exporter.report.availability import Row
     from exporter.report.history import History
 
@@ -23,15 +27,9 @@ DAY: Final = 86_400.0
 DAYS: Final = (7, 30, 90)
 
 
-def begin_of(days: int, now: float, zone: tzinfo) -> float:
-    """Return when the first of so many local days begins, of which today is the last."""
-    today = local(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (today - timedelta(days=days - 1)).timestamp()
-
-
 def spans(now: float, zone: tzinfo) -> list[tuple[str, float]]:
     """Return the name and the begin of each span up to now."""
-    return [("24h", now - DAY), *((f"{days}d", begin_of(days, now, zone)) for days in DAYS)]
+    return [("24h", now - DAY), *((f"{days}d", float(last_days(days, now, zone)[0])) for days in DAYS)]
 
 
 def row_of(
@@ -44,3 +42,29 @@ def row_of(
     account = Account(history.identity.device_id, history.identity.device_name)
     account.add(device, objective)
     return account.row()
+
+
+def cells(
+    history: History,
+    blind: Sequence[tuple[float, float]],
+    now: float,
+    *,
+    zone: tzinfo,
+    objective: float,
+    words: Wording,
+) -> list[Cell]:
+    """Return the last 90 days, each with its title."""
+    days = days_of(history, last_days(max(DAYS), now, zone), now, [Blind(*span) for span in blind])
+    return [_cell(day, objective, words) for day in days]
+
+
+def _cell(day: Day, objective: float, words: Wording) -> Cell:
+    up = day.observed_ms - day.down_ms
+    said = words.text("day_before")
+    if day.observed_ms:
+        ratio = up / day.observed_ms
+        down = words.duration(day.down_ms / 1000, least=0)
+        said = words.text("day_known", ratio=words.availability(ratio, objective), down=down)
+    elif day.planned_ms or day.blind_ms:
+        said = words.text("state_planned" if day.planned_ms >= day.blind_ms else "state_unknown")
+    return Cell(f"{words.day(day.start)}: {said}", up, day.down_ms, day.planned_ms, day.blind_ms, grade(day, objective))

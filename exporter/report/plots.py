@@ -5,7 +5,7 @@ Colours tell apart without hue as well (light to dark), and every plot says its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from markupsafe import Markup, escape
 
@@ -17,11 +17,24 @@ if TYPE_CHECKING:
     from exporter.report.windows import Period
     from exporter.report.wording import Wording
 
+
+class Counted(Protocol):
+    """A day's sums."""
+
+    @property
+    def observed_seconds(self) -> float:
+        """What downtime is a part of."""
+
+    @property
+    def downtime_seconds(self) -> float:
+        """Downtime that counts."""
+
+
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 210, 52, 26, 14
 FAR = 4.0  # times the allowed downtime
 
 
-def grade(day: Day, objective: float | None) -> str:
+def grade(day: Counted, objective: float | None) -> str:
     """Return the class of a day: full, within, below, far or unknown."""
     if not day.observed_seconds:
         return "unknown"

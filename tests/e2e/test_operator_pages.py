@@ -193,6 +193,19 @@ def test_its_figures_equal_the_report_s_for_the_same_span(exporter):
         assert down == {1000: "16 min 40 s", 1061: "17 min 41 s", 6061: "1 h 41 min"}[round(row["downtime_seconds"])]
 
 
+def test_the_strip_of_days_adds_up_to_the_figure_of_ninety_days(exporter):
+    _, text, _ = page(exporter, "/devices/history")
+    strip = text.split('<svg class="bars"')[1].split("</svg>")[0]
+    titles = re.findall(r"<title>([^<]+)</title>", strip)
+    bad = [title for title in titles if "down" in title]
+    assert re.findall(r"<li>([^<]+)</li>", text.split("days with outages")[1].split("</details>")[0]) == bad[::-1]
+    units = {"h": 3600, "min": 60, "s": 1}
+    parts = [re.findall(r"(\d+) (h|min|s)", title.partition("down")[2]) for title in bad]
+    seconds = sum(int(count) * units[unit] for found in parts for count, unit in found)
+    assert seconds == pytest.approx(5000 + 61 + 1000, abs=60)  # hours show no seconds
+    assert sum("not watched yet" in title for title in titles) >= 18
+
+
 def test_planned_windows_are_shown_with_what_was_said_of_them(exporter):
     _, text, _ = page(exporter, "/devices/planned")
     assert "Moving house" in text
