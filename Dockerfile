@@ -10,7 +10,10 @@ RUN python -m venv --without-pip /opt/venv \
  && python -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements-build.txt \
  && /opt/build/bin/pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: --no-compile -r requirements.txt
-COPY pyproject.toml README.md LICENSE* ./
+COPY pyproject.toml setup.py README.md LICENSE* ./
+COPY prometheus ./prometheus
+COPY alertmanager ./alertmanager
+COPY grafana/dashboards ./grafana/dashboards
 COPY exporter ./exporter
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
  && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-index --no-compile /wheels/*.whl \

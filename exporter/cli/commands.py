@@ -118,6 +118,14 @@ COMMANDS: Final = (
         ),
     ),
     Command(
+        "assets",
+        "write rules, dashboards and routes for a Prometheus, Alertmanager and Grafana of your own",
+        (
+            "assets monitoring/ --language en --url https://alerts.example.com",
+            "assets fleet-b/ --job fleet-b",
+        ),
+    ),
+    Command(
         "completion",
         "what the shell offers at the Tab key",
         ("completion bash > /etc/bash_completion.d/device-exporter", "completion zsh > ~/.zfunc/_device-exporter"),

@@ -49,7 +49,7 @@ LAYERS = (
     ("alerting", "failover", "impact", "maintenance", "notify", "sessions"),  # side by side: none imports another
     ("incidents",),
     ("operators",),
-    ("backfill", "simulate"),
+    ("assets", "backfill", "simulate"),
     ("app",),
     ("cli",),
     ("__main__",),

@@ -1,0 +1,82 @@
+"""`device-exporter assets FOLDER`: what a Prometheus, an Alertmanager and a Grafana of somebody's own need of us."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from exporter.assets.render import USUAL_JOB, Wanted, render
+from exporter.cli.output import say
+from exporter.lib.times import zone_of
+
+_NEXT: Final = """
+prometheus.yml:    rule_files: [{folder}/rules/*.yml]
+                   scrape_configs: [{{job_name: {job}, static_configs: [{{targets: [{target}]}}]}}]
+Alertmanager:      routes, receivers and inhibit_rules of {folder}/alertmanager/alertmanager.yml; drop receivers
+                   that you have no secret for
+Grafana:           import or provision {folder}/dashboards/*.json"""
+_SEVERAL: Final = "the exporter:      alerts: {{labels: {{job: {job}}}}}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags."""
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where to write; files of the same names are replaced"
+    )
+    parser.add_argument(
+        "--language", choices=("id", "en"), default="id", help="of messages and dashboards (default: id)"
+    )
+    parser.add_argument("--timezone", type=_zone, default="Asia/Jakarta", help="of messages and quiet hours")
+    parser.add_argument(
+        "--url", type=_url, default="", help="the exporter's admin listener, as people and Alertmanager reach it"
+    )
+    parser.add_argument("--grafana-url", type=_url, default="", help="Grafana, for links in messages")
+    parser.add_argument("--runbook-url", type=_url, default="", help="the page of the runbook, for links in messages")
+    parser.add_argument(
+        "--job",
+        type=_job,
+        default=USUAL_JOB,
+        help=f"where several fleets share a Prometheus: the scrape job of this one (default: {USUAL_JOB}, alone)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the files; say what becomes of them."""
+    wanted = Wanted(args.language, args.timezone, args.url, args.grafana_url, args.runbook_url, args.job)
+    found = render(wanted)
+    for name, text in found.items():
+        path = args.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    say(f"{len(found)} files in {args.folder}")
+    target = urlsplit(args.url).netloc or "HOST:9877"
+    say(_NEXT.format(folder=args.folder, job=args.job, target=target))
+    if wanted.one_of_several:
+        say(_SEVERAL.format(job=args.job))
+    return 0
+
+
+def _url(text: str) -> str:
+    if not text:
+        return ""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\"'{}<>|\\]", text):
+        raise argparse.ArgumentTypeError(f"expected an address such as https://alerts.example.com, got {text!r}")
+    return text.rstrip("/")
+
+
+def _zone(text: str) -> str:
+    try:
+        return zone_of(text).key
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _job(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./-]*", text):
+        raise argparse.ArgumentTypeError(f"expected letters, digits and . _ / -, got {text!r}")
+    return text

@@ -1,0 +1,44 @@
+"""The compose file of the exporter alone keeps what protects it in the stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.tools import ROOT
+
+ALONE = yaml.safe_load((ROOT / "compose.exporter.yml").read_text(encoding="utf-8"))
+STACK = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]["exporter"]
+
+
+@pytest.fixture
+def exporter() -> dict[str, Any]:
+    (found,) = ALONE["services"].values()
+    return found
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "image",
+        "build",
+        "restart",
+        "read_only",
+        "cap_drop",
+        "security_opt",
+        "pids_limit",
+        "mem_limit",
+        "ulimits",
+        "tmpfs",
+    ],
+)
+def test_it_runs_as_in_the_stack(exporter: dict[str, Any], key: str) -> None:
+    assert exporter[key] == STACK[key]
+
+
+def test_only_the_webhook_is_published_and_the_network_is_somebody_elses(exporter: dict[str, Any]) -> None:
+    assert [port.rpartition(":")[2] for port in exporter["ports"]] == ["8080"]
+    assert ALONE["networks"]["monitoring"]["external"] is True
+    assert list(exporter["networks"]) == ["monitoring"]
