@@ -22,7 +22,7 @@ from exporter.app.doors import doors
 from exporter.app.feature import Answers, Draws, Measures, Publishes, Reloads, Starts, Stops, Works
 from exporter.app.features import PIECES, Features
 from exporter.app.housekeeping import Housekeeping, rounds
-from exporter.app.messages import announce, log_change
+from exporter.app.messages import announce
 from exporter.app.observing import observe
 from exporter.app.opening import until_it_works
 from exporter.app.settings import Settings
@@ -83,7 +83,6 @@ class Exporter:
         )
         self.recorder.ceilings = config.fleet
         observe(self.recorder, self.settings.current, self.metrics)
-        self.recorder.subscribe(log_change)
         self._web_config = WebConfigFile(config.web.config_file) if config.web.config_file else None
         if self._web_config is not None:
             self._web_config.load()
@@ -144,7 +143,7 @@ class Exporter:
         self._instruments.heard_before(min(newest, self._clock()))
         self._follow_settings()
         self._to_stop.push_async_callback(self._housekeeping.stop)
-        for task in self._tasks():
+        for task in self.tasks():
             self._housekeeping.run(task)
         self._housekeeping.once("first_scrape", self._prepare_scrape)
         self._started = True
@@ -220,7 +219,8 @@ class Exporter:
             else:
                 self._exposition.add_gauge(gauge.name, HELP[gauge.name], gauge.labels, gauge.values)
 
-    def _tasks(self) -> Iterator[Task]:
+    def tasks(self) -> Iterator[Task]:
+        """Yield the background tasks of all parts."""
         yield from rounds(self.recorder, self.metrics, self.settings.current)
         for feature in self.features.all:
             if isinstance(feature, Works):

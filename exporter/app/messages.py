@@ -38,8 +38,8 @@ def announce(settings: Settings, *, webhook: str, admin: str) -> None:
 
 
 def log_change(change: Change) -> None:
-    """Write one line a change of state, and one a move to another engine or business; ids only, no names."""
-    if not log.isEnabledFor(logging.INFO) or not change.live:
+    """Write one line a live change of state, and one a move to another engine or business; ids only, no names."""
+    if not log.isEnabledFor(logging.INFO):
         return
     if change.former is not None:
         _log("moved", change)

@@ -1,9 +1,10 @@
-"""What the exporter's own metrics read of the recorder and the configuration when they are asked."""
+"""What the exporter's own metrics read of the running parts, and what a live change writes into log and metrics."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.app.messages import log_change
 from exporter.metrics.policy import PolicyCollector
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def observe(recorder: Recorder, config: Callable[[], Config], metrics: SelfMetri
     metrics.queue.set_function(lambda: recorder.queue_depth)
     metrics.oldest_wait.set_function(lambda: recorder.oldest_wait)
 
-    def count_move(change: Change) -> None:
-        if change.live and change.former is not None:
-            metrics.moves.inc()
+    def changed(change: Change) -> None:
+        if change.live:
+            log_change(change)
+            if change.former is not None:
+                metrics.moves.inc()
 
-    recorder.subscribe(count_move)
+    recorder.subscribe(changed)

@@ -109,7 +109,7 @@ class Journal(Protocol):
         """Note that events are heard; record and return the blind interval before it, if there was one."""
 
     async def save(self, checkpoint: Checkpoint, epoch: int) -> None:
-        """Merge a checkpoint into the saved state, in one transaction."""
+        """Merge a checkpoint into the saved state: after a crash all of it is there, or nothing."""
 
     async def prune(self, before: int, first_device: int, epoch: int) -> int | None:
         """Fold events before `before` (Unix seconds) into bases, for some devices from row `first_device` on.

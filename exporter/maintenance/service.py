@@ -79,7 +79,7 @@ class Maintenance:
         failing = False
         while True:
             try:
-                await self._advance()
+                await self.advance()
                 failing = False
             except (JournalUnavailable, Overloaded) as error:
                 if not failing:
@@ -142,11 +142,11 @@ class Maintenance:
         """Take changed windows into use, now or as soon as the journal can be written."""
         self._renewed = True
         try:
-            await self._advance()
+            await self.advance()
         except (JournalUnavailable, Overloaded):
             self._wake.set()  # `run` says so and tries again
 
-    async def _advance(self) -> None:
+    async def advance(self) -> None:
         """Finish with the present windows up to now; then go on with others, where they were changed."""
         async with self._lock:
             await self._settle()

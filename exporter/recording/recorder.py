@@ -74,7 +74,7 @@ class Recorder:
         self._metrics = metrics
         self.retry_span = retry_span
         self.ceilings = Ceilings()
-        self._elapsed = elapsed
+        self.elapsed = elapsed
         self._beat: float | None = None  # `elapsed` at the last heartbeat
         self._journal = journal
         self._applier = Applier(self.fleet, _listener_failed)
@@ -239,7 +239,7 @@ class Recorder:
         """Note in the journal that we hear events; a gap since the last time becomes a blind interval."""
         self._commits.warn_again()
         span_ms = round(self.retry_span * 1000)
-        beat = self._elapsed()
+        beat = self.elapsed()
         if self._beat is not None and beat - self._beat <= self.retry_span:
             span_ms = round(self.clock() * 1000)  # whatever the wall clock says, no such time has passed
         blind = await self._run("heartbeat", self._journal.heartbeat(span_ms))

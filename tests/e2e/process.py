@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.bodies import device_event
 from tests.patience import patient, wait_for
 from tests.tools import ROOT
 
@@ -32,26 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ADDRESS = re.compile(r"msg=listening listener=(\w+) address=(\S+)")
-EXAMPLE: dict[str, Any] = {
-    "event": "device.disconnected",
-    "timestamp": 1738056000,
-    "device": {
-        "id": "device_7f3a",
-        "name": "Front desk WhatsApp",
-        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
-        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
-        "user": {"id": "merchant_2", "name": "Ibu Sari"},
-    },
-    "status": "disconnected",
-}
-"""The platform's example of a device event."""
-
-
-def device_event(device_id: str, timestamp: int, *, up: bool) -> dict[str, Any]:
-    """Return an event of the example's device under another id; `timestamp` in Unix seconds."""
-    status = "connected" if up else "disconnected"
-    device = EXAMPLE["device"] | {"id": device_id}
-    return {"event": f"device.{status}", "timestamp": timestamp, "device": device, "status": status}
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiohttp
 import pytest
 
+from tests import bodies
 from tests.e2e.harness import Alertmanager, Prometheus, Sinks, request, running, shipped_config, sinks
-from tests.e2e.process import EXAMPLE, ExporterProcess
+from tests.e2e.process import ExporterProcess
 from tests.patience import wait_for, wait_for_counts
 from tests.ports import LOOPBACK, free_port
 from tests.tools import ROOT
@@ -45,11 +46,10 @@ notify:
 
 def device_event(device_id: str, at: int, *, up: bool, engine: str = "wa", name: str | None = None) -> dict[str, Any]:
     """Return the platform's event of a device of a business of its own, called Toko Makmur; `at` in Unix seconds."""
-    status = "connected" if up else "disconnected"
     channel = {"id": "channel_11", "name": "Layanan Pelanggan", "engine": engine}
-    device = EXAMPLE["device"] | {"id": device_id, "name": name or f"Kasir {device_id}", "channel": channel}
-    device["bisnis"] = {"id": f"biz_9_{device_id}", "name": "Toko Makmur"}
-    return {"event": f"device.{status}", "timestamp": at, "device": device, "status": status}
+    business = {"id": f"biz_9_{device_id}", "name": "Toko Makmur"}
+    name = name or f"Kasir {device_id}"
+    return bodies.device_event(device_id, at, up=up, name=name, channel=channel, bisnis=business)
 
 
 def seldom(condition: Callable[[], T]) -> Callable[[], T]:

@@ -18,8 +18,9 @@ from exporter.domain.records import Append
 from exporter.domain.timeline import Kind
 from exporter.journal.sqlite.database import Database
 from exporter.journal.storage import open_reader
+from tests.bodies import DEVICE_EVENT, device_event
 from tests.e2e.harness import Prometheus, running
-from tests.e2e.process import EXAMPLE, Client, ExporterProcess, device_event, run_command
+from tests.e2e.process import Client, ExporterProcess, run_command
 from tests.patience import patient, wait_for, wait_for_counts
 from tests.ports import free_port
 from tests.tools import require
@@ -45,7 +46,7 @@ def exporter(tmp_path: Path) -> Iterator[ExporterProcess]:
 
 class TestNewcomer:
     def test_the_example_payload_is_an_outage_in_the_metrics_and_in_the_api(self, exporter: ExporterProcess) -> None:
-        answer = exporter.post(EXAMPLE)
+        answer = exporter.post(DEVICE_EVENT)
         assert (answer.status, answer.text) == (200, "OK")
         labels = {"device_id": "device_7f3a", "engine": "wa", "channel_id": "channel_11", "business_id": "biz_9"}
         samples = exporter.samples()
@@ -59,7 +60,7 @@ class TestNewcomer:
 
     @pytest.mark.binaries
     def test_a_real_prometheus_shows_the_device_down(self, exporter: ExporterProcess, tmp_path: Path) -> None:
-        exporter.post(EXAMPLE)
+        exporter.post(DEVICE_EVENT)
         target = exporter.admin_url.removeprefix("http://")
         prometheus = Prometheus(tmp_path / "prometheus", targets={"exporter": target}, rules=[], alertmanagers=[])
         with running(prometheus):
@@ -70,7 +71,7 @@ class TestNewcomer:
             assert info["metric"]["device_name"] == "Front desk WhatsApp"
 
     def test_it_speaks_openmetrics_and_gzip_with_those_who_ask(self, exporter: ExporterProcess) -> None:
-        exporter.post(EXAMPLE)
+        exporter.post(DEVICE_EVENT)
         prometheus = exporter.get("/metrics", Accept=PROMETHEUS_ACCEPT, Accept_Encoding="gzip")
         assert prometheus.headers["Content-Encoding"] == "gzip"
         assert prometheus.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
@@ -97,7 +98,7 @@ class TestNewcomer:
     def test_the_first_start_makes_a_secret_for_its_owner_only_and_says_where(self, exporter: ExporterProcess) -> None:
         file = exporter.folder / "webhook-secret"
         assert oct(file.stat().st_mode & 0o777) == "0o600"
-        assert exporter.post(EXAMPLE, secret="").status == 401
+        assert exporter.post(DEVICE_EVENT, secret="").status == 401
         wait_for(lambda: f"secret_is_in={file}" in exporter.log, "the log names the file")
         [line] = [line for line in exporter.log.splitlines() if "secret_is_in=" in line]
         assert re.search(r" webhook=http://127\.0\.0\.1:\d+/webhook ", line)
@@ -109,7 +110,7 @@ class TestNewcomer:
         assert exporter.secret == first
 
     def test_nothing_that_it_writes_can_be_read_by_others(self, exporter: ExporterProcess) -> None:
-        exporter.post(EXAMPLE)
+        exporter.post(DEVICE_EVENT)
         open_to_others = [path.name for path in exporter.folder.iterdir() if path.stat().st_mode & 0o077]
         assert [name for name in open_to_others if name != "exporter.db.lock"] == []
 
@@ -170,7 +171,7 @@ def test_what_is_down_has_a_series_with_its_names_and_what_is_back_has_none(tmp_
         (line,) = [text for text in exporter.get("/metrics").text.splitlines() if text.startswith("device_down_since_")]
 
     assert 'device_id="d1"' in line
-    assert f'device_name="{EXAMPLE["device"]["name"]}"' in line
+    assert f'device_name="{DEVICE_EVENT["device"]["name"]}"' in line
     assert float(line.split()[-1]) == at
 
 
@@ -347,11 +348,11 @@ class TestReload:
         file = tmp_path / "exporter.yml"
         file.write_text(f"webhook: {{secret_file: {secret}}}\n")
         with ExporterProcess(tmp_path / "exporter", "--config.file", str(file)) as exporter:
-            assert exporter.post(EXAMPLE, secret="first").status == 200
+            assert exporter.post(DEVICE_EVENT, secret="first").status == 200
             secret.write_text("second\n")
             assert exporter.get("/-/reload", "POST").status == 200
-            assert exporter.post(EXAMPLE, secret="first").status == 401
-            assert exporter.post(EXAMPLE, secret="second").status == 200
+            assert exporter.post(DEVICE_EVENT, secret="first").status == 401
+            assert exporter.post(DEVICE_EVENT, secret="second").status == 200
             assert not (exporter.folder / "webhook-secret").exists()
 
 
@@ -437,9 +438,9 @@ class TestPrivacy:
         message = {
             "id": "message_1",
             "sender_name": next(given),
-            "channel": EXAMPLE["device"]["channel"],
-            "bisnis": EXAMPLE["device"]["bisnis"],
-            "user": EXAMPLE["device"]["user"],
+            "channel": DEVICE_EVENT["device"]["channel"],
+            "bisnis": DEVICE_EVENT["device"]["bisnis"],
+            "user": DEVICE_EVENT["device"]["user"],
             "agent": {"name": next(given)},
             "ai": {"id": "ai_1", "name": next(given)},
             "content": {"type": "text", "text": next(given), "caption": next(given)},
@@ -454,18 +455,18 @@ class TestPrivacy:
         }
         for kind in ("channel.message_in", "agent.message_out", "ai.message_generated"):
             assert exporter.post(event | {"event": kind}).status == 200
-        assert exporter.post(EXAMPLE | {"message": message, "note": next(given)}).status == 200
+        assert exporter.post(DEVICE_EVENT | {"message": message, "note": next(given)}).status == 200
         refused = [
             event | {"timestamp": "soon"},
             event | {"message": message["content"]},
-            EXAMPLE | {"status": next(given), "message": message},
-            EXAMPLE | {"timestamp": next(given), "message": message},
+            DEVICE_EVENT | {"status": next(given), "message": message},
+            DEVICE_EVENT | {"timestamp": next(given), "message": message},
         ]
         for body in refused:
             assert exporter.post(body).status == 400
         assert exporter.post(json.dumps(event).encode()[:-1]).status == 400
         assert exporter.post(event, secret=next(given)).status == 401
-        assert exporter.post(EXAMPLE | {"event": next(given), "message": message}).status == 200
+        assert exporter.post(DEVICE_EVENT | {"event": next(given), "message": message}).status == 200
         assert next(given, None) is None
         metrics = exporter.get("/metrics").body
         listed = run_command("quarantine", "list", "--storage.url", exporter.storage_url).stdout
@@ -491,7 +492,7 @@ class TestPrivacy:
 
     def test_a_storm_of_bad_requests_is_a_few_lines(self, exporter: ExporterProcess) -> None:
         before = len(exporter.lines)
-        broken = json.dumps(EXAMPLE).encode()[:-1]
+        broken = json.dumps(DEVICE_EVENT).encode()[:-1]
 
         def storm(number: int) -> None:
             stranger, sender = exporter.platform(secret=f"guess-{number}"), exporter.platform()

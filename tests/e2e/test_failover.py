@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.e2e.process import EXAMPLE, ExporterProcess, run_command
+from tests.bodies import DEVICE_EVENT
+from tests.e2e.process import ExporterProcess, run_command
 from tests.patience import patient, wait_for
 from tests.ports import free_port
 
@@ -104,8 +105,8 @@ def configured(folder: Path, url: str, **settings: str) -> ExporterProcess:
 def send(exporter: ExporterProcess, device: str, at: int, *, up: bool) -> None:
     """Report a device of the channel that its name ends with."""
     status = "connected" if up else "disconnected"
-    channel = EXAMPLE["device"]["channel"] | {"id": f"channel_{device[-1]}"}
-    identity = EXAMPLE["device"] | {"id": device, "channel": channel}
+    channel = DEVICE_EVENT["device"]["channel"] | {"id": f"channel_{device[-1]}"}
+    identity = DEVICE_EVENT["device"] | {"id": device, "channel": channel}
     body = {"event": f"device.{status}", "timestamp": at, "device": identity, "status": status}
     answer = exporter.post(body)
     assert answer.status == 200, answer

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.bodies import device_event
 from tests.e2e.browser import DESKTOP, PHONE, browser
-from tests.e2e.process import ExporterProcess, device_event, run_command
+from tests.e2e.process import ExporterProcess, run_command
 from tests.patience import wait_for
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.domain.timeline import Kind, Timeline, fold
-from tests.e2e.process import Client, ExporterProcess, device_event
+from tests.bodies import device_event
+from tests.e2e.process import Client, ExporterProcess
 from tests.patience import wait_for
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class Site:
     def scrape(self) -> None:
         """Scrape; no counter of a device or the fleet may be less than it ever was."""
         for name, samples in self.exporter.samples().items():
-            if not name.startswith(("device_disc", "device_down", "fleet_")) or name == "fleet_devices":
+            counter = name.endswith(("_total", "_bucket", "_count", "_sum"))
+            if not counter or not name.startswith(("device_disconnect", "device_downtime", "fleet_")):
                 continue
             for labels, value in samples:
                 key = f"{name}{sorted(labels.items())}"

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.process import ExporterProcess, device_event
+from tests.bodies import device_event
+from tests.e2e.process import ExporterProcess
 from tests.patience import wait_for
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import tempfile
 from contextlib import suppress
 from functools import partial
@@ -26,6 +27,7 @@ from exporter.domain.fleet import Fleet
 from exporter.domain.records import DeviceHistory
 from exporter.domain.timeline import Kind, fold
 from exporter.errors import InvalidEvent, JournalUnavailable
+from exporter.journal.sqlite.connecting import connect
 from exporter.lib.pace import Pace
 from tests.unit.journal_site import NOW, Site, event, picture
 
@@ -53,6 +55,20 @@ bursts = st.lists(events, min_size=1, max_size=5)
 Told = tuple[str, int, Kind]
 
 
+newest: list[sqlite3.Connection] = []  # the one that the running journal writes with
+
+
+def remembered(path: Path) -> sqlite3.Connection:
+    newest[:] = [connect(path)]
+    return newest[0]
+
+
+def interrupt(steps: int) -> None:
+    """Let SQLite fail after so many of its steps from now on; 0 for never again."""
+    with suppress(IndexError, sqlite3.ProgrammingError):  # there is none, or it is closed
+        newest[0].set_progress_handler((lambda: 1) if steps else None, steps)
+
+
 class Failing:
     """Fails the journal: before it writes, meanwhile, or when all is written but nobody hears of it."""
 
@@ -63,15 +79,12 @@ class Failing:
     def __enter__(self) -> None:
         self._append = self._site.journal.append
         self._site.journal.append = self._fail
-        database = self._site.journal._database
-        if isinstance(self._where, int) and database._connection is not None:
-            database._connection.set_progress_handler(lambda: 1, self._where)
+        if isinstance(self._where, int):
+            interrupt(self._where)
 
     def __exit__(self, *error: object) -> None:
         self._site.journal.append = self._append
-        connection = self._site.journal._database._connection
-        if connection is not None:
-            connection.set_progress_handler(None, 0)
+        interrupt(0)
 
     async def _fail(self, batch: list[Append], after: int) -> Appended:
         if self._where == "before":
@@ -91,6 +104,8 @@ class Deaths(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
+        self.connecting = patch("exporter.journal.sqlite.database.connect", remembered)
+        self.connecting.start()
         self.folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
         self.life = 0
         self.told: set[Told] = set()  # acknowledged
@@ -171,12 +186,9 @@ class Deaths(RuleBasedStateMachine):
 
     @rule(steps=st.integers(1, 200))
     def a_checkpoint_fails(self, steps: int) -> None:
-        database = self.site.journal._database
-        if database._connection is not None:
-            database._connection.set_progress_handler(lambda: 1, steps)
+        interrupt(steps)
         self._run(self._settled(self.recorder.save_checkpoint))
-        if database._connection is not None:
-            database._connection.set_progress_handler(None, 0)
+        interrupt(0)
 
     @rule(retention=st.integers(20, 80))
     def old_events_are_pruned(self, retention: int) -> None:
@@ -215,6 +227,8 @@ class Deaths(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self._run(self.site.kill())
+        self.connecting.stop()
+        newest.clear()
         self.loop.close()
         shutil.rmtree(self.folder)
 

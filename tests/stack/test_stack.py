@@ -10,21 +10,12 @@ import urllib.request
 
 import pytest
 
+from tests.bodies import DEVICE_EVENT
 from tests.stack.project import SERVICES, Stack, eventually, post, status_of
 from tests.tools import require
 
-EXAMPLE = {
-    "event": "device.disconnected",
-    "timestamp": int(time.time()),  # news: what is heard of much later is told only if its end does not follow
-    "device": {
-        "id": "device_7f3a",
-        "name": "Front desk WhatsApp",
-        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
-        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
-        "user": {"id": "merchant_2", "name": "Ibu Sari"},
-    },
-    "status": "disconnected",
-}
+EXAMPLE = DEVICE_EVENT | {"timestamp": int(time.time())}
+"""News: what is heard of much later is told only if its end does not follow."""
 NO_CAPABILITIES = "0000000000000000"
 
 

@@ -221,7 +221,7 @@ async def test_failures_of_every_feature_are_visible_before_the_first_one(tmp_pa
     async with started(running):
         for piece in PIECES:
             assert running.sample("journal_failures_total", operation=piece.name) == 0
-        tasks = {task.name for task in running.exporter._tasks()}
+        tasks = {task.name for task in running.exporter.tasks()}
         assert {"heartbeat", "maintenance", "impact", "incidents", "failover", "alerts"} <= tasks
         for task in tasks:
             assert running.sample("task_failures_total", task=task) == 0
@@ -266,7 +266,7 @@ async def test_a_reload_reaches_the_log_the_recorder_the_heartbeat_and_the_addre
         await exporter.reload()
         async with session.post(url, headers=headers) as answer:
             assert answer.status == 200
-        heartbeat = next(task for task in exporter._tasks() if task.name == "heartbeat")
+        heartbeat = next(task for task in exporter.tasks() if task.name == "heartbeat")
         assert callable(heartbeat.interval)
         assert heartbeat.interval() == 0.01
         assert exporter.recorder.retry_span == 47.0

@@ -12,7 +12,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import conventions
-from tests.e2e.process import EXAMPLE, ExporterProcess
+from tests.bodies import DEVICE_EVENT
+from tests.e2e.process import ExporterProcess
 from tests.patience import wait_for
 from tests.tools import ROOT
 
@@ -59,8 +60,8 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Family]:
     with exporter:
         now = int(time.time())
         exporter.send(("d1", now - 500, False), ("d2", now - 50, False), ("d2", now, True), ("planned", now, True))
-        message = {"id": "m", "channel": EXAMPLE["device"]["channel"], "bisnis": EXAMPLE["device"]["bisnis"]}
-        message |= {"sender_name": "", "user": EXAMPLE["device"]["user"], "content": {"type": "text", "text": ""}}
+        message = {"id": "m", "channel": DEVICE_EVENT["device"]["channel"], "bisnis": DEVICE_EVENT["device"]["bisnis"]}
+        message |= {"sender_name": "", "user": DEVICE_EVENT["device"]["user"], "content": {"type": "text", "text": ""}}
         event = {"event": "channel.message_in", "timestamp": now, "conversation_id": "c", "conversation_label": ""}
         assert exporter.post(event | {"need_human": 0, "message": message}).status == 200
         wait_for(lambda: exporter.sample(conventions.DEVICE_ALERT_DELIVERED) is not None, "an alert is due")

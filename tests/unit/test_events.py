@@ -15,36 +15,11 @@ from exporter.gateways.csku.bodies import EVENT_TYPES, event_type
 from exporter.gateways.csku.parse import parse
 from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent, label_of
 from exporter.gateways.every_sender import EARLIEST
+from tests.bodies import DEVICE_EVENT, MESSAGE_EVENT
 
 NOW = 1_800_000_000
 SKEW = 300.0
-DISCONNECTED = {
-    "event": "device.disconnected",
-    "timestamp": 1738056000,
-    "device": {
-        "id": "device_7f3a",
-        "name": "Front desk WhatsApp",
-        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
-        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
-        "user": {"id": "merchant_2", "name": "Ibu Sari"},
-    },
-    "status": "disconnected",
-}
-MESSAGE = {
-    "event": "channel.message_in",
-    "timestamp": 1738056000,
-    "conversation_id": "conversation_5",
-    "conversation_label": "Bapak Budi",
-    "need_human": 1,
-    "message": {
-        "id": "message_1",
-        "sender_name": "Bapak Budi",
-        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
-        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
-        "user": {"id": "merchant_2", "name": "Ibu Sari"},
-        "content": {"type": "text", "text": "Halo"},
-    },
-}
+DISCONNECTED, MESSAGE = DEVICE_EVENT, MESSAGE_EVENT
 MISSING = object()
 MICRO = "timestamp: looks like microseconds; expected Unix time in seconds"
 NANO = "timestamp: looks like nanoseconds; expected Unix time in seconds"

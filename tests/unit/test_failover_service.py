@@ -215,18 +215,17 @@ async def test_a_restart_tells_once_more_of_a_switch_that_still_stands(house: Ho
 
 async def test_while_the_journal_fails_nothing_is_called(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.failover.driver.RETRY", 0.01)
-    async with house.running() as service:
+    broken = False
+
+    async def save(store: Store, pair: tuple[str, str], state: object, good=Store.save_state) -> None:
+        if broken:
+            raise JournalUnavailable("disk full")
+        await good(store, pair, state)
+
+    monkeypatch.setattr(Store, "save_state", save)
+    async with house.running():
         await house.both_up()
-        store = service._store
         broken = True
-
-        async def save(pair: tuple[str, str], state: object, good=store.save_state) -> None:
-            if broken:
-                raise JournalUnavailable("disk full")
-            await good(pair, state)
-
-        for driver in service._drivers.values():
-            driver._around = driver._around._replace(save=save)
         await house.event("d1", "a", up=False)
         await house.settle()
         assert house.hooks.actions == []
@@ -240,41 +239,44 @@ async def test_an_answer_that_cannot_be_stored_is_stored_later_without_another_c
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.failover.driver.RETRY", 0.01)
+    failures = 0
+
+    async def save(store: Store, pair: tuple[str, str], state: object, good=Store.save_state) -> None:
+        nonlocal failures
+        if state.order is None and failures:
+            failures -= 1
+            raise JournalUnavailable("disk full")
+        await good(store, pair, state)
+
+    monkeypatch.setattr(Store, "save_state", save)
     async with house.running() as service:
         await house.both_up()
         failures = 3
-
-        async def save(pair: tuple[str, str], state: object, good=service._store.save_state) -> None:
-            nonlocal failures
-            if state.order is None and failures:
-                failures -= 1
-                raise JournalUnavailable("disk full")
-            await good(pair, state)
-
-        for driver in service._drivers.values():
-            driver._around = driver._around._replace(save=save)
         await house.event("d1", "a", up=False)
         await asyncio.sleep(0.2)
         assert (house.hooks.actions, failures) == (["switch"], 0)
         assert list(service.active(NOW)) == [(("a", "b"), 1.0)]
 
 
-async def test_a_backup_that_dies_while_the_attempt_is_written_down_is_not_switched_to(house: House) -> None:
+async def test_a_backup_that_dies_while_the_attempt_is_written_down_is_not_switched_to(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[object] = []
+
+    async def save(store: Store, pair: tuple[str, str], state: object, good=Store.save_state) -> None:
+        await good(store, pair, state)
+        kept.append(state)
+        if state.order is not None and state.order.sending:
+            await house.event("d2", "b", up=False)
+
+    monkeypatch.setattr(Store, "save_state", save)
     async with house.running() as service:
         await house.both_up()
-        (driver,) = service._drivers.values()
-
-        async def save(pair: tuple[str, str], state: object, good=service._store.save_state) -> None:
-            await good(pair, state)
-            if state.order is not None and state.order.sending:
-                await house.event("d2", "b", up=False)
-
-        driver._around = driver._around._replace(save=save)
         await house.event("d1", "a", up=False)
         await house.settle()
         assert house.hooks.actions == []
         assert list(service.no_backup(NOW)) == [(("a", "b"), 1.0)]
-        assert driver.state.order is None
+        assert kept[-1].order is None
 
 
 async def test_a_call_is_pending_then_failed_and_a_reload_tries_again(house: House) -> None:

@@ -11,11 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from exporter.app.features import PIECES
-from exporter.domain.records import Blind
+from exporter.domain.records import Blind, Checkpoint, SavedDevice, SavedGroup
 from exporter.domain.timeline import Kind, Outage, fold
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.journal.port import Piece
-from exporter.journal.sqlite import schema
+from exporter.journal.sqlite import saved, schema
 from exporter.journal.sqlite.database import QUARANTINE_LIMIT, Database
 from exporter.journal.sqlite.reader import SqliteReader
 from exporter.journal.storage import open_reader, storage_path
@@ -23,7 +23,7 @@ from tests.tools import ROOT
 from tests.unit.journal_site import NOW, FakeClock, append, identity, open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -328,6 +328,49 @@ class TestHistories:
             open_reader(f"sqlite:///{tmp_path}/none.db")
 
 
+class TestCheckpoints:
+    def test_a_checkpoint_that_was_cut_off_anywhere_counts_whole_or_not_at_all(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(saved, "SLICE", 2)
+        journal = open_database(path)
+        journal.append([append(NOW + number, UP, f"d{number}") for number in range(6)], 0)
+        former, newer = checkpoint(6, 1, range(6)), checkpoint(7, 2, range(1, 5), forgotten=["d5"])
+        merged = {"d0": 1} | dict.fromkeys(("d1", "d2", "d3", "d4"), 2)
+        for cut in range(len(list(saved.steps(newer))) + 1):
+            save(journal, former)
+            for step in list(saved.steps(newer))[:cut]:
+                journal.save(step)
+            journal.close()
+            journal = open_database(path)
+            found = journal.load().checkpoint
+            assert found is not None
+            whole = found.seq == newer.seq
+            assert whole == (cut >= 5), "three pieces of devices, one of groups, and the one that makes them present"
+            wanted = merged if whole else dict.fromkeys((f"d{number}" for number in range(6)), 1)
+            assert {one.identity.device_id: one.outages for one in found.devices} == wanted
+            assert [one.outages for one in found.groups] == [2 if whole else 1]
+        save(journal, newer)
+        journal.close()
+        with open_reader(f"sqlite:///{path}") as reader:
+            assert reader.rows("SELECT count(*), count(DISTINCT device) FROM saved_device") == [(5, 5)]
+            assert reader.rows("SELECT count(*) FROM saved_group") == [(1,)]
+
+
+def checkpoint(seq: int, outages: int, devices: Iterable[int], forgotten: Sequence[str] = ()) -> Checkpoint:
+    saved_devices = [
+        SavedDevice(identity(f"d{number}"), NOW, NOW, NOW, True, NOW, outages, 0, 0.0, NOW, 0.0, 0)
+        for number in devices
+    ]
+    group = SavedGroup("wa", "b1", 0, 0, outages, 0, 0, 0, 0, 0, 0)
+    return Checkpoint(seq, NOW * 1000, saved_devices, list(forgotten), [group], [])
+
+
+def save(journal: Database, whole: Checkpoint) -> None:
+    for step in saved.steps(whole):
+        journal.save(step)
+
+
 class TestRetention:
     def test_pruned_events_leave_the_timeline_as_it_was(self, journal: Database) -> None:
         events = [(NOW, UP), (NOW + 10, DOWN), (NOW + 20, UP), (NOW + 30, DOWN), (NOW + 50, UP)]
@@ -380,6 +423,4 @@ def test_other_storage_urls_are_refused(url: str) -> None:
 
 
 def _save_everything(journal: Database, seq: int = 1_000_000) -> None:
-    from exporter.domain.records import Checkpoint  # noqa: PLC0415
-
-    journal.save(Checkpoint(seq, NOW * 1000, [], [], [], []))
+    save(journal, Checkpoint(seq, NOW * 1000, [], [], [], []))

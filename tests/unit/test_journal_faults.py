@@ -18,6 +18,7 @@ from exporter.errors import ConfigError, JournalDamaged, JournalUnavailable
 from exporter.journal.sqlite.backup import backup
 from exporter.journal.sqlite.database import Database
 from exporter.journal.sqlite.journal import SqliteJournal
+from exporter.journal.sqlite.lock import Lock
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
 from tests.unit.journal_site import NOW, FakeClock, Site, append, event, open_database, picture
@@ -65,6 +66,25 @@ def test_a_second_writer_is_refused_whatever_name_it_uses(path: Path, link: Call
     database.append([append(NOW, UP)], 0)
     database.close()
     open_database(other).close()
+
+
+def test_where_locks_are_not_apart_a_file_beside_the_database_is_locked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.journal.sqlite.lock._LOCKS_APART", False)
+    first = Lock(path)
+    other = path.parent / "other.db"
+    symbolic(path, other)
+    with pytest.raises(ConfigError, match=r"another exporter .* is using"):
+        Lock(other)
+    assert path.with_name("exporter.db.writer").exists()
+    first.release()
+    Lock(path).release()
+
+
+def test_a_folder_in_the_place_of_the_database_is_unavailable_with_the_systems_word(tmp_path: Path) -> None:
+    with pytest.raises(JournalUnavailable, match="Is a directory"):
+        Lock(tmp_path)
 
 
 def test_a_former_version_that_still_runs_is_noticed_by_its_lock(path: Path) -> None:
@@ -207,7 +227,7 @@ async def test_a_disk_that_does_not_answer_means_503_soon_and_recovers_with_noth
     site = Site(tmp_path)
     recorder = await site.start()
     await recorder.submit(event(NOW, up=True))
-    site.journal._patience = 0.2
+    site.journal.patience = 0.2
     answers_again = threading.Event()
     hanging = asyncio.ensure_future(recorder.transact("incidents", lambda _: answers_again.wait(30) and None))
     for step in (1, 2, 3):
@@ -222,7 +242,7 @@ async def test_a_disk_that_does_not_answer_means_503_soon_and_recovers_with_noth
     answers_again.set()
     with suppress(JournalUnavailable):
         await hanging
-    site.journal._patience = 5.0
+    site.journal.patience = 5.0
     assert await recorder.submit(event(NOW + 10, up=True)) == "accepted"
     assert recorder.healthy
     before = picture(recorder)
@@ -236,7 +256,7 @@ async def test_a_disk_that_does_not_answer_means_503_soon_and_recovers_with_noth
 async def test_a_stop_ends_although_the_disk_hangs(tmp_path: Path) -> None:
     site = Site(tmp_path)
     recorder = await site.start()
-    site.journal._patience = 0.2
+    site.journal.patience = 0.2
     for_ever = threading.Event()
     hanging = asyncio.ensure_future(recorder.transact("incidents", lambda _: for_ever.wait(30) and None))
     waiting = asyncio.ensure_future(recorder.submit(event(NOW, up=True)))

@@ -56,7 +56,7 @@ class Desk:
     async def at(self, seconds: float) -> None:
         """Let the time come at which the task would wake."""
         self.site.clock.now = NOW + seconds
-        await self.maintenance._advance()
+        await self.maintenance.advance()
 
     async def planned(self, device_id: str = "d1") -> list[tuple[int, int | None]]:
         history = await self.site.recorder.history(device_id)

@@ -395,7 +395,7 @@ async def test_the_time_without_heartbeats_is_counted_as_blind(site: Site) -> No
 async def test_a_wall_clock_that_jumps_is_no_blindness_but_time_that_passed_is(site: Site) -> None:
     recorder = await site.start()
     passed = FakeClock(0)
-    recorder._elapsed = passed
+    recorder.elapsed = passed
     await recorder.heartbeat()
     site.clock.now, passed.now = NOW + 86_400, 10
     await recorder.heartbeat()

@@ -10,14 +10,9 @@ from hypothesis import strategies as st
 from exporter.errors import InvalidEvent
 from exporter.gateways.csku.parse import parse
 from exporter.gateways.csku.redaction import KEPT_LENGTH, redact
+from tests.bodies import DEVICE_EVENT
 
-DEVICE = {
-    "id": "device_7f3a",
-    "name": "Front desk WhatsApp",
-    "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
-    "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
-    "user": {"id": "merchant_2", "name": "Ibu Sari"},
-}
+DEVICE = DEVICE_EVENT["device"]
 SECRET = "Kartu-Kredit-4111"
 
 
@@ -28,9 +23,7 @@ def redacted(body: object) -> dict:
 
 
 def test_a_device_event_is_kept_whole_so_that_it_can_be_fed_in_again():
-    body = {"event": "device.disconnected", "timestamp": 1738056000, "device": DEVICE, "status": "disconnected"}
-
-    assert redacted(body) == body
+    assert redacted(DEVICE_EVENT) == DEVICE_EVENT
 
 
 def test_the_digest_is_of_the_body_as_it_came():

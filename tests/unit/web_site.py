@@ -28,6 +28,7 @@ from exporter.web.limits import Limits
 from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.operations import Operation
 from exporter.web.public import WEBHOOK_PATH, Door, public_app
+from tests.bodies import DEVICE_EVENT, MESSAGE_EVENT
 from tests.patience import patient
 
 if TYPE_CHECKING:
@@ -40,33 +41,7 @@ if TYPE_CHECKING:
 ANY_PORT = Address("127.0.0.1", 0)
 SECRET = "Rahasia-42"
 NOW = 1_738_060_000.0
-EVENT: dict[str, Any] = {
-    "event": "device.disconnected",
-    "timestamp": 1738056000,
-    "device": {
-        "id": "device_7f3a",
-        "name": "Front desk WhatsApp",
-        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
-        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
-        "user": {"id": "merchant_2", "name": "Ibu Sari"},
-    },
-    "status": "disconnected",
-}
-MESSAGE: dict[str, Any] = {
-    "event": "channel.message_in",
-    "timestamp": 1738056000,
-    "conversation_id": "conversation_5",
-    "conversation_label": "Pelanggan Budi",
-    "need_human": 1,
-    "message": {
-        "id": "message_1",
-        "sender_name": "Pelanggan Budi",
-        "channel": {"id": "channel_11", "name": "WhatsApp Business", "engine": "wa"},
-        "bisnis": {"id": "biz_9", "name": "Toko Makmur"},
-        "user": {"id": "merchant_2", "name": "Ibu Sari"},
-        "content": {"type": "text", "text": "nomor kartu saya 4111"},
-    },
-}
+EVENT, MESSAGE = DEVICE_EVENT, MESSAGE_EVENT
 
 
 class FakeRecorder:

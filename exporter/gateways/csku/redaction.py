@@ -9,22 +9,26 @@ a real one when the copy is fed in again.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
+from exporter.gateways.csku.bodies import DeviceBody
 from exporter.gateways.every_sender import mend_surrogates
 
 KEPT_LENGTH: Final = 256
 
-_NAMED: Final = {"id": None, "name": None}
-_KEPT: Final[dict[str, Any]] = {
-    "event": None,
-    "timestamp": None,
-    "device": {**_NAMED, "channel": {**_NAMED, "engine": None}, "bisnis": _NAMED, "user": _NAMED},
-    "status": None,
-}
-"""The whitelist: None for a scalar, a mapping for an object of which only these fields are kept."""
+
+def _fields_of(kind: object) -> dict[str, Any] | None:
+    """Return the fields of a body: None for a scalar, a mapping for an object of which only these are kept."""
+    for option in get_args(kind) or (kind,):
+        if isinstance(option, type) and issubclass(option, msgspec.Struct):
+            return {field.encode_name: _fields_of(field.type) for field in msgspec.structs.fields(option)}
+    return None
+
+
+_KEPT: Final = {"event": None, **(_fields_of(DeviceBody) or {})}
+"""The whitelist: what a device event is read for."""
 
 
 def redact(body: bytes) -> tuple[bytes | None, str]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
-    from exporter.domain.records import Append, Checkpoint
+    from exporter.domain.records import Append
     from exporter.journal.port import Numbered, Piece, Transaction
     from exporter.journal.sqlite.names import Row
 
@@ -179,10 +179,10 @@ class Database:
             connection.execute("INSERT OR REPLACE INTO blind VALUES (?, ?)", (last, end))
             return Blind(last / 1000, end / 1000)
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Merge a checkpoint (see `Journal`)."""
+    def save(self, step: Callable[[sqlite3.Connection, Names], None]) -> None:
+        """Do one step of merging a checkpoint (see `saved.steps`)."""
         with self.transaction() as connection:
-            saved.save(connection, self._names, checkpoint)
+            step(connection, self._names)
 
     def prune(self, before: int, first_device: int) -> int | None:
         """Fold old events into bases (see `Journal`)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.errors import JournalUnavailable
 from exporter.journal.port import Stats
+from exporter.journal.sqlite import saved
 from exporter.journal.sqlite.database import Database
 from exporter.journal.sqlite.reader import SqliteReader
 from exporter.journal.sqlite.thread import Thread
@@ -35,7 +36,7 @@ class SqliteJournal:
         self, path: Path, clock: Callable[[], float], pieces: Sequence[Piece] = (), *, patience: float = PATIENCE
     ) -> None:
         """`clock` gives Unix seconds; `pieces` are what features add to the schema."""
-        self._patience = patience
+        self.patience = patience
         self._path = path
         self._pieces = pieces
         self._clock = clock
@@ -80,8 +81,9 @@ class SqliteJournal:
         return await self._run(lambda database: database.heartbeat(retry_span_ms))
 
     async def save(self, checkpoint: Checkpoint, epoch: int) -> None:  # noqa: ARG002 - nobody else can lead
-        """Merge a checkpoint (see `Journal`)."""
-        await self._run(lambda database: database.save(checkpoint), short=False)
+        """Merge a checkpoint (see `Journal`), in pieces between which events are appended."""
+        for step in saved.steps(checkpoint):
+            await self._run(partial(Database.save, step=step), short=False)
 
     async def prune(self, before: int, first_device: int, epoch: int) -> int | None:  # noqa: ARG002
         """Fold old events into bases (see `Journal`)."""
@@ -124,7 +126,7 @@ class SqliteJournal:
         why = "" if self._database is None else self._database.stopped
         if not self._thread.alive:
             why = "the journal's thread does not run"
-        elif wait > self._patience and not why and self._database is not None:
+        elif wait > self.patience and not why and self._database is not None:
             why = "the disk does not answer"
         return Stats(works=not why, why=why, oldest_wait=wait)
 
@@ -134,7 +136,7 @@ class SqliteJournal:
         if self._thread is None:
             return
         if self._database is not None:
-            await asyncio.wait({self._thread.run(self._database.close)}, timeout=self._patience)
+            await asyncio.wait({self._thread.run(self._database.close)}, timeout=self.patience)
             self._database = None
         self._thread.end()
         self._thread = None
@@ -144,10 +146,10 @@ class SqliteJournal:
         thread, database = self._thread, self._database
         if thread is None or database is None:
             raise JournalUnavailable("the journal is not open")
-        if short and thread.busy_for() > self._patience:
+        if short and thread.busy_for() > self.patience:
             raise JournalUnavailable("the disk does not answer")
         future = thread.run(lambda: job(database))
-        done, _ = await asyncio.wait((future,), timeout=self._patience if short else None)
+        done, _ = await asyncio.wait((future,), timeout=self.patience if short else None)
         if not done:
             future.cancel()
             raise JournalUnavailable("the disk does not answer")

@@ -58,6 +58,19 @@ MIGRATIONS: Final = (
     """,
     # 7: which gateway tells of a device; there was one only
     "ALTER TABLE identity ADD COLUMN gateway TEXT NOT NULL DEFAULT 'csku';",
+    # 8: a checkpoint is written in pieces, beside what it replaces (see `saved.steps`)
+    """
+    ALTER TABLE saved_device RENAME TO former_device;
+    ALTER TABLE saved_group RENAME TO former_group;
+    CREATE TABLE saved_device (device INTEGER, generation INTEGER, state TEXT,
+        PRIMARY KEY (device, generation)) WITHOUT ROWID;
+    CREATE TABLE saved_group (engine TEXT, business_id TEXT, generation INTEGER, state TEXT NOT NULL,
+        PRIMARY KEY (engine, business_id, generation)) WITHOUT ROWID;
+    INSERT INTO saved_device SELECT device, 0, state FROM former_device;
+    INSERT INTO saved_group SELECT engine, business_id, 0, state FROM former_group;
+    DROP TABLE former_device;
+    DROP TABLE former_group;
+    """,
 )
 _TYPES: Final = {
     "serial": "INTEGER PRIMARY KEY AUTOINCREMENT",
