@@ -99,7 +99,7 @@ class Site:
         """Scrape; no counter of a device or the fleet may be less than it ever was."""
         for name, samples in self.exporter.samples().items():
             counter = name.endswith(("_total", "_bucket", "_count", "_sum"))
-            if not counter or not name.startswith(("device_disconnect", "device_downtime", "fleet_")):
+            if not counter or not name.startswith(("device_disconnect_total", "device_downtime", "fleet_")):
                 continue
             for labels, value in samples:
                 key = f"{name}{sorted(labels.items())}"
