@@ -77,7 +77,8 @@ class Computing:
     def _days(self, found: History, since: int, until: int, zone: ZoneInfo) -> Iterator[tuple[int, Day]]:
         if since >= until:
             return
-        edges = [edge for edge in midnights(since, until, zone) if edge >= since]
+        begin = max(since, found.observed[0][0] if found.observed else until)  # no day before the first has a row
+        edges = [edge for edge in midnights(begin, until, zone) if edge >= since]
         if len(edges) < 2:
             return
         days = days_of(found, edges[:-1], until, self._blind)

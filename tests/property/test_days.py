@@ -47,6 +47,9 @@ steps = st.one_of(
     st.tuples(st.just("blind"), ages, st.integers(1, 2 * DAY)),
     st.tuples(st.just("heard")),
     st.tuples(st.just("round")),
+    st.tuples(st.just("rounds")),
+    st.tuples(st.just("rounds")),
+    st.tuples(st.just("rounds")),
     st.tuples(st.just("pass"), st.sampled_from([1, 3600, DAY, 3 * DAY])),
     st.tuples(st.just("prune")),
 )
@@ -65,8 +68,7 @@ class Life:
         for kind, *values in happenings:
             await getattr(self, f"_{kind}")(*values)
             await self.look(asked)
-        while not await self.sums.round():
-            pass
+        await self._rounds()
         await self.look(asked)
         await self.site.kill()
 
@@ -102,6 +104,10 @@ class Life:
 
     async def _round(self) -> None:
         await self.sums.round()
+
+    async def _rounds(self) -> None:
+        while not await self.sums.round():
+            pass
 
     async def _pass(self, seconds: int) -> None:
         self.clock.now += seconds
