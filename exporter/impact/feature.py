@@ -1,4 +1,4 @@
-"""Impact as a feature: counted conversations, saved every few seconds, as gauges."""
+"""Impact as a feature: counted conversations, saved now and then, as gauges."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from exporter.journal.port import Piece
     from exporter.recording.recorder import Recorder
 
-SAVE_INTERVAL: Final = 5.0
-"""Seconds; what a SIGKILL may lose of the counts."""
+SAVE_INTERVAL: Final = 15.0
+"""Seconds; what a SIGKILL may lose of the counts, which span many minutes."""
 
 
 class ImpactFeature:

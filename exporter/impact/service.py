@@ -31,7 +31,7 @@ PRUNE_EVERY: Final = 600.0
 
 
 class ImpactService:
-    """Counts conversations, and what each outage affects. Call `save` every few seconds and at a clean stop."""
+    """Counts conversations, and what each outage affects. Call `save` now and then, and at a clean stop."""
 
     def __init__(self, recorder: Recorder, settings: Settings, hasher: Callable[[str], int]) -> None:
         self._recorder = recorder
