@@ -1,3 +1,3 @@
 """Device disconnect webhooks in; exact, durable metrics, alerts, incidents and reports out."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
