@@ -60,11 +60,13 @@ class Target:
 
 
 class Prometheus:
-    """A running Prometheus. Its rules are evaluated at `every` instead of their own intervals."""
+    """Running. Its rules are evaluated at `every` instead of their own intervals. Without target no scrapes."""
 
-    def __init__(self, folder: Path, target: Target, rules: list[Path], *, every: str, scrape: str = "15s") -> None:
+    def __init__(
+        self, folder: Path, target: Target | None, rules: list[Path], *, every: str, scrape: str = "15s"
+    ) -> None:
         own = folder / "rules"
-        own.mkdir()
+        own.mkdir(exist_ok=True)
         for file in rules:
             text = re.sub(
                 r"(?m)^( *)(- name: \w+)\n(?:\s+interval: \w+\n)?", rf"\1\2\n\1  interval: {every}\n", file.read_text()
@@ -73,7 +75,9 @@ class Prometheus:
         config = {
             "global": {"scrape_interval": scrape, "scrape_timeout": scrape, "evaluation_interval": every},
             "rule_files": [f"{own}/*.yml"],
-            "scrape_configs": [{"job_name": "device-exporter", "static_configs": [{"targets": [target.address]}]}],
+            "scrape_configs": [{"job_name": "device-exporter", "static_configs": [{"targets": [target.address]}]}]
+            if target
+            else [],
         }
         (folder / "prometheus.json").write_text(json.dumps(config))
         port = free_port()
@@ -85,10 +89,14 @@ class Prometheus:
 
     def get(self, path: str, **parameters: object) -> Any:  # noqa: ANN401 - JSON
         """Ask the HTTP API; return what stands under `data`."""
+        return json.loads(self.answer(path, **parameters))["data"]
+
+    def answer(self, path: str, **parameters: object) -> bytes:
+        """Ask the HTTP API; return what it sends."""
         body = urllib.parse.urlencode({key: str(value) for key, value in parameters.items()}).encode()
         request = urllib.request.Request(f"{self._url}/api/v1/{path}", data=body or None)
         with urllib.request.urlopen(request, timeout=600) as answer:
-            return json.load(answer)["data"]
+            return bytes(answer.read())
 
     def cpu(self) -> float:
         """Return the seconds of processor time used so far."""

@@ -164,7 +164,10 @@ def _ratios(window: Window) -> list[dict[str, Any]]:
         down, seen = (f"{sums}({series(name)})" if sums else series(name) for series in (downtime, observed))
         rules.append(_record(availability(level, name), f"clamp_min(1 - {down} / ({seen} > 0), 0)"))
         if level != "fleet":
-            burnt = f"{down} / clamp_min({seen}, {window.seconds})\n/ on (engine) group_left () (1 - {OBJECTIVE})"
+            allowed = f"clamp_min({observed(name)}, {window.seconds})"  # an engine's: the sum of its businesses'
+            burnt = (
+                f"{down} / {f'{sums}({allowed})' if sums else allowed}\n/ on (engine) group_left () (1 - {OBJECTIVE})"
+            )
             rules.append(_record(burn(level, name), burnt))
     return rules
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter import conventions as c
+from grafana.source import day_queries as days
+from grafana.source import device_queries as d
 from grafana.source import page as pages
 from grafana.source import panels as p
-from grafana.source import queries as q
 from grafana.source import shared
 from grafana.source import tables as t
 
@@ -20,14 +21,16 @@ DELIVERED = {"0": ("not delivered", "red"), "1": ("delivered", "green")}
 
 def make(language: str) -> Dashboard:
     """Return the dashboard."""
-    about = "Everything about one device: state, availability, outages, alerts."
+    about = (
+        "Everything about one device: state, availability, outages, alerts. Opens with the one that is down longest."
+    )
     page = pages.Page("device", language, "Device", about, start="now-7d")
-    page.choose(pages.business, pages.engine, pages.device)
-    page.annotate("Outage", f"{q.of_the_device(c.DEVICE_UP)} == bool 0", "red", "")
-    page.annotate("Maintenance", f"{q.of_the_device(c.DEVICE_MAINTENANCE)} == 1", "blue", "")
+    page.choose(pages.business, pages.engine, pages.find, pages.device, pages.channel)
+    page.annotate("Outage", f"{d.of_the_device(c.DEVICE_UP)} == bool 0", "red", "")
+    page.annotate("Maintenance", f"{d.of_the_device(c.DEVICE_MAINTENANCE)} == 1", "blue", "")
     page.row("Now", *_now(), _identity())
     page.row("Availability", *_availabilities(), *_outage_numbers())
-    page.row("History", _states(), _downtime(), _outages(), _alerts(), _conversations())
+    page.row("History", _states(), _downtime(), _outages(), _list(), _alerts(), _conversations())
     return page.build()
 
 
@@ -36,18 +39,18 @@ def _now() -> list[p.Panel]:
         p.stat(
             "State",
             "Whether the device is connected.",
-            [p.Query(q.of_the_device(c.DEVICE_UP))],
+            [p.Query(d.of_the_device(c.DEVICE_UP))],
             "none",
             mapping=STATE,
             steps=((None, p.IDLE),),
             background=True,
             empty="Choose a device",
         ),
-        p.stat("For", "How long it has been in this state.", [p.Query(q.device_state_for())], "s", decimals=1),
+        p.stat("For", "How long it has been in this state.", [p.Query(d.state_for())], p.DURATION),
         p.stat(
             "Conversations affected",
             "Conversations active on its channel when it went down; only while it is down.",
-            [p.Query(q.of_the_device(c.DEVICE_AFFECTED_CONVERSATIONS))],
+            [p.Query(d.of_the_device(c.DEVICE_AFFECTED_CONVERSATIONS))],
             "short",
             steps=((None, p.MUTED), (1, p.WARN)),
             empty="None",
@@ -55,7 +58,7 @@ def _now() -> list[p.Panel]:
         p.stat(
             "Alert",
             "Whether its direct alert reached an Alertmanager; only while it is down past its threshold.",
-            [p.Query(q.of_the_device(c.DEVICE_ALERT_DELIVERED))],
+            [p.Query(d.of_the_device(c.DEVICE_ALERT_DELIVERED))],
             "none",
             mapping=DELIVERED,
             empty="No alert",
@@ -63,38 +66,34 @@ def _now() -> list[p.Panel]:
         p.stat(
             "Alerts after",
             "How long it must be down before it alerts, from the policy of its engine.",
-            [p.Query(q.device_policy(c.POLICY_ALERT_AFTER))],
-            "s",
-            decimals=0,
+            [p.Query(d.alerts_after())],
+            p.DURATION,
             empty="No policy",
         ),
         p.stat(
             "Observed for",
             "How long it has been known: before that it is neither up nor down.",
-            [p.Query(f"time() - {q.of_the_device(c.DEVICE_FIRST_SEEN)}")],
-            "s",
-            decimals=1,
+            [p.Query(f"time() - {d.of_the_device(c.DEVICE_FIRST_SEEN)}")],
+            p.DURATION,
         ),
     ]
 
 
 def _identity() -> p.Panel:
-    columns = (
-        "device_name",
-        "business_name",
-        "engine",
-        "channel_name",
-        "user_name",
-        "device_id",
-        "channel_id",
-        "business_id",
-    )
-    titles = ("Device", "Business", "Engine", "Channel", "User", "Device id", "Channel id", "Business id")
+    titles = ("Device", "Business", "Engine", "Channel", "User", "Gateway", "Device id", "Channel id", "Business id")
     return t.table(
         "Identity",
-        "Names and ids as its newest event gave them.",
-        [p.Query(f"topk(1, max by ({', '.join(columns)}) ({c.DEVICE_INFO}{{{q.DEVICE_SELECTED}}}))")],
-        [t.Column(source, title) for source, title in zip(columns, titles, strict=True)],
+        "Names and ids as its newest event gave them. A click on the device's id opens its incidents.",
+        [p.Query(d.identity())],
+        [
+            t.Column(
+                source,
+                title,
+                mapping=p.ENGINES if source == "engine" else None,
+                link=pages.to_incidents() if source == "device_id" else None,
+            )
+            for source, title in zip(d.COLUMNS, titles, strict=True)
+        ],
         size=(24, 4),
         empty="Choose a device",
         sort=("Device", False),
@@ -107,8 +106,8 @@ def _availabilities() -> list[p.Panel]:
             title,
             "Connected share of the observed time. Green meets the policy's objective, red misses it.",
             [
-                p.Query(q.device_meets_objective(window, met=True), color=p.GOOD),
-                p.Query(q.device_meets_objective(window, met=False), color=p.BAD),
+                p.Query(d.meets_objective(window, met=True), color=p.GOOD),
+                p.Query(d.meets_objective(window, met=False), color=p.BAD),
             ],
             "percentunit",
             decimals=3,
@@ -122,23 +121,21 @@ def _outage_numbers() -> list[p.Panel]:
         p.stat(
             "Outages",
             "Outages that began within the dashboard's time range.",
-            [p.Query(q.device_grown(c.DEVICE_DISCONNECTS, q.RANGE))],
+            [p.Query(d.grown(c.DEVICE_DISCONNECTS))],
             "short",
             decimals=0,
         ),
         p.stat(
             "Downtime",
             "Time disconnected within the dashboard's time range, the running outage included.",
-            [p.Query(q.device_grown(c.DEVICE_DOWNTIME, q.RANGE))],
-            "s",
-            decimals=1,
+            [p.Query(d.grown(c.DEVICE_DOWNTIME))],
+            p.DURATION,
         ),
         p.stat(
             "Mean outage",
             "Downtime by outages within the dashboard's time range.",
-            [p.Query(q.device_mean_outage(q.RANGE))],
-            "s",
-            decimals=1,
+            [p.Query(d.mean_outage())],
+            p.DURATION,
             empty="No outage",
         ),
     ]
@@ -148,7 +145,7 @@ def _states() -> p.Panel:
     return p.states(
         "State",
         "Connected or not, over time. A piece in which it was down at all is red: lengths are exact in the bars below.",
-        [p.Query(q.connected_throughout(q.DEVICE_SELECTED), "state")],
+        [p.Query(d.connected_throughout(), "state")],
         shared.UP_DOWN,
         size=(24, 4),
         empty="Choose a device",
@@ -157,27 +154,37 @@ def _states() -> p.Panel:
 
 def _downtime() -> p.Panel:
     return p.lines(
-        "Downtime a day",
-        "Time disconnected within the 24 hours (days of UTC) before each bar's end. Exact: by the times in the events.",
-        [p.Query(q.device_daily(c.DEVICE_DOWNTIME), "downtime", step="1d", color=p.WARN)],
-        "s",
+        "Downtime a day, last 30 days",
+        "Hours disconnected on each day, today included. Exact: by the times in the events.",
+        [p.Query(f"{d.each_day(c.DEVICE_DOWNTIME)} / 3600", "downtime", step=days.STEP, color=p.WARN)],
+        p.HOURS,
         bars=True,
-        span="30d",
+        span=days.SPAN,
         size=(12, 7),
-        decimals=1,
     )
 
 
 def _outages() -> p.Panel:
     return p.lines(
-        "Outages a day",
-        "Outages that began within the 24 hours (days of UTC) before each bar's end. Exact: short ones too.",
-        [p.Query(q.device_daily(c.DEVICE_DISCONNECTS), "outages", step="1d", color=p.BAD)],
+        "Outages a day, last 30 days",
+        "Outages that began on each day, today included. Exact: short ones too.",
+        [p.Query(d.each_day(c.DEVICE_DISCONNECTS), "outages", step=days.STEP, color=p.CALM)],
         "short",
         bars=True,
-        span="30d",
+        span=days.SPAN,
         size=(12, 7),
         decimals=0,
+    )
+
+
+def _list() -> p.Panel:
+    return t.outages(
+        "Outages in this range",
+        "Each outage that a scrape saw, the newest first; of several between two points the last one. All of "
+        "them, with what was done: its incidents.",
+        p.Query(d.began()),
+        size=(12, 8),
+        empty="No outage was seen in this range",
     )
 
 
@@ -186,12 +193,12 @@ def _alerts() -> p.Panel:
         "Alerts",
         "Alerts that Prometheus holds for this device, and whether the direct alert was delivered (1) or not (0).",
         [
-            p.Query(q.alerts_of_the_device(), "{{alertname}}"),
-            p.Query(q.of_the_device(c.DEVICE_ALERT_DELIVERED), "direct alert delivered"),
+            p.Query(d.alerts(), "{{alertname}}"),
+            p.Query(d.of_the_device(c.DEVICE_ALERT_DELIVERED), "direct alert delivered"),
         ],
         "short",
         stepped=True,
-        size=(12, 7),
+        size=(12, 8),
         decimals=0,
         empty="No alerts in this range",
     )
@@ -201,9 +208,9 @@ def _conversations() -> p.Panel:
     return p.lines(
         "Active conversations on its channel",
         "Conversations with a message within the impact window.",
-        [p.Query(q.conversations_on_its_channel(), "conversations")],
+        [p.Query(d.conversations_on_its_channel(), "conversations")],
         "short",
-        size=(12, 7),
+        size=(24, 7),
         decimals=0,
         empty="No messages heard on its channel",
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter import conventions as c
+from grafana.source import exporter_queries as e
 from grafana.source import page as pages
 from grafana.source import panels as p
-from grafana.source import queries as q
 from grafana.source import shared
+from grafana.source import tables as t
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -21,16 +22,16 @@ REFUSED = (c.INVALID, c.UNAUTHORIZED, c.TOO_LARGE, c.QUARANTINED, c.OVERLOADED, 
 def make(language: str) -> Dashboard:
     """Return the dashboard."""
     about = "Whether the exporter hears the platform, keeps what it hears, tells Alertmanager and answers quickly."
-    page = pages.Page("exporter-health", language, "Exporter health", about, start="now-6h", refresh="30s")
+    page = pages.Page("exporter-health", language, "Exporter health", about, start="now-6h")
     page.choose(pages.instance)
-    page.annotate("Exporter blind", q.blind_now(), "orange", "")
+    page.annotate("Exporter blind", e.blind_now(), "orange", "")
     page.row("Now", *_numbers())
     page.row("Does it hear", _events(), _refused(), _requests(), _answers())
     page.row("Does it keep", _commits(), _batches(), _queue(), _failures())
-    page.row("Does it tell", _pushes(), _latency(), shared.relay())
-    page.row("Gateways", _gateways(), _reconnects(), _corrections())
+    page.row("Does it tell", _pushes(), _latency(), _ways())
+    page.row("Gateways", _gateways(), _states_read(), _reconnects(), _reasons(), _corrections())
     page.row("Is it quick enough", _scrapes(), _lag(), _tasks())
-    page.row("What changes around it", _moves(), _fullness(), _ways())
+    page.row("What changes around it", _moves(), _fullness())
     return page.build()
 
 
@@ -39,7 +40,7 @@ def _numbers() -> list[p.Panel]:
         p.stat(
             "Exporters",
             "Exporters that Prometheus reaches, by version.",
-            [p.Query(f"count by (version) ({q.of_the_instances('build_info')})", "{{version}}")],
+            [p.Query(f"count by (version) ({e.of_the_instances('build_info')})", "{{version}}")],
             "short",
             named=True,
             steps=((None, p.BAD), (1, p.GOOD)),
@@ -51,7 +52,7 @@ def _numbers() -> list[p.Panel]:
         p.stat(
             "Devices",
             "Devices in the metrics.",
-            [p.Query(f"max({q.of_the_instances('devices')})")],
+            [p.Query(f"max({e.of_the_instances('devices')})")],
             "short",
             decimals=0,
             size=SMALL,
@@ -59,7 +60,7 @@ def _numbers() -> list[p.Panel]:
         p.stat(
             "Configuration",
             "Whether the last reload of the configuration succeeded; a bad file keeps the old one.",
-            [p.Query(f"min({q.of_the_instances('config_last_reload_successful')})")],
+            [p.Query(f"min({e.of_the_instances('config_last_reload_successful')})")],
             "none",
             mapping=RELOADED,
             size=SMALL,
@@ -67,14 +68,14 @@ def _numbers() -> list[p.Panel]:
         p.stat(
             "Loaded",
             "When the configuration was last loaded.",
-            [p.Query(f"1000 * max({q.of_the_instances('config_last_reload_success_timestamp_seconds')})")],
-            "dateTimeFromNow",
+            [p.Query(f"1000 * max({e.of_the_instances('config_last_reload_success_timestamp_seconds')})")],
+            "dateTimeAsIsoNoDateIfToday",
             size=SMALL,
         ),
         p.stat(
             "Quarantine",
             "Rejected bodies that wait for a decision: see device-exporter quarantine.",
-            [p.Query(f"max({q.of_the_instances('quarantine_entries')})")],
+            [p.Query(f"max({e.of_the_instances('quarantine_entries')})")],
             "short",
             steps=p.ANY_IS_ODD,
             decimals=0,
@@ -83,7 +84,7 @@ def _numbers() -> list[p.Panel]:
         p.stat(
             "Failed tasks",
             "Failures of background tasks within the dashboard's range; each is logged, and the task goes on.",
-            [p.Query(q.failures_in_range("task_failures_total"))],
+            [p.Query(e.failures_in_range("task_failures_total"))],
             "short",
             steps=p.ANY_IS_ODD,
             decimals=0,
@@ -97,8 +98,8 @@ def _events() -> p.Panel:
     return p.lines(
         "Events by outcome",
         "Webhook events by what became of them.",
-        [p.Query(q.some(q.per_second("events_total", "outcome")), "{{outcome}}")],
-        "reqps",
+        [p.Query(e.some(e.per_second("events_total", "outcome")), "{{outcome}}")],
+        p.PER_SECOND,
         stacked=True,
         empty="Nothing heard yet",
     )
@@ -109,8 +110,8 @@ def _refused() -> p.Panel:
     return p.lines(
         "Refused",
         "Requests a minute that were not accepted, by outcome: each of them needs a reason.",
-        [p.Query(q.some(q.per_minute("events_total", "outcome", where)), "{{outcome}}")],
-        "cpm",
+        [p.Query(e.some(e.per_minute("events_total", "outcome", where)), "{{outcome}}")],
+        p.PER_MINUTE,
         stacked=True,
         shade=p.BAD,
         empty="Nothing was refused",
@@ -121,7 +122,7 @@ def _requests() -> p.Panel:
     return p.lines(
         "Time to answer",
         "Time to answer a request, by listener: 99 of 100 are faster.",
-        [p.Query(q.quantile("0.99", "request_duration_seconds", "listener"), "{{listener}}")],
+        [p.Query(e.quantile("0.99", "request_duration_seconds", "listener"), "{{listener}}")],
         "s",
         empty="Nothing asked yet",
     )
@@ -131,8 +132,8 @@ def _answers() -> p.Panel:
     return p.lines(
         "Answers by code",
         "Requests by listener and status code.",
-        [p.Query(q.some(q.per_second("request_duration_seconds_count", "listener, code")), "{{listener}} {{code}}")],
-        "reqps",
+        [p.Query(e.some(e.per_second("request_duration_seconds_count", "listener, code")), "{{listener}} {{code}}")],
+        p.PER_SECOND,
         stacked=True,
         empty="Nothing asked yet",
     )
@@ -143,8 +144,8 @@ def _commits() -> p.Panel:
         "Journal commits",
         "Time of a commit of the journal; every acknowledged event waits for one.",
         [
-            p.Query(q.quantile("0.5", "journal_commit_duration_seconds"), "half"),
-            p.Query(q.quantile("0.99", "journal_commit_duration_seconds"), "99 of 100"),
+            p.Query(e.quantile("0.5", "journal_commit_duration_seconds"), "half"),
+            p.Query(e.quantile("0.99", "journal_commit_duration_seconds"), "99 of 100"),
         ],
         "s",
         size=(8, 7),
@@ -156,7 +157,7 @@ def _batches() -> p.Panel:
     return p.lines(
         "Events in a commit",
         "Mean number of events in one commit of the journal.",
-        [p.Query(q.mean("journal_batch_size"), "{{instance}}")],
+        [p.Query(e.mean("journal_batch_size"), "{{instance}}")],
         "short",
         size=(5, 7),
         decimals=1,
@@ -169,8 +170,8 @@ def _queue() -> p.Panel:
         "Waiting for the journal",
         "Events that wait to be written, and for how long the disk has been at one piece of work.",
         [
-            p.Query(q.of_the_instances("journal_queue_depth"), "{{instance}}"),
-            p.Query(q.of_the_instances("journal_oldest_wait_seconds"), "{{instance}} seconds"),
+            p.Query(e.of_the_instances("journal_queue_depth"), "{{instance}}"),
+            p.Query(e.of_the_instances("journal_oldest_wait_seconds"), "{{instance}} seconds"),
         ],
         "short",
         size=(5, 7),
@@ -182,8 +183,8 @@ def _failures() -> p.Panel:
     return p.lines(
         "Journal failures",
         "Operations of the journal that failed. The platform is answered 503 and tries again.",
-        [p.Query(q.some(q.per_minute("journal_failures_total", "operation")), "{{operation}}")],
-        "opm",
+        [p.Query(e.some(e.per_minute("journal_failures_total", "operation")), "{{operation}}")],
+        p.PER_MINUTE,
         shade=p.BAD,
         size=(6, 7),
         empty="None",
@@ -194,8 +195,8 @@ def _pushes() -> p.Panel:
     return p.lines(
         "Direct alerts by result",
         "Posts of alerts, by Alertmanager and result.",
-        [p.Query(q.per_minute("alert_pushes_total", "alertmanager, result"), "{{alertmanager}} {{result}}")],
-        "cpm",
+        [p.Query(e.per_minute("alert_pushes_total", "alertmanager, result"), "{{alertmanager}} {{result}}")],
+        p.PER_MINUTE,
         size=(8, 7),
         empty="No alert was pushed",
     )
@@ -206,8 +207,8 @@ def _latency() -> p.Panel:
         "From the event to Alertmanager",
         "Time from receiving an event until Alertmanager acknowledged its alert.",
         [
-            p.Query(q.quantile("0.5", "alert_push_latency_seconds"), "half"),
-            p.Query(q.quantile("0.99", "alert_push_latency_seconds"), "99 of 100"),
+            p.Query(e.quantile("0.5", "alert_push_latency_seconds"), "half"),
+            p.Query(e.quantile("0.99", "alert_push_latency_seconds"), "99 of 100"),
         ],
         "s",
         size=(8, 7),
@@ -220,8 +221,8 @@ def _scrapes() -> p.Panel:
         "Time to render a scrape",
         "Time to write the metrics for one scrape.",
         [
-            p.Query(q.quantile("0.5", "scrape_duration_seconds"), "half"),
-            p.Query(q.quantile("0.99", "scrape_duration_seconds"), "99 of 100"),
+            p.Query(e.quantile("0.5", "scrape_duration_seconds"), "half"),
+            p.Query(e.quantile("0.99", "scrape_duration_seconds"), "99 of 100"),
         ],
         "s",
         size=(8, 7),
@@ -232,7 +233,7 @@ def _lag() -> p.Panel:
     return p.lines(
         "Delay of the event loop",
         "How much later than asked the exporter's loop wakes up: 99 of 100 are faster.",
-        [p.Query(q.quantile("0.99", "loop_lag_seconds", "instance"), "{{instance}}")],
+        [p.Query(e.quantile("0.99", "loop_lag_seconds", "instance"), "{{instance}}")],
         "s",
         size=(8, 7),
     )
@@ -242,8 +243,8 @@ def _tasks() -> p.Panel:
     return p.lines(
         "Background tasks that failed",
         "Failures of background tasks; each is logged, and the task goes on.",
-        [p.Query(q.some(q.per_minute("task_failures_total", "task")), "{{task}}")],
-        "opm",
+        [p.Query(e.some(e.per_minute("task_failures_total", "task")), "{{task}}")],
+        p.PER_MINUTE,
         shade=p.BAD,
         size=(8, 7),
         empty="None",
@@ -251,30 +252,51 @@ def _tasks() -> p.Panel:
 
 
 def _gateways() -> p.Panel:
-    return p.lines(
+    return p.states(
         "State of gateways",
-        "1: its state API answers, its webhooks are set up; 0: not.",
+        "Whether each gateway's state API answers, and whether its webhooks are set up.",
         [
-            p.Query(f"max by (gateway) ({c.GATEWAY_UP})", "{{gateway}}"),
-            p.Query(f"max by (gateway) ({c.GATEWAY_WEBHOOK_CONFIGURED})", "{{gateway}} webhooks"),
+            p.Query(e.of_gateways(c.GATEWAY_UP), "{{gateway}}"),
+            p.Query(e.of_gateways(c.GATEWAY_WEBHOOK_CONFIGURED), "{{gateway}} webhooks"),
         ],
-        "short",
-        size=(8, 7),
-        decimals=0,
+        shared.YES_NO,
+        size=(16, 7),
         empty="No gateway has a state API",
+    )
+
+
+def _states_read() -> p.Panel:
+    return t.table(
+        "States read",
+        "How long ago each gateway's state API last answered.",
+        [p.Query(e.state_read_ago())],
+        [t.Column("gateway", "Gateway"), t.Column("Value", "Ago", p.DURATION, width=140)],
+        size=(8, 7),
+        empty="No gateway has a state API",
+        sort=("Ago", True),
     )
 
 
 def _reconnects() -> p.Panel:
     return p.lines(
-        "Reconnects and reasons",
-        "An hour: reconnects that were no outage, by gateway, and outages by their reason.",
-        [
-            p.Query(q.within_an_hour(c.DEVICE_RECONNECTS, "engine, gateway"), "{{gateway}}"),
-            p.Query(q.within_an_hour(c.DEVICE_DISCONNECT_REASONS, "engine, reason"), "{{engine}} {{reason}}"),
-        ],
+        "Reconnects that were no outage",
+        "Sessions that were back in time, in the hour before each point, by gateway.",
+        [p.Query(e.within_an_hour(c.DEVICE_RECONNECTS, "gateway"), "{{gateway}}")],
         "short",
         size=(8, 7),
+        decimals=0,
+        empty="None",
+    )
+
+
+def _reasons() -> p.Panel:
+    return p.lines(
+        "Outages by reason",
+        "Outages that began in the hour before each point, by the reason that was known then.",
+        [p.Query(e.within_an_hour(c.DEVICE_DISCONNECT_REASONS, "reason"), "{{reason}}")],
+        "short",
+        size=(8, 7),
+        decimals=0,
         empty="None",
     )
 
@@ -282,11 +304,12 @@ def _reconnects() -> p.Panel:
 def _corrections() -> p.Panel:
     return p.lines(
         "Corrections by gateways' own word",
-        "An hour: states that a webhook did not tell and the state API did. More than none: webhooks are lost.",
-        [p.Query(q.within_an_hour(c.GATEWAY_CORRECTIONS, "gateway"), "{{gateway}}")],
+        "In the hour before each point: states that a webhook did not tell and the state API did. More than none: "
+        "webhooks are lost.",
+        [p.Query(e.within_an_hour(c.GATEWAY_CORRECTIONS, "gateway, direction"), "{{gateway}} {{direction}}")],
         "short",
-        shade=p.BAD,
         size=(8, 7),
+        decimals=0,
         empty="None",
     )
 
@@ -296,11 +319,11 @@ def _moves() -> p.Panel:
         "Moves and jumps of the clock",
         "Devices that an event named under another engine or business, and jumps of the system clock.",
         [
-            p.Query(q.per_minute("device_moves_total", "instance"), "moves {{instance}}"),
-            p.Query(q.per_minute("clock_jumps_total", "instance"), "jumps {{instance}}"),
+            p.Query(e.per_minute("device_moves_total", "instance"), "moves {{instance}}"),
+            p.Query(e.per_minute("clock_jumps_total", "instance"), "jumps {{instance}}"),
         ],
-        "opm",
-        size=(8, 7),
+        p.PER_MINUTE,
+        size=(12, 7),
     )
 
 
@@ -308,9 +331,9 @@ def _fullness() -> p.Panel:
     return p.lines(
         "Part of the most that there may be",
         "Devices, engines and groups against fleet.max_devices and its like; at 100 % new ones are refused.",
-        [p.Query(f"max by (of) ({q.of_the_instances('fleet_fullness_ratio')})", "{{of}}")],
+        [p.Query(f"max by (of) ({e.of_the_instances('fleet_fullness_ratio')})", "{{of}}")],
         "percentunit",
-        size=(8, 7),
+        size=(12, 7),
     )
 
 
@@ -318,7 +341,7 @@ def _ways() -> p.Panel:
     return p.lines(
         "Ways to tell people",
         "Receivers that each Alertmanager has; none: nobody is notified.",
-        [p.Query(q.of_the_instances("notification_ways"), "{{alertmanager}}")],
+        [p.Query(e.of_the_instances("notification_ways"), "{{alertmanager}}")],
         "short",
         size=(8, 7),
         decimals=0,

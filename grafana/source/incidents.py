@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter import conventions as c
+from grafana.source import day_queries as days
+from grafana.source import exporter_queries as e
 from grafana.source import page as pages
 from grafana.source import panels as p
 from grafana.source import queries as q
@@ -14,27 +16,21 @@ from grafana.source import tables as t
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
-RUNNING = "Devices that are down, the longest first, at most 100: past its threshold each is an incident."
+NOT_PER_BUSINESS = "Follows the engine, not the business."
 SEVERITY = {"critical": ("critical", "red"), "warning": ("warning", "orange"), "info": ("info", "blue")}
 
 
 def make(language: str) -> Dashboard:
     """Return the dashboard."""
-    about = "What fires now, whether people were told, which incidents run and how long recovery takes."
-    page = pages.Page("incidents", language, "Incidents and alerts", about, start="now-24h", refresh="30s")
+    about = (
+        "What fires now, whether people were told, and how long recovery takes. Incidents are on the exporter's pages."
+    )
+    page = pages.Page("incidents", language, "Incidents and alerts", about, start="now-24h")
     page.choose(pages.business, pages.engine, pages.runbook)
     page.annotate("Mass outage", q.mass_outage(), "red", "{{engine}}")
-    page.row("Now", *_numbers(), _firing(language), shared.running_outages("Running outages", RUNNING, language))
-    page.row("Were people told", _pushes(), _latency(), shared.relay())
-    page.row(
-        "History",
-        _over_time(),
-        _affected(),
-        shared.outages_a_day(),
-        shared.outages_by_duration(),
-        shared.mean_time_to_recover(),
-        _failover(),
-    )
+    page.row("Now", *_numbers(), _firing(language))
+    page.row("History", _over_time(), _affected(), _relay(), _failover())
+    page.row("Recovery", _by_duration(), _mean_time_to_recover())
     return page.build()
 
 
@@ -42,16 +38,16 @@ def _numbers() -> list[p.Panel]:
     return [
         p.stat(
             "Critical alerts",
-            "Alerts of severity critical that fire in Prometheus now, and outages of whole engines. Direct alerts of "
-            "single devices are counted to the right.",
-            [p.Query(q.critical_alerts())],
+            "Alerts of severity critical that the table below lists. Direct alerts of single devices are counted to "
+            "the right.",
+            [p.Query(q.firing_by_severity("critical"))],
             "short",
             steps=p.ANY_IS_BAD,
             background=True,
         ),
         p.stat(
             "Warnings",
-            "Alerts of severity warning that fire in Prometheus now.",
+            "Alerts of severity warning that the table below lists.",
             [p.Query(q.firing_by_severity("warning"))],
             "short",
             steps=p.ANY_IS_ODD,
@@ -78,47 +74,56 @@ def _numbers() -> list[p.Panel]:
 def _firing(language: str) -> p.Panel:
     runbook = ("Open the runbook", "${runbook}#${__data.fields.alertname}")
     return t.table(
-        "Firing in Prometheus",
-        "Alerts of the rules that fire now, the oldest first, at most 100. A click on an alert opens its runbook, a "
-        "click on a device its dashboard, a click on its id its incidents.",
-        [p.Query(q.firing())],
+        "Firing now",
+        "Mass outages first, then the alerts of Prometheus' rules, the oldest first, at most 100. A click on an alert "
+        "opens its runbook, a click on a device its dashboard, a click on its id its incidents.",
+        [p.Query(q.firing_for()), p.Query(q.devices_of_mass_outages())],
         [
             t.Column("alertname", "Alert", link=runbook, width=230),
             t.Column("severity", "Severity", mapping=SEVERITY, width=110),
-            t.Column("Value", "For", "s", decimals=1, width=120),
-            t.Column("engine", "Engine", width=120),
-            t.Column("business_id", "Business id", width=160),
-            t.Column("device_name", "Device", link=pages.to_device(language)),
+            t.Column("Value #A", "For", p.DURATION, width=140),
+            t.Column("Value #B", "Devices down", "short", decimals=0, width=140),
+            t.Column("engine", "Engine", mapping=p.ENGINES, width=120),
+            t.Column("business", "Business", width=200),
+            t.Column("device", "Device", link=pages.to_device(language)),
             t.Column("device_id", "Device id", link=pages.to_incidents(), width=160),
         ],
-        size=(24, 8),
+        size=(24, 9),
         empty="No alert fires",
-        sort=("For", True),
+        sort=[("Devices down", True), ("For", True)],
     )
 
 
-def _pushes() -> p.Panel:
+def _relay() -> p.Panel:
     return p.lines(
-        "Direct alerts by result",
-        "Posts of alerts to Alertmanager a minute, by result.",
-        [p.Query(q.everywhere("alert_pushes_total", "result"), "{{result}}")],
-        "cpm",
-        size=(8, 7),
-        empty="No alert was pushed",
+        "Messages sent by the relay",
+        "Notifications a minute through the exporter's relay (SMS, WhatsApp, ...), by target and result.",
+        [p.Query(e.everywhere("notify_total", "target, result"), "{{target}} {{result}}")],
+        p.PER_MINUTE,
+        empty="The relay has sent nothing",
     )
 
 
-def _latency() -> p.Panel:
+def _by_duration() -> p.Panel:
+    return p.heatmap(
+        "Outages a day by duration, last 30 days",
+        f"Outages that finished on each day, today included, by duration. {NOT_PER_BUSINESS}",
+        p.Query(days.finished_by_duration(), step=days.STEP),
+        "short",
+        empty="No outage has finished yet",
+        span=days.SPAN,
+    )
+
+
+def _mean_time_to_recover() -> p.Panel:
     return p.lines(
-        "From the event to Alertmanager",
-        "Time from receiving an event until Alertmanager acknowledged its alert.",
-        [
-            p.Query(q.everywhere_quantile("0.5", "alert_push_latency_seconds"), "half"),
-            p.Query(q.everywhere_quantile("0.99", "alert_push_latency_seconds"), "99 of 100"),
-        ],
-        "s",
-        size=(8, 7),
-        empty="No alert was pushed",
+        "Mean time to recover, last 30 days",
+        f"Mean duration of the outages that finished on each day, today included. {NOT_PER_BUSINESS}",
+        [p.Query(days.minutes_to_recover(), "{{engine}}", step=days.STEP)],
+        p.MINUTES,
+        span=days.SPAN,
+        points=True,
+        empty="No outage has finished yet",
     )
 
 
@@ -143,6 +148,7 @@ def _affected() -> p.Panel:
         "short",
         stepped=True,
         decimals=0,
+        most_points=240,
     )
 
 
@@ -166,7 +172,7 @@ def _failover() -> p.Panel:
             t.Column("Value #B", "Call open", mapping=shared.WARN_IF, width=90),
             t.Column("Value #C", "Call failed", mapping=shared.BAD_IF, width=90),
             t.Column("Value #D", "Both down now", mapping=shared.BAD_IF, width=115),
-            t.Column("Value #E", "Both down", "s", decimals=1, width=95),
+            t.Column("Value #E", "Both down", p.DURATION, width=110),
             t.Column("Value #F", "Available", "percentunit", decimals=3, width=95),
         ],
         size=(12, 8),

@@ -17,6 +17,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from exporter import conventions as c
+from grafana.source import queries as q
 from grafana.source.translation import translator
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 NAMES: Final = ("fleet-overview", "device", "slo", "incidents", "exporter-health")
 
 
+CHOICE: Final = 500
+"""The most devices of a choice."""
 EXPORTER: Final = "http://localhost:9877"
 """Where the exporter's pages are; a stack puts its own address here."""
 
@@ -52,7 +56,7 @@ class Page:
         self._number = 0
         self._x = self._y = self._height = 0
         builder = dashboards.Dashboard(self.say(title)).uid(uid(name, language)).description(self.say(about))
-        builder = builder.tags([TAG, language]).timezone("browser").editable().refresh(refresh).time(start, "now")
+        builder = builder.tags([TAG, language]).timezone("").editable().refresh(refresh).time(start, "now")
         self.builder = builder.tooltip(DashboardCursorSync.CROSSHAIR).with_variable(_source())
         self.builder = self.builder.link(self._others()).link(self._incidents())
 
@@ -131,22 +135,45 @@ def choice(name: str, label: str, query: str, regex: str = "", *, all_of_them: b
 
 
 def _by_name(what: str) -> str:
-    return f'/{what}_id="(?<value>[^"]*)".*{what}_name="(?<text>[^"]*)"/'
+    """Return what finds the id and the name in `{what="NAME",what_id="ID"} 1 2`, whatever is in them.
+
+    Grafana writes labels in the order of their names and quotes nothing.
+    """
+    return f'/^\\{{{what}="(?<text>.*)",{what}_id="(?<value>.*)"\\}} [^ ]+ [^ ]+$/'
 
 
 def business(say: Say) -> dashboards.QueryVariable:
-    query = "query_result(count by (business_id, business_name) (device_info))"
+    named = q.called(q.BUSINESSES, "business")
+    query = f"query_result(max by (business, business_id) ({named}))"
     return choice("business", say("Business"), query, _by_name("business"))
 
 
 def engine(say: Say) -> dashboards.QueryVariable:
-    return choice("engine", say("Engine"), 'label_values(fleet_devices{business_id=~"$business"}, engine)')
+    return choice("engine", say("Engine"), "label_values(engine:fleet_devices:sum, engine)")
+
+
+def find(say: Say) -> dashboards.TextBoxVariable:
+    """Part of a device's name, or its id: of a large fleet the choice holds no more than some."""
+    return dashboards.TextBoxVariable("find").label(say("Find")).default_value("")
 
 
 def device(say: Say) -> dashboards.QueryVariable:
-    selected = 'business_id=~"$business", engine=~"$engine"'
-    query = f"query_result(count by (device_id, device_name) (device_info{{{selected}}}))"
-    return choice("device", say("Device"), query, _by_name("device"), all_of_them=False)
+    """What is down first, the longest first; then the others as they are found, CHOICE at most."""
+    part, by = "device_name=~`(?i).*${find:regex}.*`", "by (device, device_id)"
+    down = f"topk({CHOICE}, time() - {c.DEVICE_DOWN_SINCE}{{{q.SELECTED}, {part}}}) + 2"
+    known = f"topk({CHOICE}, {c.DEVICE_INFO}{{{q.SELECTED}, {part}}})"
+    same = f"{c.DEVICE_INFO}{{device_id=`$find`}} + 1e9"
+    found = f"max {by} ({q.called(f'({same} or on (device_id) {down} or on (device_id) {known})', 'device')})"
+    made = choice(
+        "device", say("Device"), f"query_result(topk({CHOICE}, {found}))", _by_name("device"), all_of_them=False
+    )
+    return made.sort(VariableSort.DISABLED)
+
+
+def channel(_: Say) -> dashboards.QueryVariable:
+    """The device's channel, not shown: a query for one channel need not look at all."""
+    query = f'label_values({c.DEVICE_UP}{{device_id="$device"}}, channel_id)'
+    return choice("channel", "channel", query, all_of_them=False).hide(VariableHide.HIDE_VARIABLE)
 
 
 def instance(say: Say) -> dashboards.QueryVariable:
@@ -160,7 +187,8 @@ def runbook(say: Say) -> dashboards.TextBoxVariable:
 
 def to_device(language: str) -> tuple[str, str]:
     """Return the link from a row with a device to the device's dashboard."""
-    query = "var-device=${__data.fields.device_id}&var-business=All&var-engine=All&${__url_time_range}"
+    chosen = "var-find=${__data.fields.device_id}&var-device=${__data.fields.device_id}"
+    query = f"{chosen}&var-business=All&var-engine=All&${{__url_time_range}}"
     return ("Open the device", f"/d/{uid('device', language)}?{query}")
 
 

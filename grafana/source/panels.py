@@ -47,6 +47,8 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
+from exporter.lib.words import ENGINE_NAMES
+
 Say = Callable[[str], str]
 """Translates a text."""
 Steps = Sequence[tuple[float | None, str]]
@@ -70,6 +72,20 @@ BUDGET: Final = ((None, IDLE), (-1e9, BAD), (0, WARN), (0.25, GOOD))
 RESULTS: Final = {"/(^| )(ok|sent|accepted)$/": GOOD, "/(^| )(error|failed|timeout|invalid_url|unavailable)$/": BAD}
 """Series that end in the name of a result say by their colour whether it is a good one."""
 BURN: Final = ((None, GOOD), (1, WARN), (6, BAD))
+ENGINE_COLORS: Final = {
+    "wa": "#5794f2",
+    "telegram": "#b877d9",
+    "slack": "#ff9830",
+    "intercom": "#8ab8ff",
+    "instagram": "#fade2a",
+    "facebook": "#3274d9",
+}
+"""Each engine has one colour on all dashboards; green and red are for good and bad."""
+ENGINES: Final[Named] = {engine: (name, "") for engine, name in ENGINE_NAMES.items()}
+
+DURATION: Final = "dtdhms"  # days, then hours, minutes and seconds as a clock: the same in every language
+HOURS, MINUTES = "suffix: h", "suffix: min"
+PER_SECOND, PER_MINUTE = "suffix: /s", "suffix: /min"
 
 
 @dataclass(frozen=True)
@@ -111,7 +127,9 @@ def color_by(mode: FieldColorModeId, fixed: str = "") -> dashboards.FieldColor:
 
 def mapped(say: Say, mapping: Named) -> list[ValueMapping]:
     results = {
-        value: ValueMappingResult(text=say(text), color=color or None, index=index)
+        value: ValueMappingResult(
+            text=text if text in ENGINE_NAMES.values() else say(text), color=color or None, index=index
+        )
         for index, (value, (text, color)) in enumerate(mapping.items())
     }
     return [ValueMap(options=results)]
@@ -134,7 +152,25 @@ def targets(say: Say, queries: Sequence[Query], *, instant: bool, shape: PromQue
 
 
 def shared_parts(builder: Kind, say: Say, about: str, unit: str, empty: str) -> Kind:
-    return builder.description(say(about)).datasource(SOURCE).unit(unit).no_value(say(empty))
+    return builder.description(say(about)).datasource(SOURCE).unit(said_unit(say, unit)).no_value(say(empty))
+
+
+def said_unit(say: Say, unit: str) -> str:
+    """Return a unit in the language; Grafana's own are the same in all."""
+    return say(unit) if unit.startswith("suffix:") else unit
+
+
+def engines(builder: Kind, say: Say, queries: Sequence[Query]) -> Kind:
+    """Call what is one engine's by its name, in its colour; a query that has a colour of its own keeps it."""
+    legends = {query.legend: query for query in queries if "{{engine}}" in query.legend}
+    for legend, query in legends.items():
+        for engine, name in ENGINE_NAMES.items():
+            shown = legend if legend == "{{engine}}" else say(legend)
+            properties = [DynamicConfigValue("displayName", shown.replace("{{engine}}", name))]
+            if not query.color:
+                properties.append(_fixed(ENGINE_COLORS[engine]))
+            builder = builder.override_by_name(shown.replace("{{engine}}", engine), properties)
+    return builder
 
 
 def _colored(builder: Kind, queries: Sequence[Query]) -> Kind:
@@ -184,7 +220,7 @@ def stat(
             panel = panel.decimals(decimals)
         if mapping:
             panel = panel.mappings(mapped(say, mapping))
-        return _colored(panel, queries)
+        return engines(_colored(panel, queries), say, queries)
 
     return Panel(title, size, make)
 
@@ -207,21 +243,25 @@ def lines(
     points: bool = False,
     span: str = "",
     shade: str = "",
+    most_points: int | None = None,
 ) -> Panel:
-    """Values over time. `marks` are horizontal lines, `span` is an own time range, `shade` colours all series alike."""
+    """Values over time. `marks` are horizontal lines, `span` is an own time range, `shade` colours all series alike.
+
+    `most_points` bounds what a query over all businesses costs.
+    """
 
     def make(say: Say) -> Builder:
         panel = shared_parts(timeseries.Panel(), say, about, unit, empty).targets(targets(say, queries, instant=False))
         panel = panel.draw_style(kinds.GraphDrawStyle.BARS if bars else kinds.GraphDrawStyle.LINE)
-        panel = panel.bar_alignment(kinds.BarAlignment.BEFORE).bar_width_factor(0.7)
+        panel = panel.bar_alignment(kinds.BarAlignment.AFTER).bar_width_factor(0.7)
         panel = panel.fill_opacity(70 if bars else (25 if stacked else 0)).line_width(1 if bars else 2)
         shown = kinds.VisibilityMode.ALWAYS if points else kinds.VisibilityMode.NEVER
-        colors = FieldColorModeId.SHADES if shade else FieldColorModeId.PALETTE_CLASSIC
+        colors = FieldColorModeId.SHADES if shade else FieldColorModeId.PALETTE_CLASSIC_BY_NAME
         panel = panel.show_points(shown).point_size(6).color_scheme(color_by(colors, shade))
         if stepped:
             panel = panel.line_interpolation(kinds.LineInterpolation.STEP_AFTER)
-        if span:
-            panel = panel.time_from(span)
+        panel = panel.time_from(span) if span else panel
+        panel = panel.max_data_points(most_points) if most_points else panel
         if stacked:
             panel = panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
         if least is not None:
@@ -240,7 +280,7 @@ def lines(
         tooltip = common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
         for results, color in RESULTS.items():
             panel = panel.override_by_regexp(results, [_fixed(color)])
-        return _colored(panel.tooltip(tooltip.hide_zeros(False)), queries)
+        return engines(_colored(panel.tooltip(tooltip.hide_zeros(False)), queries), say, queries)
 
     return Panel(title, size, make)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grafana.source import day_queries as days
+from grafana.source import exporter_queries as e
 from grafana.source import page as pages
 from grafana.source import panels as p
 from grafana.source import queries as q
@@ -24,11 +26,11 @@ def make(language: str) -> Dashboard:
     page = pages.Page("slo", language, "SLO and error budget", about, start="now-30d", refresh="5m")
     page.choose(pages.business, pages.engine)
     page.annotate("Mass outage", q.mass_outage(), "red", "{{engine}}")
-    page.annotate("Exporter blind", q.blind_now(), "orange", "")
-    page.row("Now", *_numbers(), shared.availability_by_engine(), shared.budget_by_engine())
-    page.row("Who uses it up", _groups())
+    page.annotate("Exporter blind", e.blind_now(), "orange", "")
+    page.row("Now", *_numbers())
+    page.row("Who uses it up", _budget_by_engine(), _groups())
     page.row("How fast", _burn(), _worst_burn())
-    page.row("History", shared.availability_of_a_day(), _burn_down(), _downtime(), shared.downtime_by_channel())
+    page.row("History", _availability_of_a_day(), _burn_down(), _downtime())
     page.row("How to read this", _method())
     return page.build()
 
@@ -65,7 +67,8 @@ def _numbers() -> list[p.Panel]:
         ),
         p.stat(
             "Burning fast",
-            "Engines of businesses for which ErrorBudgetBurnFast fires: 14.4 times over 1 h, or 6 times over 6 h.",
+            "Engines of businesses that use up their budget 14.4 times too fast over 1 h, or 6 times over 6 h. "
+            "ErrorBudgetBurnFast pages for those of which nobody was told otherwise.",
             [p.Query(s.groups_burning(slo_rules.FAST))],
             "short",
             steps=p.ANY_IS_BAD,
@@ -80,23 +83,21 @@ def _groups() -> p.Panel:
         "Engines of businesses by the error budget that is left of the last 30 days, at most 100. A burn of 1 uses up "
         "the budget in exactly 30 days.",
         [
-            p.Query(s.business_named(s.worst_groups())),
+            p.Query(q.business_named(s.worst_groups())),
             p.Query(s.of_the_worst_groups(s.availability("engine_business", "30d"))),
             p.Query(s.objective_of_the_worst_groups()),
             p.Query(s.downtime_allowed_left()),
             p.Query(s.of_the_worst_groups(s.downtime("30d"))),
-            *(p.Query(s.of_the_worst_groups(s.burn("engine_business", window))) for window in ("1h", "6h", "1d", "3d")),
+            *(p.Query(s.of_the_worst_groups(s.burn_of_groups(window))) for window in ("1h", "6h", "1d", "3d")),
         ],
         [
-            t.Column("business_name", "Business"),
-            t.Column("engine", "Engine", width=110),
+            t.Column("business", "Business"),
+            t.Column("engine", "Engine", mapping=p.ENGINES, width=110),
             t.Column("Value #B", "Availability", "percentunit", decimals=3, width=120),
             t.Column("Value #C", "Objective", "percentunit", decimals=2, width=100),
             t.Column("Value #A", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, width=145),
-            t.Column(
-                "Value #D", "Downtime still allowed", "s", decimals=1, steps=((None, p.BAD), (0, "text")), width=190
-            ),
-            t.Column("Value #E", "Downtime", "s", decimals=1, width=120),
+            t.Column("Value #D", "Downtime still allowed", p.DURATION, steps=((None, p.BAD), (0, "text")), width=190),
+            t.Column("Value #E", "Downtime", p.DURATION, width=130),
             t.Column("Value #F", "Burn 1 h", "none", decimals=1, steps=p.BURN, width=100),
             t.Column("Value #G", "Burn 6 h", "none", decimals=1, steps=p.BURN, width=100),
             t.Column("Value #H", "Burn 1 d", "none", decimals=1, steps=p.BURN, width=100),
@@ -113,10 +114,11 @@ def _burn() -> p.Panel:
         "Burn rate by engine",
         "How many times faster than allowed the budget was used up within the 6 hours before each point. Lines: the "
         "factors of the alerts, 1, 6 and 14.4.",
-        [p.Query(s.burn("engine", "6h"), "{{engine}}")],
+        [p.Query(s.burn_of_engines("6h"), "{{engine}}")],
         "none",
         marks=FACTORS,
         decimals=1,
+        most_points=120,
     )
 
 
@@ -124,8 +126,8 @@ def _worst_burn() -> p.Panel:
     return t.ranking(
         "Burn rate of the last hour, highest ten",
         "Engines of businesses that use up their budget fastest. Above 14.4 for an hour an alert pages.",
-        p.Query(s.business_named(f"topk(10, {s.burn('engine_business', '1h')} > 0)")),
-        [t.Column("business_name", "Business"), t.Column("engine", "Engine", width=110)],
+        p.Query(q.business_named(f"topk(10, {s.burn_of_groups('1h')} > 0)")),
+        [t.Column("business", "Business"), t.Column("engine", "Engine", mapping=p.ENGINES, width=110)],
         t.Column("Value", "Burn", "none", decimals=1, steps=p.BURN, bar=(0, None)),
         empty="No budget was used within the last hour",
     )
@@ -140,21 +142,50 @@ def _burn_down() -> p.Panel:
         marks=((None, "transparent"), (0, p.BAD)),
         most=1,
         decimals=0,
+        most_points=48,
+    )
+
+
+def _availability_of_a_day() -> p.Panel:
+    return p.lines(
+        "Availability over 24 hours",
+        "Availability of the 24 hours before each point, by engine; dashed: the policy's objective.",
+        [
+            p.Query(s.availability_over_a_day(), "{{engine}}"),
+            p.Query(s.objective(), "objective {{engine}}", dashed=True),
+        ],
+        "percentunit",
+        least=None,
+        most=1,
+        decimals=2,
+        most_points=48,
+    )
+
+
+def _budget_by_engine() -> p.Panel:
+    return t.ranking(
+        "Error budget left",
+        "Share of the downtime that the objective allows within 30 days and that is still unused. An engine's budget "
+        "is the sum of those of its businesses.",
+        p.Query(s.budget_left("engine")),
+        [t.Column("engine", "Engine", mapping=p.ENGINES, width=120)],
+        t.Column("Value", "Budget left", "percentunit", decimals=1, steps=p.BUDGET, bar=(0, 1)),
+        size=(24, 6),
+        empty="No devices observed yet",
+        descending=False,
     )
 
 
 def _downtime() -> p.Panel:
     return p.lines(
-        "Downtime a day",
-        "Downtime of all devices within the 24 hours (days of UTC) before each bar's end, planned maintenance "
-        "excluded.",
-        [p.Query(f"sum by (engine) {s.downtime('1d')}", "{{engine}}", step="1d")],
-        "s",
+        "Downtime a day, last 30 days",
+        "Hours of downtime of all devices on each day, today included.",
+        [p.Query(days.hours_down(), "{{engine}}", step=days.STEP)],
+        p.HOURS,
         bars=True,
         stacked=True,
-        decimals=1,
-        span="30d",
-        size=(12, 10),
+        span=days.SPAN,
+        size=(24, 8),
     )
 
 

@@ -1,6 +1,8 @@
 """PromQL of objectives, budgets and burn rates, each function named by the question that it answers.
 
-Recorded series are read where they exist, the counters themselves elsewhere (history that was filled in).
+Figures of now are what the rules recorded: every query reads a few series of each business and computes nothing over
+time. Lines over days read the sums themselves, so that history that was filled in shows, too. The formula is that of
+the rules: the budget of an engine, or of the fleet, is the sum of those of its businesses.
 """
 
 from __future__ import annotations
@@ -20,26 +22,20 @@ def objective() -> str:
     return f"({policy}) or {policy} @ end()))"
 
 
-def _increase(recorded: str, metric: str, window: str) -> str:
-    now, then = (f"max {GROUP} ({metric}{{{SELECTED}}}{offset})" for offset in ("", f" offset {window}"))
-    since = f"({then} or 0 * {now} and on () {slo_rules.watched(window)})"
-    return f"({recorded}{{{SELECTED}}} or ({now} - {since}))"
-
-
 def downtime(window: str) -> str:
-    return _increase(slo_rules.downtime(window), c.FLEET_DOWNTIME, window)
+    return f"{slo_rules.downtime(window)}{{{SELECTED}}}"
 
 
 def observed(window: str) -> str:
-    return _increase(slo_rules.observed(window), c.FLEET_OBSERVED, window)
+    return f"{slo_rules.observed(window)}{{{SELECTED}}}"
 
 
 def _summed(expr: str, by: str) -> str:
-    return {"engine_business": expr, "engine": f"sum by (engine) {expr}", "fleet": f"sum {expr}"}[by]
+    return {"engine_business": f"({expr})", "engine": f"sum by (engine) ({expr})", "fleet": f"sum({expr})"}[by]
 
 
 def availability(by: str, window: str) -> str:
-    return f"clamp_min(1 - {_summed(downtime(window), by)} / ({_summed(observed(window), by)} > 0), 0)"
+    return f"clamp(1 - {_summed(downtime(window), by)} / ({_summed(observed(window), by)} > 0), 0, 1)"
 
 
 def fleet_objective(window: str) -> str:
@@ -56,17 +52,26 @@ def meets_objective(by: str, window: str, *, met: bool) -> str:
     return f"{availability(by, window)} {sign} on (engine) group_left () {objective()}"
 
 
-def burn(by: str, window: str) -> str:
-    down, seen = _summed(downtime(window), by), _summed(observed(window), by)
-    return f"({down} / clamp_min({seen}, {SECONDS[window]}) / on (engine) group_left () (1 - {objective()}))"
+def _at_least_one_device(window: str) -> str:
+    return f"clamp_min({observed(window)}, {SECONDS[window]})"
+
+
+def burn_of_engines(window: str) -> str:
+    down, seen = _summed(downtime(window), "engine"), _summed(_at_least_one_device(window), "engine")
+    return f"({down} / {seen} / on (engine) group_left () (1 - {objective()}))"
+
+
+def burn_of_groups(window: str) -> str:
+    return f"{slo_rules.burn('engine_business', window)}{{{SELECTED}}}"
 
 
 def budget_left(by: str) -> str:
     window = PERIOD.name
-    if by != "fleet":
-        return f"(1 - {burn(by, window)})"
-    seen = _summed(observed(window), "engine")
-    allowed = f"sum(clamp_min({seen}, {PERIOD.seconds}) * on (engine) (1 - {objective()}))"
+    if by == "engine_business":
+        return f"{slo_rules.budget_remaining(by)}{{{SELECTED}}}"
+    if by == "engine":
+        return f"(1 - {burn_of_engines(window)})"
+    allowed = f"sum({_summed(_at_least_one_device(window), 'engine')} * on (engine) (1 - {objective()}))"
     return f"(1 - {_summed(downtime(window), by)} / {allowed})"
 
 
@@ -78,11 +83,6 @@ def of_the_worst_groups(expr: str) -> str:
     return f"({expr}) and on (engine, business_id) {worst_groups()}"
 
 
-def business_named(expr: str) -> str:
-    names = f"topk by (business_id) (1, max by (business_id, business_name) ({c.DEVICE_INFO}{{{SELECTED}}}))"
-    return f"({expr}) * on (business_id) group_left (business_name) {names} or on (engine, business_id) {expr}"
-
-
 def objective_of_the_worst_groups() -> str:
     return of_the_worst_groups(f"0 * {observed(PERIOD.name)} + on (engine) group_left () {objective()}")
 
@@ -90,27 +90,43 @@ def objective_of_the_worst_groups() -> str:
 def downtime_allowed_left() -> str:
     """Seconds that the devices of a group may still be down before its budget is gone; below 0 overdrawn."""
     window = PERIOD.name
-    allowed = f"clamp_min({observed(window)}, {PERIOD.seconds}) * on (engine) group_left () (1 - {objective()})"
+    allowed = f"{_at_least_one_device(window)} * on (engine) group_left () (1 - {objective()})"
     return of_the_worst_groups(f"{allowed} - {downtime(window)}")
 
 
 def budget_burn_down() -> str:
     """The budget of the dashboard's range, as far as it was left at each point, by engine."""
-    down, seen = (f"max {GROUP} ({metric}{{{SELECTED}}}%s)" for metric in (c.FLEET_DOWNTIME, c.FLEET_OBSERVED))
+    down, seen = (
+        f"max {GROUP} ({metric}{{{SELECTED}}}%s)" for metric in (c.FLEET_DOWNTIME_KNOWN, c.FLEET_OBSERVED_KNOWN)
+    )
     used = f"sum by (engine) ({down % ''} - ({down % ' @ start()'} or 0 * {down % ''}))"
-    time = f"sum by (engine) ({seen % ' @ end()'} - ({seen % ' @ start()'} or 0 * {seen % ' @ end()'}))"
-    return f"1 - {used} / clamp_min({time}, $__range_s) / on (engine) (1 - {objective()})"
+    time = f"{seen % ' @ end()'} - ({seen % ' @ start()'} or 0 * {seen % ' @ end()'})"
+    return f"1 - {used} / sum by (engine) (clamp_min({time}, $__range_s)) / on (engine) (1 - {objective()})"
+
+
+def availability_over_a_day() -> str:
+    """By engine, at each point of the 24 hours before it."""
+    down, seen = (
+        f"sum by (engine) (max {GROUP} ({metric}{{{SELECTED}}}) - "
+        f"(max {GROUP} ({metric}{{{SELECTED}}} offset 1d) or 0 * max {GROUP} ({metric}{{{SELECTED}}})"
+        f" and on () {slo_rules.watched('1d')}))"
+        for metric in (c.FLEET_DOWNTIME_KNOWN, c.FLEET_OBSERVED_KNOWN)
+    )
+    return f"clamp(1 - {down} / ({seen} > 0), 0, 1)"
 
 
 def groups_exhausted() -> str:
-    return f"count({budget_left('engine_business')} <= 0) or 0 * count({budget_left('engine_business')})"
+    left = budget_left("engine_business")
+    return f"count({left} <= 0) or 0 * count({left})"
 
 
 def groups_burning(rows: tuple[slo_rules.Burn, ...]) -> str:
-    """How many groups an alert of these rows fires for."""
+    """How many groups burn as fast as an alert of these rows asks."""
 
     def both(row: slo_rules.Burn) -> str:
-        long, short = (f"{burn('engine_business', window)} > {row.factor}" for window in (row.long, row.short))
-        return f"({long} and {short})"
+        long, short = (f"{burn_of_groups(window)} > {row.factor}" for window in (row.long, row.short))
+        return f"({long} and on (engine, business_id) {short})"
 
-    return f"count({' or '.join(both(row) for row in rows)}) or 0 * count({burn('engine_business', '1h')})"
+    return (
+        f"count({' or on (engine, business_id) '.join(both(row) for row in rows)}) or 0 * count({burn_of_groups('1h')})"
+    )

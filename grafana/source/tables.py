@@ -21,6 +21,7 @@ from grafana.source.panels import (
     Steps,
     color_by,
     mapped,
+    said_unit,
     shared_parts,
     steps_of,
     targets,
@@ -69,10 +70,11 @@ def table(
     *,
     size: tuple[int, int] = (24, 8),
     empty: str,
-    sort: tuple[str, bool],
+    sort: tuple[str, bool] | Sequence[tuple[str, bool]],
     join: str = "",
 ) -> Panel:
     """Rows from instant queries: joined by one field, or merged by all that they share. `sort`: title, descending."""
+    order_by = [sort] if isinstance(sort[0], str) else sort
 
     def make(say: Say) -> Builder:
         panel = shared_parts(tables.Panel(), say, about, "none", empty).max_data_points(50)
@@ -89,14 +91,36 @@ def table(
         panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=order))
         for column in columns:
             panel = panel.override_by_name(say(column.title), _looks(say, column))
-        by = common.TableSortByFieldState().display_name(say(sort[0])).desc(sort[1])
-        return panel.sort_by([by])
+        by = [common.TableSortByFieldState().display_name(say(name)).desc(desc) for name, desc in order_by]
+        return panel.sort_by(by)
+
+    return Panel(title, size, make)
+
+
+def outages(title: str, about: str, query: Query, *, size: tuple[int, int], empty: str) -> Panel:
+    """A row for each value of a query over time, which is when something began, in milliseconds."""
+
+    def make(say: Say) -> Builder:
+        panel = shared_parts(tables.Panel(), say, about, "none", empty).max_data_points(1000)
+        panel = panel.targets(targets(say, [query], instant=False, shape=PromQueryFormat.TABLE)).filterable(False)
+        panel = panel.cell_height(kinds.TableCellHeight.SM).show_header(True).thresholds(steps_of(NEUTRAL))
+        fields = {
+            "Value": {"operation": "groupby", "aggregations": []},
+            "Time": {"operation": "aggregate", "aggregations": ["last"]},
+        }
+        panel = panel.with_transformation(DataTransformerConfig(id_val="groupBy", options={"fields": fields}))
+        names = {"Value": say("Began"), "Time (last)": say("Over by")}
+        order = {"renameByName": names, "indexByName": {name: index for index, name in enumerate(names)}}
+        panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=order))
+        for name in names.values():
+            panel = panel.override_by_name(name, [DynamicConfigValue("unit", "dateTimeAsIso")])
+        return panel.sort_by([common.TableSortByFieldState().display_name(say("Began")).desc(True)])
 
     return Panel(title, size, make)
 
 
 def _looks(say: Say, column: Column) -> list[DynamicConfigValue]:
-    found = [DynamicConfigValue("unit", column.unit), DynamicConfigValue("noValue", "-")]
+    found = [DynamicConfigValue("unit", said_unit(say, column.unit)), DynamicConfigValue("noValue", "-")]
     if column.decimals is not None:
         found.append(DynamicConfigValue("decimals", column.decimals))
     if column.width:
@@ -112,7 +136,7 @@ def _looks(say: Say, column: Column) -> list[DynamicConfigValue]:
         found.append(DynamicConfigValue("min", column.bar[0]))
         if column.bar[1] is not None:
             found.append(DynamicConfigValue("max", column.bar[1]))
-    elif column.steps or column.mapping:
+    elif column.steps or (column.mapping and any(color for _, color in column.mapping.values())):
         found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
     if column.link:
         title, url = column.link

@@ -113,75 +113,27 @@ INDONESIAN: Final = {
     ),
     "Nothing heard yet": "Belum ada kejadian",
     "Down now": "Sedang terputus",
-    "Devices that are disconnected, the longest first, at most 100. A click on a name opens the device.": (
-        "Perangkat yang terputus, mulai dari yang terlama, paling banyak 100. Klik nama untuk membuka perangkatnya."
-    ),
     "No device is known to be down": "Tidak ada perangkat yang diketahui terputus",
     "Alert delivered": "Peringatan terkirim",
     "Open the device": "Buka perangkat",
     "Against the objective, last 30 days": "Dibandingkan dengan target, 30 hari terakhir",
     "Availability by engine": "Ketersediaan per layanan",
-    "Connected share of the observed time of the last 30 days. Green meets the policy's objective, red misses it, "
-    "blue has none.": (
-        "Bagian waktu teramati saat tersambung dalam 30 hari terakhir. Hijau memenuhi target kebijakan, merah "
-        "di bawahnya, "
-        "biru tidak punya target."
-    ),
     "No data yet": "Belum ada data",
     "Error budget left": "Sisa jatah gangguan",
-    "Share of the downtime that the objective allows within 30 days and that is still unused, by engine.": (
-        "Bagian waktu putus yang diizinkan target dalam 30 hari dan belum terpakai, per layanan."
-    ),
     "Budget left": "Sisa anggaran",
     "No devices observed yet": "Belum ada perangkat yang teramati",
-    "Businesses with the least budget left": "Bisnis dengan sisa anggaran paling sedikit",
-    "Engines of businesses by the error budget that is left of the last 30 days, at most 100.": (
-        "Layanan tiap bisnis menurut sisa jatah gangguan 30 hari terakhir, paling banyak 100."
-    ),
-    "Burn, last hour": "Laju pakai 1 jam",
-    "Open its error budget": "Buka jatah gangguannya",
     "Devices that are disconnected, by engine. Outages shorter than a scrape do not show here.": (
         "Perangkat yang terputus, per layanan. Gangguan yang lebih pendek dari jeda pengambilan data tidak "
         "tampak di sini."
     ),
-    "Outages a day": "Gangguan per hari",
-    "Outages that began within the 24 hours (days of UTC) before each bar's end. Exact: short ones too.": (
-        "Gangguan yang dimulai dalam 24 jam (hari UTC) sebelum ujung tiap batang. Tepat, termasuk yang singkat."
-    ),
-    "Outages a day by duration": "Gangguan per hari menurut lamanya",
-    "Outages that finished within the 24 hours (days of UTC) before each column, by duration. "
-    "Follows the engine, not the business.": (
-        "Gangguan yang selesai dalam 24 jam (hari UTC) sebelum tiap kolom, menurut lamanya. Mengikuti pilihan "
-        "layanan, bukan "
-        "bisnis."
-    ),
     "No outage has finished yet": "Belum ada gangguan yang selesai",
-    "Mean time to recover": "Rata-rata waktu pulih",
-    "Mean duration of the outages that finished within the 24 hours (days of UTC) before each. "
-    "Follows the engine, not the business.": (
-        "Rata-rata lama gangguan yang selesai dalam 24 jam (hari UTC) sebelum tiap titik. Mengikuti pilihan "
-        "layanan, bukan "
-        "bisnis."
-    ),
     "Downtime by channel": "Waktu putus per kanal",
-    "The ten channels with the most downtime within the dashboard's time range, all devices summed.": (
-        "Sepuluh kanal dengan waktu putus terbanyak dalam rentang waktu dasbor, dijumlahkan dari semua perangkat."
-    ),
-    "No downtime in this range": "Tidak ada waktu putus dalam rentang ini",
-    "Availability of a day": "Ketersediaan sehari",
+    "No downtime recorded in this range": "Tidak ada waktu putus yang tercatat dalam rentang ini",
     "Availability of the 24 hours before each point, by engine; dashed: the policy's objective.": (
         "Ketersediaan dalam 24 jam sebelum tiap titik, per layanan; garis putus-putus: target kebijakan."
     ),
     "Devices with the most downtime": "Perangkat dengan waktu putus terbanyak",
-    "State of the devices with the most downtime": "Keadaan perangkat dengan waktu putus terbanyak",
-    "The 20 devices that were down longest within the dashboard's time range. A piece in which one was down is red.": (
-        "Dua puluh perangkat yang paling lama terputus dalam rentang waktu dasbor. Potongan waktu yang memuat "
-        "gangguan, sesingkat apa pun, berwarna merah."
-    ),
     # Device
-    "Everything about one device: state, availability, outages, alerts.": (
-        "Semua tentang satu perangkat: keadaan, ketersediaan, gangguan, peringatan."
-    ),
     "Whether the device is connected.": "Apakah perangkat tersambung.",
     "Choose a device": "Pilih perangkat",
     "How long it has been in this state.": "Sudah berapa lama dalam keadaan ini.",
@@ -201,7 +153,6 @@ INDONESIAN: Final = {
     "How long it has been known: before that it is neither up nor down.": (
         "Sudah berapa lama perangkat dikenal: sebelum itu tidak dihitung tersambung maupun terputus."
     ),
-    "Names and ids as its newest event gave them.": "Nama dan id menurut kejadian terbarunya.",
     "Connected share of the observed time. Green meets the policy's objective, red misses it.": (
         "Bagian waktu teramati saat tersambung. Hijau memenuhi target kebijakan, merah di bawahnya."
     ),
@@ -220,10 +171,6 @@ INDONESIAN: Final = {
     "Connected or not, over time. A piece in which it was down at all is red: lengths are exact in the bars below.": (
         "Tersambung atau tidak dari waktu ke waktu. Potongan waktu yang memuat gangguan, sesingkat apa pun, berwarna "
         "merah; lamanya yang tepat ada pada batang di bawah."
-    ),
-    "Downtime a day": "Waktu putus per hari",
-    "Time disconnected within the 24 hours (days of UTC) before each bar's end. Exact: by the times in the events.": (
-        "Waktu terputus dalam 24 jam (hari UTC) sebelum ujung tiap batang. Tepat, menurut waktu kejadiannya."
     ),
     "Alerts that Prometheus holds for this device, and whether the direct alert was delivered (1) or not (0).": (
         "Peringatan Prometheus untuk perangkat ini, dan apakah peringatan langsungnya terkirim (1) atau tidak (0)."
@@ -251,9 +198,6 @@ INDONESIAN: Final = {
     ),
     "Engines of businesses that have no budget left.": "Layanan milik bisnis yang anggarannya sudah habis.",
     "Burning fast": "Cepat habis",
-    "Engines of businesses for which ErrorBudgetBurnFast fires: 14.4 times over 1 h, or 6 times over 6 h.": (
-        "Layanan milik bisnis dengan peringatan ErrorBudgetBurnFast: 14,4 kali dalam 1 jam, atau 6 kali dalam 6 jam."
-    ),
     "Unknown time": "Waktu tak terpantau",
     "Time within the dashboard's range in which the exporter was blind: what happened then is not known.": (
         "Waktu dalam rentang dasbor saat exporter tidak dapat menerima kejadian: yang terjadi saat itu tidak diketahui."
@@ -288,9 +232,6 @@ INDONESIAN: Final = {
     "The error budget of the dashboard's time range, and how much of it was left at each point, by engine.": (
         "Jatah gangguan untuk rentang waktu dasbor, dan berapa sisanya pada tiap titik, per layanan."
     ),
-    "Downtime of all devices within the 24 hours (days of UTC) before each bar's end, planned maintenance excluded.": (
-        "Waktu putus semua perangkat dalam 24 jam (hari UTC) sebelum ujung tiap batang, tanpa pemeliharaan terencana."
-    ),
     "How to read this": "Cara membaca",
     "How these figures come about.": "Dari mana angka-angka ini berasal.",
     "**Availability** = 1 - downtime / observed time, by the times in the events, exact to the second. A device counts "
@@ -310,16 +251,7 @@ INDONESIAN: Final = {
     ),
     # Incidents
     "Incidents and alerts": "Insiden dan peringatan",
-    "What fires now, whether people were told, which incidents run and how long recovery takes.": (
-        "Peringatan yang aktif, apakah orang sudah diberi tahu, insiden yang berjalan, dan berapa lama pulihnya."
-    ),
     "Critical alerts": "Peringatan kritis",
-    "Alerts of severity critical that fire in Prometheus now, and outages of whole engines. Direct alerts of "
-    "single devices are counted to the right.": (
-        "Peringatan kritis yang aktif di Prometheus, ditambah gangguan massal satu layanan. Peringatan langsung untuk "
-        "tiap perangkat dihitung di sebelah kanan."
-    ),
-    "Alerts of severity warning that fire in Prometheus now.": "Peringatan biasa yang aktif di Prometheus.",
     "Alerts delivered": "Peringatan terkirim",
     "Devices down past their threshold whose direct alert an Alertmanager has acknowledged.": (
         "Perangkat yang terputus melewati batasnya dan peringatan langsungnya sudah diterima Alertmanager."
@@ -328,23 +260,9 @@ INDONESIAN: Final = {
     "Devices inside a planned maintenance window now: their alerts are silent.": (
         "Perangkat yang sedang dalam pemeliharaan terencana: peringatannya dibisukan."
     ),
-    "Firing in Prometheus": "Aktif di Prometheus",
-    "Alerts of the rules that fire now, the oldest first, at most 100. A click on an alert opens its runbook, a "
-    "click on a device its dashboard, a click on its id its incidents.": (
-        "Peringatan aturan yang aktif, mulai dari yang terlama, paling banyak 100. Klik peringatan untuk "
-        "membuka runbook, "
-        "klik perangkat untuk membuka dasbornya, klik idnya untuk membuka insidennya."
-    ),
     "No alert fires": "Tidak ada peringatan yang aktif",
     "Open the runbook": "Buka runbook",
-    "Running outages": "Gangguan yang berlangsung",
-    "Devices that are down, the longest first, at most 100: past its threshold each is an incident.": (
-        "Perangkat yang terputus, mulai dari yang terlama, paling banyak 100: yang melewati batasnya adalah insiden."
-    ),
-    "Were people told": "Apakah orang diberi tahu",
     "Direct alerts by result": "Peringatan langsung menurut hasil",
-    "Posts of alerts to Alertmanager a minute, by result.": "Kiriman peringatan ke Alertmanager per menit, "
-    "menurut hasil.",
     "No alert was pushed": "Tidak ada peringatan yang dikirim",
     "From the event to Alertmanager": "Dari kejadian ke Alertmanager",
     "Time from receiving an event until Alertmanager acknowledged its alert.": (
@@ -435,18 +353,8 @@ INDONESIAN: Final = {
     "Gateways": "Gateway",
     "What changes around it": "Yang berubah di sekitarnya",
     "State of gateways": "Keadaan gateway",
-    "1: its state API answers, its webhooks are set up; 0: not.": (
-        "1: API keadaannya menjawab, webhook-nya terpasang; 0: tidak."
-    ),
     "No gateway has a state API": "Tidak ada gateway dengan API keadaan",
-    "Reconnects and reasons": "Sambung ulang dan alasan",
-    "An hour: reconnects that were no outage, by gateway, and outages by their reason.": (
-        "Per jam: sambung ulang yang bukan gangguan, per gateway, dan gangguan menurut alasannya."
-    ),
     "Corrections by gateways' own word": "Koreksi dari keterangan gateway sendiri",
-    "An hour: states that a webhook did not tell and the state API did. More than none: webhooks are lost.": (
-        "Per jam: keadaan yang tidak dikabarkan webhook tetapi diketahui dari API. Lebih dari nol: ada webhook hilang."
-    ),
     "Moves and jumps of the clock": "Perpindahan dan lompatan jam",
     "Devices that an event named under another engine or business, and jumps of the system clock.": (
         "Perangkat yang disebut kejadian di bawah engine atau bisnis lain, dan lompatan jam sistem."
@@ -464,5 +372,117 @@ INDONESIAN: Final = {
     "No Alertmanager has answered": "Belum ada Alertmanager yang menjawab",
     "Failures of background tasks; each is logged, and the task goes on.": (
         "Kegagalan tugas latar; semuanya dicatat, dan tugasnya terus berjalan."
+    ),
+    "Devices that are disconnected, the longest first, at most 100. A click on a name opens the device, one on "
+    "its id its incidents.": (
+        "Perangkat yang terputus, mulai dari yang terlama, paling banyak 100. Klik nama untuk membuka "
+        "perangkatnya, klik id untuk membuka insidennya."
+    ),
+    "Connected share of the observed time of the last 30 days. Green meets the policy's objective, red misses "
+    "it, blue has none. Businesses and budgets: the dashboard SLO and error budget.": (
+        "Bagian waktu teramati saat tersambung dalam 30 hari terakhir. Hijau memenuhi target kebijakan, merah di "
+        "bawahnya, biru tidak punya target. Bisnis dan jatahnya: dasbor SLO dan jatah gangguan."
+    ),
+    "Outages that began on each day, today included. Exact: short ones too.": (
+        "Gangguan yang dimulai pada tiap hari, termasuk hari ini. Tepat, termasuk yang singkat."
+    ),
+    "Outages a day, last 30 days": ("Gangguan per hari, 30 hari terakhir"),
+    "Everything about one device: state, availability, outages, alerts. Opens with the one that is down longest.": (
+        "Semua tentang satu perangkat: keadaan, ketersediaan, gangguan, peringatan. Terbuka dengan yang paling "
+        "lama terputus."
+    ),
+    "Find": ("Cari"),
+    "Names and ids as its newest event gave them. A click on the device's id opens its incidents.": (
+        "Nama dan id menurut kejadian terbarunya. Klik id perangkat untuk membuka insidennya."
+    ),
+    "Gateway": ("Gateway"),
+    "Hours disconnected on each day, today included. Exact: by the times in the events.": (
+        "Jam terputus pada tiap hari, termasuk hari ini. Tepat, menurut waktu kejadiannya."
+    ),
+    "suffix: h": ("suffix: jam"),
+    "suffix: min": ("suffix: mnt"),
+    "suffix: /s": ("suffix: /dtk"),
+    "suffix: /min": ("suffix: /mnt"),
+    "Downtime a day, last 30 days": ("Waktu putus per hari, 30 hari terakhir"),
+    "Each outage that a scrape saw, the newest first; of several between two points the last one. All of them, "
+    "with what was done: its incidents.": (
+        "Tiap gangguan yang terlihat saat pengambilan data, mulai dari yang terbaru; dari beberapa di antara dua "
+        "titik hanya yang terakhir. Semuanya, beserta penanganannya: insidennya."
+    ),
+    "No outage was seen in this range": ("Tidak ada gangguan yang terlihat dalam rentang ini"),
+    "Began": ("Mulai"),
+    "Over by": ("Selesai sebelum"),
+    "Outages in this range": ("Gangguan dalam rentang ini"),
+    "Engines of businesses that use up their budget 14.4 times too fast over 1 h, or 6 times over 6 h. "
+    "ErrorBudgetBurnFast pages for those of which nobody was told otherwise.": (
+        "Layanan milik bisnis yang memakai jatahnya 14,4 kali terlalu cepat dalam 1 jam, atau 6 kali dalam 6 jam. "
+        "ErrorBudgetBurnFast memanggil petugas bila belum ada peringatan lain."
+    ),
+    "Share of the downtime that the objective allows within 30 days and that is still unused. An engine's budget "
+    "is the sum of those of its businesses.": (
+        "Bagian waktu putus yang diizinkan target dalam 30 hari dan belum terpakai. Jatah satu layanan adalah "
+        "jumlah jatah bisnis-bisnisnya."
+    ),
+    "Availability over 24 hours": ("Ketersediaan dalam 24 jam"),
+    "Hours of downtime of all devices on each day, today included.": (
+        "Jam putus semua perangkat pada tiap hari, termasuk hari ini."
+    ),
+    "What fires now, whether people were told, and how long recovery takes. Incidents are on the exporter's pages.": (
+        "Peringatan yang aktif, apakah orang sudah diberi tahu, dan berapa lama pulihnya. Insiden ada di halaman "
+        "exporter."
+    ),
+    "Alerts of severity critical that the table below lists. Direct alerts of single devices are counted to the "
+    "right.": (
+        "Peringatan kritis yang ada di tabel di bawah. Peringatan langsung untuk tiap perangkat dihitung di "
+        "sebelah kanan."
+    ),
+    "Alerts of severity warning that the table below lists.": ("Peringatan biasa yang ada di tabel di bawah."),
+    "Mass outages first, then the alerts of Prometheus' rules, the oldest first, at most 100. A click on an "
+    "alert opens its runbook, a click on a device its dashboard, a click on its id its incidents.": (
+        "Gangguan massal lebih dulu, lalu peringatan aturan Prometheus mulai dari yang terlama, paling banyak 100. "
+        "Klik peringatan untuk membuka runbook, klik perangkat untuk membuka dasbornya, klik idnya untuk membuka "
+        "insidennya."
+    ),
+    "Firing now": ("Sedang aktif"),
+    "Recovery": ("Pemulihan"),
+    "Outages that finished on each day, today included, by duration. Follows the engine, not the business.": (
+        "Gangguan yang selesai pada tiap hari, termasuk hari ini, menurut lamanya. Mengikuti pilihan layanan, "
+        "bukan bisnis."
+    ),
+    "Outages a day by duration, last 30 days": ("Gangguan per hari menurut lamanya, 30 hari terakhir"),
+    "Mean duration of the outages that finished on each day, today included. Follows the engine, not the business.": (
+        "Rata-rata lama gangguan yang selesai pada tiap hari, termasuk hari ini. Mengikuti pilihan layanan, bukan "
+        "bisnis."
+    ),
+    "Mean time to recover, last 30 days": ("Rata-rata waktu pulih, 30 hari terakhir"),
+    "Whether each gateway's state API answers, and whether its webhooks are set up.": (
+        "Apakah API keadaan tiap gateway menjawab, dan apakah webhook-nya terpasang."
+    ),
+    "How long ago each gateway's state API last answered.": (
+        "Sudah berapa lama sejak API keadaan tiap gateway terakhir menjawab."
+    ),
+    "Ago": ("Yang lalu"),
+    "States read": ("Keadaan terakhir dibaca"),
+    "Sessions that were back in time, in the hour before each point, by gateway.": (
+        "Sesi yang tersambung lagi tepat waktu, dalam satu jam sebelum tiap titik, per gateway."
+    ),
+    "Reconnects that were no outage": ("Sambung ulang yang bukan gangguan"),
+    "Outages that began in the hour before each point, by the reason that was known then.": (
+        "Gangguan yang dimulai dalam satu jam sebelum tiap titik, menurut alasan yang diketahui saat itu."
+    ),
+    "Outages by reason": ("Gangguan menurut alasan"),
+    "In the hour before each point: states that a webhook did not tell and the state API did. More than none: "
+    "webhooks are lost.": (
+        "Dalam satu jam sebelum tiap titik: keadaan yang tidak dikabarkan webhook tetapi diketahui dari API. Lebih "
+        "dari nol: ada webhook hilang."
+    ),
+    "The ten channels with the most downtime within the dashboard's time range, all devices summed, as "
+    "Prometheus recorded it every 5 minutes.": (
+        "Sepuluh kanal dengan waktu putus terbanyak dalam rentang waktu dasbor, dijumlahkan dari semua perangkat, "
+        "seperti yang dicatat Prometheus tiap 5 menit."
+    ),
+    "The 20 devices that were down longest within the dashboard's time range: red where one was down at all.": (
+        "Dua puluh perangkat yang paling lama terputus dalam rentang waktu dasbor: merah bila sempat terputus, "
+        "sesingkat apa pun."
     ),
 }

@@ -22,6 +22,7 @@ NEEDS = {
     "pushgateway": ("wrk", "prometheus-pushgateway"),
     "alerts": ("prometheus", "alertmanager"),
     "rules": ("prometheus", "promtool"),
+    "dashboards": ("prometheus", "promtool"),
 }
 
 
