@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.bodies import DEVICE_EVENT
 from tests.e2e.harness import Alertmanager, Prometheus, running
-from tests.e2e.process import EXAMPLE, ExporterProcess, run_command
+from tests.e2e.process import ExporterProcess, run_command
 from tests.patience import wait_for
 from tests.ports import LOOPBACK
 
@@ -22,9 +23,9 @@ pytestmark = pytest.mark.binaries
 
 def down(exporter: ExporterProcess, device_id: str) -> None:
     business = {"id": f"b-{device_id}", "name": "Toko Makmur"}
-    body = EXAMPLE | {
+    body = DEVICE_EVENT | {
         "timestamp": int(time.time()),
-        "device": EXAMPLE["device"] | {"id": device_id, "bisnis": business},
+        "device": DEVICE_EVENT["device"] | {"id": device_id, "bisnis": business},
     }
     assert exporter.post(body).status == 200
 

@@ -26,7 +26,7 @@ WRITTEN = (*OWN, "stack.yml")
 """By hand; slo.yml has a test file of its own."""
 RUNBOOKS = {"en": ROOT / "docs" / "runbook.md", "id": ROOT / "docs" / "runbook.id.md"}
 SEVERITIES = {"critical", "warning", "info", "none"}
-DIRECT = {name for key, name in vars(conventions).items() if key.startswith("ALERT_")}
+DIRECT = {name for key, name in vars(conventions).items() if key.startswith("ALERT_") and isinstance(name, str)}
 
 
 def alerts(*files: str) -> list[dict]:

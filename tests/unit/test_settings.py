@@ -90,6 +90,7 @@ KEYS = {
     "alerts.timezone": Changed("Asia/Jayapura", ASKED),
     "alerts.dashboard_url": Changed("https://ops.example", ASKED),
     "alerts.runbook_url": Changed("https://ops.example", ASKED),
+    "alerts.labels": Changed({"job": "fleet-b"}, ASKED),
 }
 
 

@@ -12,6 +12,7 @@ from exporter.journal.moving import Marks
 from exporter.journal.port import EXPOSING
 from exporter.journal.sqlite import meta
 from exporter.journal.sqlite.database import Database, newest_ms
+from exporter.journal.sqlite.saved import settle
 
 if TYPE_CHECKING:
     import sqlite3
@@ -37,6 +38,7 @@ def open_contents(path: Path, pieces: Sequence[Piece], *, new: bool) -> Iterator
     database = Database(path, time.time, pieces)
     try:
         with database.transaction() as connection:
+            settle(connection)
             yield SqliteContents(connection)
     finally:
         database.close()
@@ -52,7 +54,7 @@ class SqliteContents:
         """Return the columns of every table (see `Contents`)."""
         found = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
         names = [name for (name,) in self._connection.execute(found) if name not in _OWN]
-        columns = "SELECT name FROM pragma_table_info(?)"
+        columns = "SELECT name FROM pragma_table_info(?) WHERE name <> 'generation'"  # of checkpoints, all settled
         return {name: [column for (column,) in self._connection.execute(columns, (name,))] for name in names}
 
     def count(self, table: str) -> int:

@@ -22,6 +22,7 @@ PRUNE_DEVICES: Final = 200  # device rows folded per transaction, likewise
 
 _FIRST, _SECOND, _THIRD = (f"json_extract(value, '$[{place}]')" for place in range(3))  # SQLite before 3.38 has no ->>
 
+_GENERATION: Final = "checkpoint_generation"
 _encode: Final = msgspec.json.encode
 _State = TypeVar("_State", SavedDevice, SavedGroup, SavedHistogram)
 
@@ -70,7 +71,7 @@ def _put_groups(rows: list[tuple[str, str, SavedGroup]], connection: sqlite3.Con
 def _make_present(checkpoint: Checkpoint, connection: sqlite3.Connection, _: Names) -> None:
     states = [(state.engine, _encode(state).decode()) for state in checkpoint.histograms]
     connection.executemany("INSERT OR REPLACE INTO saved_histogram VALUES (?, ?)", states)
-    meta.put(connection, "checkpoint_generation", _generation(connection) + 1)
+    meta.put(connection, _GENERATION, _generation(connection) + 1)
     meta.put(connection, "checkpoint_seq", checkpoint.seq)
     meta.put(connection, "checkpoint_ms", checkpoint.saved_ms)
 
@@ -92,7 +93,7 @@ def _drop_former_groups(groups: list[tuple[str, str, SavedGroup]], connection: s
 
 
 def _generation(connection: sqlite3.Connection) -> int:
-    return meta.get(connection, "checkpoint_generation")
+    return meta.get(connection, _GENERATION)
 
 
 def load(connection: sqlite3.Connection) -> Checkpoint | None:
@@ -108,6 +109,16 @@ def load(connection: sqlite3.Connection) -> Checkpoint | None:
         _present(connection, "saved_group", "engine, business_id", SavedGroup),
         _decoded(connection.execute("SELECT state FROM saved_histogram"), SavedHistogram),
     )
+
+
+def settle(connection: sqlite3.Connection) -> None:
+    """Leave nothing but the rows that hold, in the open transaction, so that another kind of database can take them."""
+    for table, key in (("saved_device", "device"), ("saved_group", "engine, business_id")):
+        present = f"SELECT {key}, max(generation) FROM {table} WHERE generation <= ? GROUP BY {key}"  # noqa: S608
+        others = f"DELETE FROM {table} WHERE ({key}, generation) NOT IN ({present}) OR state IS NULL"  # noqa: S608
+        connection.execute(others, (_generation(connection),))
+        connection.execute(f"UPDATE {table} SET generation = 0")  # noqa: S608 - constants
+    meta.put(connection, _GENERATION, 0)
 
 
 def prune(connection: sqlite3.Connection, before: int, first_device: int) -> int | None:

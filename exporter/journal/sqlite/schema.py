@@ -62,9 +62,9 @@ MIGRATIONS: Final = (
     """
     ALTER TABLE saved_device RENAME TO former_device;
     ALTER TABLE saved_group RENAME TO former_group;
-    CREATE TABLE saved_device (device INTEGER, generation INTEGER, state TEXT,
+    CREATE TABLE saved_device (device INTEGER, generation INTEGER DEFAULT 0, state TEXT,
         PRIMARY KEY (device, generation)) WITHOUT ROWID;
-    CREATE TABLE saved_group (engine TEXT, business_id TEXT, generation INTEGER, state TEXT NOT NULL,
+    CREATE TABLE saved_group (engine TEXT, business_id TEXT, generation INTEGER DEFAULT 0, state TEXT NOT NULL,
         PRIMARY KEY (engine, business_id, generation)) WITHOUT ROWID;
     INSERT INTO saved_device SELECT device, 0, state FROM former_device;
     INSERT INTO saved_group SELECT engine, business_id, 0, state FROM former_group;
