@@ -65,7 +65,7 @@ async def _by_alertmanager(config: Config, way: str) -> int:
     async with session(config.alertmanager) as opened:
         for number, member in enumerate(members, 1):
             try:
-                problem = await try_out(Client(member.url, opened, member.server_name), way)
+                problem = await try_out(Client(member.url, opened, member.server_name), way, config.alerts.labels)
             except (Unavailable, Refused) as error:
                 problem = f"it cannot be reached: {error}"
             failed |= bool(problem)
