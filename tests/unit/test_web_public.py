@@ -360,7 +360,6 @@ async def test_the_webhook_takes_nothing_but_post(method):
         "/webhook2",
         "//webhook",
         "/api/v1/devices",
-        "/-/ready",
         "/-/reload",
         "/%00",
         "/../webhook",
