@@ -66,8 +66,10 @@ class Cluster:
         self.settings |= {"unix_socket_directories": str(self.folder), "max_wal_size": "256MB"}
 
     def make(self) -> None:
-        """Make an empty server; everybody of this machine is trusted."""
+        """Make an empty server; everybody of this machine is trusted but the role `asks`, who needs a password."""
         run(binaries() / "initdb", "-D", self.data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
+        access = self.data / "pg_hba.conf"
+        access.write_text("host all asks 127.0.0.1/32 scram-sha-256\n" + access.read_text())
 
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it takes connections."""

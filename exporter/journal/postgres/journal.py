@@ -67,9 +67,7 @@ class Worker:
         self.link = Link(given, begun)
         self.thread = Thread(asyncio.get_running_loop())
 
-    async def run(
-        self, job: Callable[[Connection], _Result], patience: float = PATIENCE, *, again: bool = False
-    ) -> _Result:
+    async def run(self, job: Callable[[Connection], _Result], patience: float, *, again: bool = False) -> _Result:
         """Run a job (see `Link.run`); at once JournalUnavailable while the server is away."""
         if self.link.away:
             raise JournalUnavailable(self.link.away)
@@ -89,11 +87,19 @@ class PostgresJournal:
 
     shared = True
 
-    def __init__(self, url: str, pieces: Sequence[Piece] = (), *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        pieces: Sequence[Piece] = (),
+        *,
+        clock: Callable[[], float] | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
         """`pieces` are what features add to the schema; `clock` replaces the server's, Unix seconds. ConfigError."""
         self._given = parameters(url)
         self._pieces = pieces
         self._clock = clock
+        self._patience = patience
         self._who = uuid.uuid4().hex
         self._events = Events(self._who)
         self._readers = Readers(self._given)
@@ -126,14 +132,18 @@ class PostgresJournal:
         """Append events (see `Journal`)."""
         ended, self._ended = self._ended, False
         return await self._use(0).run(
-            lambda connection: self._events.append(connection, batch, after, self._now(), ended=ended), again=True
+            lambda connection: self._events.append(connection, batch, after, self._now(), ended=ended),
+            self._patience,
+            again=True,
         )
 
     async def expose(self, after: int) -> Appended:
         """Note an exposition (see `Journal`)."""
         ended, self._ended = self._ended, False
         return await self._use(0).run(
-            lambda connection: self._events.expose(connection, after, self._now(), ended=ended), again=True
+            lambda connection: self._events.expose(connection, after, self._now(), ended=ended),
+            self._patience,
+            again=True,
         )
 
     def exposed(self) -> None:
@@ -142,11 +152,15 @@ class PostgresJournal:
 
     async def tail(self, after: int, limit: int = 5000) -> list[Numbered]:
         """Return the next records (see `Journal`)."""
-        return await self._use(0).run(lambda connection: self._events.tail(connection, after, limit), again=True)
+        return await self._use(0).run(
+            lambda connection: self._events.tail(connection, after, limit), self._patience, again=True
+        )
 
     async def histories(self, devices: Collection[str], upto: int) -> dict[str, DeviceHistory]:
         """Return the events of devices (see `Journal`)."""
-        return await self._use(0).run(lambda connection: self._events.histories(connection, devices, upto), again=True)
+        return await self._use(0).run(
+            lambda connection: self._events.histories(connection, devices, upto), self._patience, again=True
+        )
 
     async def heartbeat(self, retry_span_ms: int) -> Blind | None:
         """Note that events are heard, by anybody (see `Journal`)."""
@@ -157,7 +171,7 @@ class PostgresJournal:
             self._standbys = float("nan") if standbys is None else float(standbys)
             return found
 
-        rows = await self._use(1).run(beat, again=True)
+        rows = await self._use(1).run(beat, self._patience, again=True)
         return Blind(rows[0][0] / 1000, rows[0][1] / 1000) if rows else None
 
     async def save(self, checkpoint: Checkpoint, epoch: int) -> None:
@@ -166,19 +180,21 @@ class PostgresJournal:
 
     async def prune(self, before: int, first_device: int, epoch: int) -> int | None:
         """Fold old events into bases (see `Journal`)."""
-        await self._use(1).run(lambda connection: saved.refuse_older(connection, before), again=True)
+        await self._use(1).run(lambda connection: saved.refuse_older(connection, before), self._patience, again=True)
         return await self._transact(lambda transaction: saved.prune(transaction, before, first_device), epoch, LONG)
 
     async def quarantine(self, code: str, message: str, payload: bytes | None, digest: str) -> int:
         """Keep a rejected body (see `Journal`)."""
         now_ms = self._now() or round(time.time() * 1000)
         return await self._transact(
-            lambda transaction: saved.quarantine(transaction, code, message, payload, digest, now_ms), None, PATIENCE
+            lambda transaction: saved.quarantine(transaction, code, message, payload, digest, now_ms),
+            None,
+            self._patience,
         )
 
     async def transact(self, job: Callable[[Transaction], _Result], *, epoch: int | None = None) -> _Result:
         """Run `job` in one transaction (see `Journal`)."""
-        return await self._transact(job, epoch, PATIENCE)
+        return await self._transact(job, epoch, self._patience)
 
     async def read(self, job: Callable[[Reader], _Result]) -> _Result:
         """Run `job` on a snapshot of the database (see `Journal`)."""
