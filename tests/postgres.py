@@ -54,14 +54,17 @@ def run(*command: str | Path, **more: str) -> str:
 class Cluster:
     """A server. `settings` go over `QUICK`; use `stop` and `start` as often as you like, and `remove` at the end."""
 
-    def __init__(self, **settings: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    def __init__(self, parent: Path | None = None, **settings: str) -> None:
+        """`parent`: where its folder is made, on another disk than that of temporary files."""
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=parent))
         self.data = self.folder / "data"
         self.port = free_port()
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
         if ROOT:
             shutil.chown(self.folder, USER)
+            if parent is not None:
+                parent.chmod(0o755)
         self.settings = {**QUICK, **settings, "port": str(self.port), "listen_addresses": LOOPBACK}
         self.settings |= {"unix_socket_directories": str(self.folder), "max_wal_size": "256MB"}
 

@@ -56,6 +56,8 @@ class Housekeeping:
                 await asyncio.sleep(RETRY)
             await asyncio.gather(*map(self._begin, tasks))
 
+        for name in ("leading", *(task.name for task in tasks)):
+            self._metrics.task_failures.labels(name)
         self._running.append(asyncio.create_task(leading.while_leading(work), name="leading"))
 
     def _begin(self, task: Task) -> asyncio.Task[None]:

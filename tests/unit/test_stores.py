@@ -251,7 +251,7 @@ def test_deliveries_are_bounded_and_forgotten(tables: Tables, monkeypatch: pytes
 
 async def test_failover_keeps_states_and_sums_and_finds_the_devices_of_channels(tables: Tables) -> None:
     tables.journal.append([append(NOW, Kind.DISCONNECTED), append(NOW, Kind.DISCONNECTED, "d2")], 0)
-    store, pair = Store(tables.transact), ("c1", "c2")
+    store, pair = Store(tables.transact, tables.transact), ("c1", "c2")
     await store.save_state(pair, State(side="backup"))
     await store.save_state(pair, State(side="main", changed_at=5.0))
     assert await store.states() == {pair: State(side="main", changed_at=5.0)}
