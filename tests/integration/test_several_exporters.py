@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from tests.postgres import Cluster, shared_cluster
 from tests.unit.journal_site import NOW, append, event, picture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from exporter.journal.port import Transaction
 
@@ -72,9 +73,9 @@ async def journals(url: str, count: int, **more: Any) -> AsyncIterator[list[Post
 
 
 @asynccontextmanager
-async def exporters(url: str, count: int) -> AsyncIterator[list[Recorder]]:
-    clock = lambda: NOW  # noqa: E731
-    started = [Recorder(PostgresJournal(url, [TOYS]), clock, SelfMetrics(CollectorRegistry())) for _ in range(count)]
+async def exporters(url: str, count: int, clock: Callable[[], float] = time.time) -> AsyncIterator[list[Recorder]]:
+    journals = [PostgresJournal(url, [TOYS]) for _ in range(count)]
+    started = [Recorder(journal, clock, SelfMetrics(CollectorRegistry())) for journal in journals]
     try:
         for recorder in started:
             await recorder.start()
@@ -157,6 +158,12 @@ class TestFollowing:
             assert picture(one) == picture(other)
             await eventually(lambda: one.following.fresh and one.following.right, "it is up to date")
             assert not one.following.silent
+
+    async def test_an_exporter_whose_clock_is_far_off_is_not_to_be_sent_events(self, url: str) -> None:
+        async with exporters(url, 1, lambda: time.time() + 60) as [one]:
+            await one.submit(event(NOW - 100, up=True))
+            assert one.following.fresh
+            assert not one.following.right
 
     async def test_an_exporter_that_comes_later_starts_from_the_leaders_checkpoint(self, url: str) -> None:
         async with exporters(url, 1) as [one]:

@@ -28,6 +28,8 @@ _Result = TypeVar("_Result")
 
 AGAIN: Final = 1.0
 """Seconds until a server that could not be reached is tried again; meanwhile everything fails at once."""
+PREPARATION: Final = 5.0
+"""Seconds for what is done with a new connection first."""
 _ISOLATION: Final = "read committed"
 _LOST: Final = frozenset({None, "57P01", "57P02", "57P03", "25006", "08000", "08003", "08006"})
 """SQLSTATEs of a connection that is no use any more; None: the driver noticed it."""
@@ -101,32 +103,35 @@ class Link:
             self.drop()  # so that the next one finds nothing half done
             raise self._failed(error) from error
         except BaseException:
-            self.drop()
+            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                self.drop()
             raise
-        with self._guard:
-            self._due = None
+        finally:
+            with self._guard:
+                self._due = None
         if self._cut:  # too late to matter
             self.drop()
         return result
 
     def _connect(self) -> Connection:
-        self._connecting = True
+        self._connecting, self._cut = True, False
         try:
             connection = psycopg.connect(**self._given, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
-            try:
-                self._look_at(connection)
-                self._begun(connection)
-            except BaseException:
-                connection.pgconn.finish()
-                raise
+            with self._guard:
+                self._connection, self._due = connection, time.monotonic() + PREPARATION
+            self._look_at(connection)
+            self._begun(connection)
         except psycopg.Error as error:
-            failure = advice(error, self._given)
+            self.drop()
+            failure = self._failed(error) if self._cut else advice(error, self._given)
             self._trouble, self._again = str(failure), time.monotonic() + AGAIN
             raise failure from error
+        except BaseException:
+            self.drop()
+            raise
         finally:
             self._connecting = False
         self._trouble, self._again = "", 0.0
-        self._connection = connection
         return connection
 
     def _look_at(self, connection: Connection) -> None:

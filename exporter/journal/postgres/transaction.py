@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+import psycopg
 
 from exporter.errors import NotLeading
 
@@ -61,11 +63,21 @@ def in_transaction(
     connection.execute(
         f"BEGIN; SET LOCAL synchronous_commit = {level}; SET LOCAL idle_in_transaction_session_timeout = '5s'"
     )
-    if fence is not None and not connection.execute(_FENCE, fence).fetchall():
-        raise NotLeading("another exporter leads")
-    result = job(PostgresTransaction(connection))
+    try:
+        if fence is not None:
+            _check(connection, *fence)
+        result = job(PostgresTransaction(connection))
+    except BaseException:
+        with contextlib.suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
+        raise
     connection.execute("COMMIT")
     return result
+
+
+def _check(connection: Connection, epoch: int, holder: str) -> None:
+    if not connection.execute(_FENCE, (epoch, holder)).fetchall():
+        raise NotLeading("another exporter leads")
 
 
 @lru_cache(maxsize=512)
