@@ -9,18 +9,24 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+from contextlib import closing, contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 import pytest
 
 from tests.patience import wait_for
 from tests.ports import LOOPBACK, free_port
+from tests.tools import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 USER: Final = "postgres"
 ROOT: Final = os.geteuid() == 0
@@ -164,3 +170,40 @@ def end_shared_cluster() -> None:
     if shared_cluster.cache_info().currsize:
         shared_cluster().remove()
         shared_cluster.cache_clear()
+
+
+@contextmanager
+def bouncer(cluster: Cluster) -> Iterator[Callable[[str], str]]:
+    """Run PgBouncer in transaction mode, with few connections, before a server; give what turns URLs into its own."""
+    program, port = require("pgbouncer"), free_port()
+    settings = {
+        "listen_addr": LOOPBACK,
+        "listen_port": port,
+        "unix_socket_dir": "",
+        "auth_type": "any",
+        "pool_mode": "transaction",
+        "default_pool_size": 4,
+        "logfile": cluster.folder / "pgbouncer.log",
+    }
+    lines = [f"* = host={LOOPBACK} port={cluster.port} user={USER}", "[pgbouncer]"]
+    lines += [f"{name} = {value}" for name, value in settings.items()]
+    file = cluster.folder / "pgbouncer.ini"
+    file.write_text("\n".join(["[databases]", *lines, ""]))
+    running = subprocess.Popen(
+        [program, "-q", file], user=USER if ROOT else None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+    def through(url: str) -> str:
+        return url.replace(f":{cluster.port}/", f":{port}/")
+
+    def answers() -> bool:
+        assert running.poll() is None, (cluster.folder / "pgbouncer.log").read_text()
+        with closing(socket.socket()) as probe:
+            return probe.connect_ex((LOOPBACK, port)) == 0
+
+    try:
+        wait_for(answers, "PgBouncer takes connections")
+        yield through
+    finally:
+        running.terminate()
+        running.wait(10)

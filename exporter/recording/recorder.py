@@ -130,8 +130,8 @@ class Recorder:
     async def end(self) -> None:
         """Close the journal as it is."""
         self.ready = False
-        for running in self._running:
-            running.cancel()
+        while self._running:
+            self._running.pop().cancel()
         await self._journal.stop()
 
     @property

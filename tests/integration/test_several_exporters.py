@@ -23,7 +23,7 @@ from exporter.metrics.own import SelfMetrics
 from exporter.recording import leading
 from exporter.recording.recorder import Recorder
 from tests.patience import eventually
-from tests.postgres import Cluster, shared_cluster
+from tests.postgres import Cluster, bouncer, shared_cluster
 from tests.unit.journal_site import NOW, append, event, picture
 
 if TYPE_CHECKING:
@@ -303,6 +303,21 @@ class TestTheServer:
             ]
             with pytest.raises(JournalDiverged):
                 await one.append([append(NOW + 9, UP)], 3)
+
+
+async def test_connections_may_be_shared_by_pgbouncer_between_transactions() -> None:
+    server = shared_cluster()
+    with bouncer(server) as through:
+        async with journals(through(server.database()), 3) as opened:
+            for step in range(10):
+                for journal in opened:
+                    await journal.append([append(NOW + step, UP), append(NOW, DOWN, f"d{step}")], 0)
+                    await journal.expose(0)
+                    await journal.heartbeat(90_000)
+                    assert await journal.read(lambda reader: len(list(reader.histories()))) == step + 2
+                    assert await journal.transact(lambda transaction: transaction.rows("SELECT 1")) == [(1,)]
+            assert [await journal.lease(60.0) for journal in opened] == [1, None, None]
+            assert [number for number, _ in await opened[0].tail(0)] == list(range(1, 21))
 
 
 class TestTheStart:
