@@ -18,6 +18,7 @@ import time
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from bench.processes import ROOT, workplace
@@ -27,7 +28,7 @@ from exporter.gateways.events import DeviceEvent
 from exporter.journal.storage import open_storage
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
-from tests.postgres import Cluster
+from tests.postgres import Cluster, binaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +139,11 @@ def main() -> None:
         print(json.dumps(asyncio.run(work(url, int(seed), float(seconds)))))
         return
     chosen = parser(__doc__).parse_args()
+    try:
+        binaries()
+    except (pytest.skip.Exception, pytest.fail.Exception) as missing:
+        print(missing)
+        return
     seconds, rounds = (1.0, 1) if chosen.quick else (5.0, 4)
     with workplace() as directory:
         report(list(rows(directory, seconds, rounds)), chosen.rows)

@@ -159,6 +159,38 @@ class TestFollowing:
             await eventually(lambda: one.following.fresh and one.following.right, "it is up to date")
             assert not one.following.silent
 
+    async def test_no_counter_falls_at_any_exporter_whatever_comes_late_and_wherever(self, url: str) -> None:
+        chance = random.Random(11)
+        async with exporters(url, 2) as both:
+            seen: list[dict[str, tuple[float, ...]]] = [{}, {}]
+
+            async def tell() -> None:
+                timestamp = int(time.time()) - (chance.randrange(300) if chance.random() < 0.6 else 0)
+                await chance.choice(both).submit(
+                    event(timestamp, up=chance.random() < 0.5, device_id=chance.choice("abc"))
+                )
+
+            def show(place: int, now: float, part: str) -> None:
+                fleet = both[place].fleet
+                shown = {key: (one.exposed_downtime(now), one.timeline.outages) for key, one in fleet.devices.items()}
+                shown |= {str(key): (one.downtime(now), one.observed(now)) for key, one in fleet.groups.items()}
+                for key, values in shown.items():
+                    if part in key:
+                        before = seen[place].get(key, values)
+                        assert all(old <= new for old, new in zip(before, values, strict=True)), (key, before, values)
+                        seen[place][key] = values
+
+            for _ in range(120):
+                await tell()
+                if chance.random() < 0.5:
+                    place = chance.randrange(2)
+                    async with both[place].exposing() as now:
+                        show(place, now, "a")
+                        await tell()  # while it is rendered piece by piece
+                        show(place, now, "")
+            await eventually(lambda: both[0].applied == both[1].applied)
+            assert picture(both[0]) == picture(both[1])
+
     async def test_an_exporter_whose_clock_is_far_off_is_not_to_be_sent_events(self, url: str) -> None:
         async with exporters(url, 1, lambda: time.time() + 60) as [one]:
             await one.submit(event(NOW - 100, up=True))
