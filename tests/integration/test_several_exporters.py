@@ -29,7 +29,7 @@ from tests.unit.journal_site import NOW, append, event, picture
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from exporter.journal.port import Transaction
+    from exporter.journal.port import Numbered, Transaction
 
 TOYS = Piece("toys", ("CREATE TABLE toy (name TEXT PRIMARY KEY, price {bigint} NOT NULL);",))
 UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
@@ -60,6 +60,18 @@ def look(url: str, query: str) -> list[tuple[Any, ...]]:
 
 def end_connections(url: str) -> None:
     look(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'device-exporter'")
+
+
+async def whole(journal: PostgresJournal) -> list[Numbered]:
+    """Return all records, as soon as it has a connection again."""
+
+    async def read() -> list[Numbered] | None:
+        try:
+            return await journal.tail(0)
+        except JournalUnavailable:
+            return None
+
+    return await eventually(read, "it can be read")
 
 
 @asynccontextmanager
@@ -117,7 +129,7 @@ class TestOrder:
 
         async with journals(url, 3) as opened:
             await asyncio.gather(cut(), *map(send, opened))
-            first, second, third = [await journal.tail(0) for journal in opened]
+            first, second, third = [await whole(journal) for journal in opened]
         assert first == second == third
         assert [number for number, _ in first] == list(range(1, len(first) + 1))
         stored = [(record.identity.device_id, record.timestamp) for _, record in first]
@@ -343,7 +355,7 @@ async def test_connections_may_be_shared_by_pgbouncer_between_transactions() -> 
         async with journals(through(server.database()), 3) as opened:
             for step in range(10):
                 for journal in opened:
-                    await journal.append([append(NOW + step, UP), append(NOW, DOWN, f"d{step}")], 0)
+                    await journal.append([append(NOW + step, UP), append(NOW, DOWN, f"e{step}")], 0)
                     await journal.expose(0)
                     await journal.heartbeat(90_000)
                     assert await journal.read(lambda reader: len(list(reader.histories()))) == step + 2
