@@ -36,6 +36,7 @@ class Leading:
         self._elapsed = elapsed
         self._epoch = 0
         self._until = 0.0
+        self._resigned = False
         self._gained = asyncio.Event()
         self._lost = asyncio.Event()
 
@@ -63,7 +64,7 @@ class Leading:
 
     async def run(self) -> None:
         """Lead whenever nobody else does, until cancelled."""
-        while self._until < math.inf:
+        while self._until < math.inf and not self._resigned:
             wait = RENEW
             try:
                 await self.ask()
@@ -74,8 +75,8 @@ class Leading:
             self._tell(leads=self.leads)
 
     async def resign(self) -> None:
-        """Let another one lead at once, at a clean stop."""
-        led, self._until = self.leads, 0.0
+        """Let another one lead at once, and lead no more: at a clean stop."""
+        led, self._until, self._resigned = self.leads, 0.0, True
         self._tell(leads=False)
         if led:
             await self._journal.resign()
