@@ -36,14 +36,19 @@ _ASKED: Final = re.compile(r'(printf ")((?:[^"\\]|\\.)*)("[^{}]*\| query\b)')
 
 
 def selected(expression: str, matcher: str) -> str:
-    """Return the expression with the matcher, such as `job='fleet-b'`, in each of its selectors of our metrics."""
+    """Return the expression with the matcher, such as `job='fleet-b'`, in each of its selectors of our metrics.
+
+    It takes the place of one about the same label.
+    """
+    former = re.compile(rf"\b{matcher.partition('=')[0]}\s*[=!][=~]?\s*{_TEXT}\s*,?\s*")
 
     def put(found: re.Match[str]) -> str:
         name, matchers = found["name"] or "", found["matchers"]
         is_word = matchers is None and (not name or name.lower() in _WORDS)
         if is_word or name.startswith(_OTHERS):
             return found[0]
-        return f"{name}{{{', '.join(filter(None, (matcher, (matchers or '').strip())))}}}"
+        others = former.sub("", matchers or "").strip(" ,\n")
+        return f"{name}{{{', '.join(filter(None, (matcher, others)))}}}"
 
     return _TOKEN.sub(put, expression)
 

@@ -55,6 +55,7 @@ def shipped() -> list[str]:
         ('{__name__=~"a|b"}', "{job='x', __name__=~\"a|b\"}"),
         ('increase(a{b=~"$b"}[$__range])', "increase(a{job='x', b=~\"$b\"}[$__range])"),
         ("alertmanager_alerts + a", "alertmanager_alerts + a{job='x'}"),
+        ('up{a="b", job="other"} == on () c{job!~"d",e="f"}', "up{job='x', a=\"b\"} == on () c{job='x', e=\"f\"}"),
         ('label_replace(a, "b", "$1", "c", "(.*)")', 'label_replace(a{job=\'x\'}, "b", "$1", "c", "(.*)")'),
     ],
     ids=[
@@ -66,6 +67,7 @@ def shipped() -> list[str]:
         "no name",
         "Grafana's variables",
         "another program's metric",
+        "a job that is there already",
         "strings",
     ],
 )
@@ -95,7 +97,7 @@ def test_promtool_finds_the_matcher_in_as_many_selectors_as_it_would_put_it_into
         part = " or ".join(f"({text})" for text in found[start : start + 40])
         ours, theirs = selected(part, MATCHER), run("label-matchers", "set", part, "job", "fleet-b")
         assert ours.count(MATCHER) == theirs.count('job="fleet-b"')
-        assert run("label-matchers", "delete", ours, "job") == run("format", part)
+        assert run("label-matchers", "delete", ours, "job") == run("label-matchers", "delete", part, "job")
 
 
 def test_without_a_job_the_rules_are_the_stacks_own_letter_by_letter() -> None:
