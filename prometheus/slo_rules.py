@@ -214,50 +214,137 @@ def _pages() -> str:
     )
 
 
-_WHO: Final = "{{ $labels.engine }} devices of business {{ $labels.business_id }}"
-_WHO_ID: Final = "perangkat {{ $labels.engine }} milik bisnis {{ $labels.business_id }}"
-_OBJECTIVE_TEXT: Final = (
-    f'{{{{ with printf "{OBJECTIVE}{{engine=%q}}" $labels.engine | query }}}}'
-    "{{ . | first | value | humanizePercentage }}{{ end }}"
+# Texts -------------------------------------------------------------------------------------------------------
+_ENGINE: Final = '{{ if eq $labels.engine "wa" }}WhatsApp{{ else }}{{ $labels.engine | title }}{{ end }}'
+_BUSINESS: Final = (
+    '{{ $name := $labels.business_id }}{{ range printf "topk(1, device_info{business_id=%q})" $labels.business_id '
+    "| query }}{{ $name = or .Labels.business_name $name }}{{ end }}{{ $name }}"
 )
+_WHO: Final = f"{_BUSINESS} ({_ENGINE})"
+_SPAN: Final = (
+    'humanizeDuration | reReplaceAll "\\\\.\\\\d+" "" | reReplaceAll "^(\\\\d+d \\\\d+h).*" "$1" '
+    '| reReplaceAll "^(\\\\d+h \\\\d+m).*" "$1" | reReplaceAll " 0\\\\w$" ""'
+)
+_SPANS: Final = {
+    "en": (("d", "d"), ("h", "h"), ("m", "min"), ("s", "s")),
+    "id": (("d", "hari"), ("h", "jam"), ("m", "menit"), ("s", "detik")),
+}
+
+
+def _duration(language: str) -> str:
+    """Return what writes seconds as the two largest units, in a language's words."""
+    words = " ".join(f'| reReplaceAll "(\\\\d+){unit}" "$1 {word}"' for unit, word in _SPANS[language])
+    return f"{_SPAN} {words}"
+
+
+def _asked(expr: str, then: str, otherwise: str = "") -> str:
+    """Return what writes the value of a query about the group, piped through `then`; `otherwise` where it has none.
+
+    `%[1]q` and `%[2]q` in the query are the engine and the business, `%[3]f` is the alert's value.
+    """
+    asked = f'with printf "{expr}" $labels.engine $labels.business_id $value | query'
+    return f"{{{{ {asked} }}}}{{{{ . | first | value | {then} }}}}{{{{ else }}}}{otherwise}{{{{ end }}}}"
+
+
+_OF: Final = "{engine=%[1]q, business_id=%[2]q}"
+_LEFT: Final = f"{budget_remaining('engine_business')}{_OF}"
+_ALLOWED: Final = (
+    f"clamp_min({observed(PERIOD)}{_OF}, {SECONDS[PERIOD]}) "
+    f"* on (engine) group_left () (1 - {OBJECTIVE}{{engine=%[1]q}})"
+)
+_DAYS_LEFT: Final = f"(({_LEFT} > 0) * {SECONDS[PERIOD]} / %[3]f)"
+_SECONDS_LEFT: Final = f"(({_LEFT} > 0) * on (engine, business_id) ({_ALLOWED}))"
+_UNUSED: Final = " + 0 * %[3]f"  # Go complains of arguments that a format does not use
+
+
+def _objective(language: str) -> str:
+    decimals = ' | reReplaceAll "\\\\." "," | reReplaceAll "%" " %"' if language == "id" else ' | reReplaceAll "%" " %"'
+    asked = f'with printf "{OBJECTIVE}{{engine=%q}}" $labels.engine | query'
+    return f"{{{{ {asked} }}}}{{{{ . | first | value | humanizePercentage{decimals} }}}}{{{{ end }}}}"
+
+
+def _rate(language: str) -> tuple[str, str]:
+    """Return (headline, sentence): when the month's allowance is gone at this rate, and what is left of it."""
+    gone = _asked(_DAYS_LEFT, _duration(language), "\0")
+    left = _asked(_SECONDS_LEFT + _UNUSED, _duration(language), "\0")
+    if language == "en":
+        return (
+            _either(
+                gone,
+                "this month's allowance for downtime is gone in {} at this rate",
+                "this month's allowance for downtime is used up, and it goes on",
+            ),
+            _either(
+                left,
+                "{} of downtime are left of what the objective of "
+                + _objective("en")
+                + " allows all its devices together in 30 days.",
+                "More than the objective of " + _objective("en") + " allows in 30 days.",
+            ),
+        )
+    return (
+        _either(
+            gone,
+            "jatah waktu putus bulan ini habis dalam {} kalau begini terus",
+            "jatah waktu putus bulan ini sudah habis, dan masih berlanjut",
+        ),
+        _either(
+            left,
+            "Sisa jatah {} untuk semua perangkatnya dalam 30 hari, menurut target " + _objective("id") + ".",
+            "Sudah lebih dari yang diizinkan target " + _objective("id") + " dalam 30 hari.",
+        ),
+    )
+
+
+def _either(asked: str, text: str, otherwise: str) -> str:
+    """Return a text around what was asked, or another one where it has no value."""
+    before, after = text.split("{}", 1)
+    start, value = asked.split("}}", 1)
+    return f"{start}}}}}{before}{value}".replace("{{ else }}\0", f"{after}{{{{ else }}}}{otherwise}")
 
 
 def _alerts() -> list[dict[str, Any]]:
-    rate = "{{ $value | humanize }} times as fast as the objective of " + _OBJECTIVE_TEXT + " allows"
-    rate_id = "{{ $value | humanize }} kali lebih cepat daripada yang diizinkan target " + _OBJECTIVE_TEXT
+    (rate, left), (rate_id, left_id) = _rate("en"), _rate("id")
     return [
         _alert(
             "ErrorBudgetBurnFast",
             _pages(),
             "critical",
-            summary=f"{_WHO} use up their error budget fast",
-            summary_id=f"Jatah gangguan {_WHO_ID} cepat habis",
-            description=f"{_WHO} use up their error budget {rate}, over the last hour or the last six: "
-            "2 % of a 30-day budget is gone within 1 h, or 5 % within 6 h, and it goes on.",
-            description_id=f"Jatah gangguan {_WHO_ID} terpakai {rate_id}, dalam satu atau enam jam terakhir: "
-            "2 % dari anggaran 30 hari habis dalam 1 jam, atau 5 % dalam 6 jam, dan masih berlanjut.",
+            summary=f"{_WHO}: {rate}",
+            summary_id=f"{_WHO}: {rate_id}",
+            description=f"Short outages of several devices, of which nobody was told one by one, add up. {left}",
+            description_id="Gangguan singkat beberapa perangkat, yang tidak dikabarkan satu per satu, menumpuk. "
+            f"{left_id}",
+            action="Look at its dashboard for the devices that go down again and again, then call the business.",
+            action_id="Lihat di dasbor bisnis perangkat mana yang berulang kali putus, lalu hubungi bisnisnya.",
         ),
         _alert(
             "ErrorBudgetBurnSlow",
-            f"(\n{_burns(SLOW)}\n)\nunless on (engine) max_over_time({MASS_OUTAGE}[6h]) > 0",
+            f"(\n{_burns(SLOW)}\n)\n"
+            f"unless on (engine) max_over_time({MASS_OUTAGE}[6h]) > 0\n"
+            f"unless on (engine, business_id) (\n"
+            f"  sum by (engine, business_id) (max by (engine, business_id, state) ({FLEET_DEVICES})) == 1\n"
+            f"    and on (engine, business_id) max_over_time({TOLD}[1d]) > 0\n)",
             "warning",
-            summary=f"{_WHO} use up their error budget too fast",
-            summary_id=f"Jatah gangguan {_WHO_ID} terpakai terlalu cepat",
-            description=f"{_WHO} use up their error budget {rate}, over the last day or the last three: "
-            "10 % of a 30-day budget is gone, and it goes on.",
-            description_id=f"Jatah gangguan {_WHO_ID} terpakai {rate_id}, dalam satu atau tiga hari terakhir: "
-            "10 % dari anggaran 30 hari sudah habis, dan masih berlanjut.",
+            summary=f"{_WHO}: {rate}",
+            summary_id=f"{_WHO}: {rate_id}",
+            description=f"Outages of the last days add up. {left}",
+            description_id=f"Gangguan beberapa hari terakhir menumpuk. {left_id}",
+            action="Find out with the business what its outages have in common: phone, power, network, time of day.",
+            action_id="Cari bersama bisnisnya apa kesamaan gangguannya: ponsel, listrik, jaringan, jam.",
         ),
         _alert(
             "ErrorBudgetExhausted",
             f"{budget_remaining('engine_business')} <= 0",
             "warning",
-            summary=f"{_WHO} have no error budget left",
-            summary_id=f"Jatah gangguan {_WHO_ID} sudah habis",
-            description=f"{_WHO} were down longer within the last 30 days than the objective of {_OBJECTIVE_TEXT} "
-            "allows; budget left: {{ $value | humanizePercentage }}.",
-            description_id=f"Dalam 30 hari terakhir {_WHO_ID} putus lebih lama daripada yang diizinkan target "
-            f"{_OBJECTIVE_TEXT}; sisa jatah gangguan: {{{{ $value | humanizePercentage }}}}.",
+            summary=f"{_WHO}: this month's allowance for downtime is used up",
+            summary_id=f"{_WHO}: jatah waktu putus bulan ini sudah habis",
+            description="Its devices were down for longer within the last 30 days than the objective of "
+            f"{_objective('en')} allows.",
+            description_id="Dalam 30 hari terakhir perangkatnya putus lebih lama daripada yang diizinkan target "
+            f"{_objective('id')}.",
+            action="Tell the business before it asks, and agree on what will change.",
+            action_id="Beri tahu bisnisnya sebelum mereka bertanya, dan sepakati apa yang akan diperbaiki.",
         ),
     ]
 
