@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.flags import JOURNAL, add_configuration_flags, configuration
-from exporter.cli.output import say
+from exporter.cli.flags import JOURNAL, add_configuration_flags, add_json_flag, configuration
+from exporter.cli.output import say, say_json
 from exporter.journal.storage import backup
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument("target", type=Path, metavar="FILE")
+    add_json_flag(parser)
     add_configuration_flags(parser, JOURNAL)
     parser.set_defaults(run=run)
 
@@ -23,5 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Copy; return 0. Raises ConfigError, JournalUnavailable."""
     size = backup(configuration(args).storage.url, args.target)
-    say(f"{args.target}: {size} bytes")
+    if args.json:
+        say_json({"file": str(args.target), "bytes": size})
+    else:
+        say(f"{args.target}: {size} bytes")
     return 0

@@ -55,7 +55,8 @@ COMMANDS: Final = (
         (
             "report",
             "report --month 2026-10 --by business",
-            "report --month 2026-10 --format html --output october.html",
+            "report --month 2026-10 --by device --business 'Toko Makmur' --format html --output october.html",
+            "report --by business --top 10",
         ),
     ),
     Command(

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.alerting.client import Client, Refused, Unavailable, session
 from exporter.alerting.members import members_of
 from exporter.alerting.trial import try_out
-from exporter.cli.flags import add_configuration_flags, configuration
-from exporter.cli.output import say
+from exporter.cli.flags import add_configuration_flags, add_json_flag, configuration
+from exporter.cli.output import say, say_json
 from exporter.errors import ConfigError
 from exporter.notify.sending import Result, read_urls, send_now
 from exporter.notify.sms import measure
@@ -36,6 +36,7 @@ _UNITS: Final = {"gsm7": "septets of GSM-7", "ucs2": "units of UCS-2"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument("target", metavar="WAY", help="slack, email, telegram, or a name under notify.targets, as sms")
+    add_json_flag(parser)
     add_configuration_flags(parser, ())
     parser.set_defaults(run=run)
 
@@ -44,20 +45,43 @@ def run(args: argparse.Namespace) -> int:
     """Send and report; return the exit status."""
     config = configuration(args)
     if args.target in WAYS and args.target not in config.notify.targets:
-        return asyncio.run(_by_alertmanager(config, args.target))
+        return _told(asyncio.run(_by_alertmanager(config, args.target)), "", as_json=args.json)
     target = _target(config, args.target)
     urls = read_urls(target.urls_file) if target.urls_file else tuple(target.urls)
     style = Style(target.language or config.alerts.language, ZoneInfo(config.alerts.timezone))
     text = render_test(args.target, style, time.time())
-    return _send(urls, text)
+    return _told(_send(urls, text), text, as_json=args.json)
 
 
-async def _by_alertmanager(config: Config, way: str) -> int:
-    """Try every Alertmanager; return the exit status."""
+class _Sent(NamedTuple):
+    """What became of a test by one address."""
+
+    where: str
+    result: str
+    ok: bool
+
+
+def _told(sent: Sequence[_Sent], text: str, *, as_json: bool) -> int:
+    """Say what became of it; return the exit status."""
+    size = measure(text)
+    if as_json:
+        sms = {"text": text, "units": size.units, "encoding": size.encoding, "parts": size.parts} if text else {}
+        say_json({**sms, "sent": [one._asdict() for one in sent]})
+    else:
+        if text:
+            say(text)
+            say(f"{size.units} {_UNITS[size.encoding]}, {size.parts} SMS")
+        for one in sent:
+            say(f"{one.where}: {one.result}")
+    return 0 if all(one.ok for one in sent) else 1
+
+
+async def _by_alertmanager(config: Config, way: str) -> list[_Sent]:
+    """Try every Alertmanager."""
     urls = config.alertmanager.urls
     if not urls:
         raise ConfigError("notify-test: alertmanager.urls is empty; without an Alertmanager nobody is told anything")
-    failed = False
+    sent = []
     try:
         members = [member for url in urls for member in await members_of(url)]
     except (OSError, TimeoutError) as error:
@@ -65,24 +89,19 @@ async def _by_alertmanager(config: Config, way: str) -> int:
     async with session(config.alertmanager) as opened:
         for number, member in enumerate(members, 1):
             try:
-                problem = await try_out(Client(member.url, opened, member.server_name), way, config.alerts.labels)
+                problem = await try_out(Client(member.url, opened, member.server_name), way)
             except (Unavailable, Refused) as error:
                 problem = f"it cannot be reached: {error}"
-            failed |= bool(problem)
-            say(f"Alertmanager {number} ({way}): {problem or 'sent'}")
-    return 1 if failed else 0
+            sent.append(_Sent(f"Alertmanager {number} ({way})", problem or "sent", not problem))
+    return sent
 
 
-def _send(urls: Sequence[str], text: str) -> int:
-    size = measure(text)
-    say(text)
-    say(f"{size.units} {_UNITS[size.encoding]}, {size.parts} SMS")
-    failed = False
-    for number, url in enumerate(urls, 1):
-        result = send_now(url, text, resolved=False)
-        failed |= result is not Result.SENT
-        say(f"URL {number} ({_service(url)}): {result.value}")
-    return 1 if failed else 0
+def _send(urls: Sequence[str], text: str) -> list[_Sent]:
+    results = [send_now(url, text, resolved=False) for url in urls]
+    return [
+        _Sent(f"URL {number} ({_service(url)})", result.value, result is Result.SENT)
+        for number, (url, result) in enumerate(zip(urls, results, strict=True), 1)
+    ]
 
 
 def _target(config: Config, name: str) -> Target:

@@ -11,16 +11,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.cli.flags import JOURNAL, add_configuration_flags, add_language_flag, configuration
+import msgspec
+
+from exporter.cli.flags import JOURNAL, add_configuration_flags, add_language_flag, configuration, positive
 from exporter.cli.output import opened, say
 from exporter.cli.progress import progress_bar
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, ExporterError
 from exporter.journal.storage import open_reader
 from exporter.lib.durations import parse_duration
 from exporter.report.availability import KEYS
 from exporter.report.document import compile_report
 from exporter.report.formats import as_csv, as_json, print_table
 from exporter.report.groups import source_by
+from exporter.report.selection import OfBusinesses
 from exporter.report.windows import DEFAULT_WINDOW, between, month, timezone, window
 from exporter.report.wording import Wording
 
@@ -52,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timezone", metavar="ZONE", help="of months, days and times (default: alerts.timezone of the configuration)"
     )
     parser.add_argument("--by", choices=KEYS, default="engine", help="what a row is (default: engine)")
+    parser.add_argument(
+        "--business", action="append", default=[], metavar="ID_OR_NAME", help="only its devices; may be given again"
+    )
+    parser.add_argument("--top", type=positive, metavar="N", help="show only so many rows, the least available ones")
     parser.add_argument("--format", choices=FORMATS, default="table", help="default: table")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     add_language_flag(parser, "alerts.language of the configuration")
@@ -68,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
         period = period_of(args, now, args.timezone or config.alerts.timezone)
     except ValueError as error:
         raise ConfigError(f"report: {error}") from error
-    document = _compile(args.by, period, config, now)
+    document = _compile(args.by, period, config, now, args.business)
+    document = msgspec.structs.replace(document, top=args.top)
     language: Language = args.language or config.alerts.language
     text = _rendered(document, args.format, language, to_file=args.output is not None)
     if args.output is None:
@@ -95,17 +103,21 @@ def period_of(args: argparse.Namespace, now: float, zone: str) -> Period:
     return window(parse_duration(args.window) if args.window else DEFAULT_WINDOW, now, zone)
 
 
-def _compile(by: str, period: Period, config: Config, now: float) -> Document:
+def _compile(by: str, period: Period, config: Config, now: float, businesses: list[str]) -> Document:
     with open_reader(config.storage.url) as reader, progress_bar("report", 0, reader.device_count()) as bar:
         pairs = [(pair.channel, pair.backup) for pair in config.failover]
-        return compile_report(
-            source_by(by, reader, pairs),
+        chosen = OfBusinesses(reader, businesses)
+        document = compile_report(
+            source_by(by, chosen if businesses else reader, pairs),
             period,
             by,
             now=now,
             objective=lambda engine: config.policies.for_engine(engine).objective_ratio,
             on_progress=bar.at,
         )
+    if missing := chosen.missing(businesses):
+        raise ExporterError(f"report: no device belongs to a business {missing[0]!r}")
+    return document
 
 
 def _rendered(document: Document, form: str, language: Language, *, to_file: bool) -> str:

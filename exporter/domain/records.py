@@ -140,3 +140,7 @@ class History(msgspec.Struct, frozen=True):
     """Spans in which the device was observed, each from a first event to a cut; the last may be open (None)."""
     planned: list[tuple[int, int | None]] = msgspec.field(default_factory=list)
     """Planned windows, in order; the last may be open (None)."""
+    blind: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    """When nothing was known of this device alone, as its gateway's own word showed; in order."""
+    reasons: dict[int, str] = msgspec.field(default_factory=dict)
+    """Why outages began, by when they did: the class of what a gateway told."""

@@ -2,7 +2,8 @@
 
 How it counts, for a window [start, end):
 - A device is observed from its first event on, until it is forgotten. Nothing before the first event counts.
-- Blind time (the exporter could not hear events) and planned maintenance are taken out of the observed time and out
+- Blind time (the exporter could not hear events, or a gateway's own word showed that those of one device were lost) and
+  planned maintenance are taken out of the observed time and out
   of the downtime alike: they are neither up nor down. Each has its own column; time that is both counts as blind.
 - availability = 1 - downtime / observed, summed over the devices of a row.
 - `outages` begun inside the window. MTTR is the mean length of outages that ended inside it, MTBF the uptime per
@@ -15,6 +16,7 @@ Pure: no clock. Sums are whole milliseconds, so that rows add up exactly in any 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -70,6 +72,8 @@ class Row(msgspec.Struct, frozen=True):
     budget_left_ratio: float | None
     """What is left of the downtime that the objective allows: 1 all of it, below 0 overspent."""
     budget_left_seconds: float | None
+    reasons: dict[str, int] = msgspec.field(default_factory=dict)
+    """How many of the outages began for which reason, where gateways told."""
 
 
 class Account:
@@ -79,6 +83,7 @@ class Account:
         self.key, self.name = key, name
         self._devices = self._observed = self._down = self._blind = self._planned = 0
         self._begun = self._repaired = self._repair_ms = self._longest = 0
+        self._reasons: Counter[str] = Counter()
         self._allowed: float | None = 0.0
         self._engine: str | None = None
         self._business: str | None = None
@@ -95,6 +100,7 @@ class Account:
         self._blind += device.blind_ms
         self._planned += device.planned_ms
         self._begun += len(device.begun)
+        self._reasons.update(device.reasons)
         self._repaired += device.repaired
         self._repair_ms += device.repair_ms
         self._longest = max(self._longest, device.longest_ms)
@@ -125,6 +131,7 @@ class Account:
             objective_ratio=None if allowed is None or not observed else 1 - allowed / observed,
             budget_left_ratio=None if not allowed else 1 - down / allowed,
             budget_left_seconds=None if allowed is None else (allowed - down) / 1000,
+            reasons=dict(self._reasons.most_common()),
         )
 
 

@@ -37,6 +37,8 @@ class DeviceAccount(msgspec.Struct, frozen=True, gc=False):
     repair_ms: int
     """Their whole lengths, summed."""
     longest_ms: int
+    reasons: list[str]
+    """Why outages began that began in the window, where a gateway told."""
 
     @property
     def blind_ms(self) -> int:
@@ -75,22 +77,25 @@ class Window:
     def account(self, history: History) -> DeviceAccount:
         """Return one device's account."""
         spans = intersect(merge(_spans(history.observed)), self._all)
-        uncounted = merge([*self._blind, *_spans(history.planned)]) if history.planned else self._blind
+        blind = merge([*self._blind, *_spans(history.blind)]) if history.blind else self._blind
+        uncounted = merge([*blind, *_spans(history.planned)]) if history.planned else blind
         counted = subtract(spans, uncounted)
         outages = [stretch for stretch in self._outages(history) if not _inside(stretch, uncounted)]
         ends = [min(outage.end, self.end) for outage in outages]
         lengths = [end - outage.start for outage, end in zip(outages, ends, strict=True)]
         repairs = [length for outage, length in zip(outages, lengths, strict=True) if outage.repaired]
+        begun = [outage.start for outage in outages if self.start <= outage.start]
         return DeviceAccount(
             identity=history.identity,
             counted=counted,
             down=intersect(merge(zip((outage.start for outage in outages), ends, strict=True)), counted),
-            blind=intersect(spans, self._blind),
-            planned=subtract(subtract(spans, counted), self._blind) if history.planned else [],
-            begun=[outage.start for outage in outages if self.start <= outage.start],
+            blind=intersect(spans, blind),
+            planned=subtract(subtract(spans, counted), blind) if history.planned else [],
+            begun=begun,
             repaired=len(repairs),
             repair_ms=sum(repairs),
             longest_ms=max(lengths, default=0),
+            reasons=[history.reasons[at // 1000] for at in begun if at // 1000 in history.reasons],
         )
 
     def _outages(self, history: History) -> Iterator[_Stretch]:
@@ -112,7 +117,7 @@ def _inside(outage: _Stretch, uncounted: list[Interval]) -> bool:
     return any(start <= outage.start < end and outage.end <= end for start, end in uncounted)
 
 
-def _spans(seconds: Iterable[tuple[int, int | None]]) -> list[Interval]:
+def _spans(seconds: Iterable[tuple[int, int | None]] | list[tuple[int, int]]) -> list[Interval]:
     return [(start * 1000, OPEN if end is None else end * 1000) for start, end in seconds]
 
 

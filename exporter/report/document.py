@@ -45,10 +45,33 @@ class Document(msgspec.Struct, frozen=True):
     days_by_key: dict[str, list[Day]]
     blind: list[tuple[float, float]]
     """The blind intervals that touch the window."""
+    top: int | None = None
+    """How many rows are shown, the least available ones; None: all."""
 
     def worst_first(self) -> list[Row]:
-        """Return the rows, least available first, those without an answer last."""
-        return sorted(self.rows, key=lambda row: (row.availability_ratio is None, row.availability_ratio, row.key))
+        """Return the rows that are shown, least available first, those without an answer last."""
+        rows = sorted(self.rows, key=lambda row: (row.availability_ratio is None, row.availability_ratio, row.key))
+        return rows[: self.top]
+
+    def shown(self) -> list[Row]:
+        """Return the rows that are shown, by key unless they are chosen."""
+        return self.rows if self.top is None else self.worst_first()
+
+    @property
+    def left_out(self) -> int:
+        """How many rows are not shown."""
+        return 0 if self.top is None else max(0, len(self.rows) - self.top)
+
+    def missed(self) -> list[Row]:
+        """Return the rows that missed their objective, the worst first."""
+        rows = sorted(self.rows, key=lambda row: row.availability_ratio or 0.0)
+        return [row for row in rows if missed(row)]
+
+
+def missed(row: Row) -> bool:
+    """Whether a row missed its objective."""
+    ratio, objective = row.availability_ratio, row.objective_ratio
+    return ratio is not None and objective is not None and ratio < objective
 
 
 def compile_report(

@@ -2,7 +2,8 @@
 
 A group's history has the shape of a device's, so that everything that accounts for devices accounts for groups: it is
 observed while any of its devices is, its outages are the times in which all observed ones were down, and its planned
-time is that in which all observed ones were in a planned window. An outage without length is none of the group's. Pure.
+time is that in which all observed ones were in a planned window, its own blind time that in which nothing was known of
+any. An outage without length is none of the group's. Pure.
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ def group_history(identity: Identity, members: Sequence[History]) -> History:
     """Return the history of a group under an identity of its own."""
     observed = merge(span for member in members for span in observed_of(member))
     up = merge(span for member in members for span in subtract(observed_of(member), down_of(member)))
+    known = merge(span for member in members for span in subtract(observed_of(member), merge(member.blind)))
     due = merge(span for member in members for span in subtract(observed_of(member), planned_of(member)))
     return History(
         identity,
         outages=[Outage(*span) for span in _opened(subtract(observed, up))],
         observed=_opened(observed),
         planned=_opened(subtract(observed, due)),
+        blind=subtract(observed, known),
     )
 
 

@@ -29,10 +29,13 @@ def history(
     *outages: tuple[int, int | None],
     observed: list[tuple[int, int | None]] | None = None,
     planned: tuple[tuple[int, int | None], ...] = (),
+    blind: tuple[tuple[int, int], ...] = (),
+    reasons: dict[int, str] | None = None,
     **of: str,
 ) -> History:
     spans = observed if observed is not None else [(0, None)]
-    return History(identity(**of), [Outage(start, end) for start, end in outages], spans, list(planned))
+    found = [Outage(start, end) for start, end in outages]
+    return History(identity(**of), found, spans, list(planned), list(blind), reasons or {})
 
 
 def one(*histories: History, **options: Any) -> Row:
@@ -136,6 +139,16 @@ CASES: dict[str, tuple[History, dict[str, Any], dict[str, Any]]] = {
         history((1_100, 1_300)),
         {"blind": [(1_200, 1_400)]},
         {"observed_seconds": 800, "downtime_seconds": 100, "blind_seconds": 200, "availability_ratio": 0.875},
+    ),
+    "blind time of the device alone counts like the exporter's, once where both are": (
+        history((1_100, 1_300), blind=[(1_200, 1_400)]),
+        {"blind": [(1_350, 1_450)]},
+        {"observed_seconds": 750, "downtime_seconds": 100, "blind_seconds": 250},
+    ),
+    "reasons are those of the outages that began in the window": (
+        history((900, 1_100), (1_200, 1_300), (1_400, 1_500), reasons={900: "banned", 1_200: "logged_out"}),
+        {},
+        {"outages": 2, "reasons": {"logged_out": 1}},
     ),
     "an outage across blind time keeps its length from event to event": (
         history((1_100, 1_300)),

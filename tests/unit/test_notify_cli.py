@@ -1,5 +1,6 @@
 """`notify-test`: a text to every URL of a target, and no URL on the screen."""
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -55,6 +56,17 @@ def test_each_url_gets_the_text_and_one_line(tmp_path, gateway, capsys):
     assert "septets of GSM-7, 1 SMS" in shown.out
     assert shown.out.endswith("URL 1 (json): sent\nURL 2 (form): sent\n")
     assert URL_SECRET not in shown.out + shown.err
+
+
+def test_programs_are_told_in_json(tmp_path, gateway, capsys):
+    url = f"json://u:{URL_SECRET}@127.0.0.1:{gateway.server_port}/broken"
+
+    status = run(tmp_path, "sms", "--json", urls=[url])
+
+    shown = json.loads(capsys.readouterr().out)
+    assert status == 1
+    assert (shown["parts"], shown["encoding"]) == (1, "gsm7")
+    assert shown["sent"] == [{"where": "URL 1 (json)", "result": "failed", "ok": False}]
 
 
 def test_a_url_that_fails_makes_the_command_fail(tmp_path, gateway, capsys):

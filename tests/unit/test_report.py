@@ -19,9 +19,9 @@ from exporter.cli.main import parse
 from exporter.domain.identity import Identity
 from exporter.domain.records import Append
 from exporter.domain.timeline import Kind, Outage
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, ExporterError
 from exporter.report.document import Day, Document, compile_report
-from exporter.report.formats import as_csv, as_json, print_table
+from exporter.report.formats import as_csv, as_json, print_table, verdict_of
 from exporter.report.history import History
 from exporter.report.page import MOST_ROWS, as_html
 from exporter.report.plots import grade
@@ -280,8 +280,8 @@ def test_json_has_the_apis_shape_and_more() -> None:
     assert content["method"] == [TEXTS["en"][name] for name in METHOD]
 
 
-def table(document: Document, language: str) -> str:
-    console = Console(file=io.StringIO(), width=500)
+def table(document: Document, language: str, width: int = 500) -> str:
+    console = Console(file=io.StringIO(), width=width)
     with console.capture() as capture:
         print_table(document, console, Wording(language))  # type: ignore[arg-type]
     return capture.get()
@@ -305,8 +305,68 @@ def test_the_method_stands_under_every_table_and_on_every_page(language: str) ->
 def test_planned_time_has_a_column_only_where_there_was_some() -> None:
     source = FakeSource(msgspec.structs.replace(history("d1"), planned=[(OCTOBER, OCTOBER + 60)]))
     planned = compile_report(source, PERIOD, "device", now=NOVEMBER)
-    assert "Planned" in table(planned, "en").splitlines()[3]
-    assert "Planned" not in table(report(history("d1")), "en").splitlines()[3]
+    assert "Planned" in table(planned, "en")
+    assert "Planned" not in table(report(history("d1")), "en").partition("Device availability")[2].partition("•")[0]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_a_narrow_table_leaves_out_what_matters_least_and_breaks_no_number(width: int) -> None:
+    document = report(*(history(f"device_{n}", (OCTOBER, OCTOBER + 90_000 + n), name=f"Kasir {n}") for n in range(3)))
+    text = table(document, "en", width)
+
+    assert max(map(len, text.partition("•")[0].splitlines())) <= width
+    assert "Availability" in text
+    assert "Not shown for want of room: " in " ".join(text.split())
+    assert "MTBF" in text.partition("Not shown")[2]
+    assert len(re.findall(r"\(device_\d\) │ +9\d\.\d{3}%", text)) == 3
+
+
+def test_the_verdict_counts_what_missed_its_objective_and_names_the_worst() -> None:
+    document = report(history("d1", (OCTOBER, OCTOBER + 9 * DAY)), history("d2"), history("d3", (OCTOBER, None)))
+    assert verdict_of(document, Wording("en")) == (
+        "2 of 3 missed the objective; the worst is Kasir: 0.000%, where 99.00% is the objective."
+    )
+    assert verdict_of(report(history("d1")), Wording("id")) == "Semua mencapai target."
+    assert "2 dari 3 tidak mencapai target" in as_html(document, "id")
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "logged out on the phone 2"), ("id", "logout dari ponsel 2")])
+def test_a_report_says_why_devices_went_down_where_their_gateway_told(language: str, words: str) -> None:
+    told = {OCTOBER: "logged_out", OCTOBER + 90: "logged_out", OCTOBER + 180: "banned"}
+    found = history("d1", *((at, at + 60) for at in told), (OCTOBER + 300, None))
+    document = report(msgspec.structs.replace(found, reasons=told))
+
+    assert words in " ".join(table(document, language).split())
+    assert words in as_html(document, language)  # type: ignore[arg-type]
+    assert "logged_out 2, banned 1" in as_csv(document)
+
+
+def test_only_so_many_rows_are_shown_and_the_total_is_of_all() -> None:
+    whole = report(*(history(f"d{n}", (OCTOBER, OCTOBER + 60 * n + 60)) for n in range(5)))
+    document = msgspec.structs.replace(whole, top=2)
+
+    assert [row.key for row in document.worst_first()] == ["d4", "d3"]
+    assert "3 more rows are not shown" in table(document, "en")
+    assert "3 more rows are not shown" in as_html(document, "en")
+    content = json.loads(as_json(document))
+    assert [row["key"] for row in content["rows"]] == ["d4", "d3"]
+    assert content["total"]["devices"] == 5
+    assert len(as_csv(document).splitlines()) == 3
+
+
+def test_many_devices_are_grouped_by_business_on_a_page() -> None:
+    def of(number: int) -> History:
+        found = history(f"d{number}", (OCTOBER, OCTOBER + DAY * (number % 2)))
+        business = f"b{number % 2}"
+        identity = msgspec.structs.replace(found.identity, business_id=business, business_name=f"Toko {business}")
+        return msgspec.structs.replace(found, identity=identity)
+
+    page = as_html(report(*map(of, range(60))), "en")
+
+    assert re.findall(r"<b(?: class=.missed.)?>(Toko b\d)</b>", page) == ["Toko b1", "Toko b0"]
+    assert "30 below the objective" in page
+    assert "all met their objective" in page
+    assert "prefers-color-scheme: dark" in page
 
 
 def svgs(page: str) -> list[ET.Element]:
@@ -382,6 +442,14 @@ def test_the_report_counts_what_the_journal_holds(journal: str, capsys: pytest.C
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert (row["key"], row["downtime_seconds"], row["observed_seconds"], row["outages"]) == ("wa", 60, 31 * DAY, 1)
     assert row["objective_ratio"] == pytest.approx(0.995)
+
+
+@pytest.mark.parametrize("business", ["b1", "toko makmur"])
+def test_a_report_can_be_of_some_businesses(journal: str, business: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(command(journal, "--month", "2025-10", "--json", "--business", business)) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["devices"] == 1
+    with pytest.raises(ExporterError, match="no device belongs to a business 'b2'"):
+        cli.run(command(journal, "--month", "2025-10", "--business", "b1", "--business", "b2"))
 
 
 def test_a_table_in_indonesian_is_the_default(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
