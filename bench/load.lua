@@ -1,6 +1,7 @@
 -- Load for wrk: wrk ... -s load.lua URL -- SECRET KIND FIRST DEVICES RATE ENGINE
 --
 -- KIND device: connects and disconnects of DEVICES devices in turn, each of which changes a device's state;
+-- KIND session: the same of a gateway's sessions, as Evolution API tells them;
 -- KIND message: message events of DEVICES conversations; KIND push: one device's state as a group of a Pushgateway.
 -- FIRST is the event time of the first round over the devices, each further round is a second later.
 -- RATE, if not 0: about so many requests a second on each connection instead of as many as it takes.
@@ -14,6 +15,10 @@ local MESSAGE = '{"event":"channel.message_in","timestamp":%d,"conversation_id":
   '"message":{"id":"message_1","content":"Halo, apakah masih ada?","customer":{"id":"customer_1","name":"Ibu Sari"},' ..
   '"channel":{"id":"channel_%d","name":"Customer care","engine":"%s"},' ..
   '"bisnis":{"id":"biz_%d","name":"Toko Makmur"}}}'
+local SESSION = '{"event":"connection.update","instance":"session_%05d","data":{"instance":"session_%05d","state":"%s",' ..
+  '"statusReason":%d,"wuid":"6281200000001@s.whatsapp.net","profileName":"Front desk %d","profilePictureUrl":null},' ..
+  '"destination":"https://status.example.id/webhook/evo","date_time":"%s","sender":"6281200000001@s.whatsapp.net",' ..
+  '"server_url":"https://evo.example.id","apikey":"none"}'
 local PUSH = '# TYPE device_up gauge\ndevice_up{engine="%s",channel_id="channel_%d",business_id="biz_%d"} %d\n'
 
 function init(args)
@@ -37,6 +42,10 @@ function request()
   local head, body = "POST /webhook", ""
   if kind == "message" then
     body = MESSAGE:format(first + round, device, device % 100, engine, business)
+  elseif kind == "session" then
+    head = "POST /webhook/evo"
+    local at = os.date("!%Y-%m-%dT%H:%M:%S.000Z", first + round)
+    body = SESSION:format(device, device, up == 1 and "open" or "close", up == 1 and 200 or 401, device, at)
   elseif kind == "push" then
     head = ("PUT /metrics/job/devices/device_id/device_%05d"):format(device)
     body = PUSH:format(engine, device, business, up)

@@ -33,6 +33,7 @@ _EFFECT: Final = {
     "up": "connected",
     "hard": "disconnected at once",
     "soft": "disconnected if it lasts {soft_after}",
+    "gone": "deleted at the gateway: forgotten",
 }
 
 
@@ -121,7 +122,7 @@ def _show(seen: Sequence[Seen], gateway: Gateway, config: Config, *, as_json: bo
             event.identity.business_id,
             local_time(event.at_ms / 1000, zone),
             _EFFECT[event.state].format(soft_after=soft_after),
-            "" if event.state == "up" else event.reason,
+            event.reason if event.state in ("hard", "soft") else "",
         )
         for event in events
     ]

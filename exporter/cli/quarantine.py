@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -12,7 +13,8 @@ from exporter.cli.commands import add_parser
 from exporter.cli.flags import JOURNAL, add_configuration_flags, add_json_flag, configuration, positive
 from exporter.cli.output import local_time, say, say_json, say_table
 from exporter.errors import ConfigError, ExporterError
-from exporter.journal.storage import open_reader, storage_folder
+from exporter.gateways.again import proven, rebuilt
+from exporter.journal.storage import open_reader, storage_path
 from exporter.lib.address import parse_address
 
 if TYPE_CHECKING:
@@ -74,13 +76,27 @@ def _requeue(args: argparse.Namespace) -> int:
         raise ExporterError(
             f"quarantine: entry {entry.id} has no payload that could be kept safely; resend it from the platform"
         )
-    gateway = json.loads(entry.payload).get("gateway")
-    if isinstance(gateway, str):  # of another gateway than the built-in one only what was understood is kept
-        raise ExporterError(f"quarantine: entry {entry.id} came from the gateway {gateway}; let it be sent again there")
-    secret = config.webhook.secret or _generated_secret(config.storage.url)
-    Client(args.url or _webhook_url(config), {"Authorization": secret}).send("POST", "", entry.payload)
+    kept, url = json.loads(entry.payload), args.url or _webhook_url(config)
+    if isinstance(kept.get("gateway"), str):
+        _requeue_of_gateway(config, url, kept)
+    else:
+        secret = config.webhook.secret or _generated_secret(config.storage.url)
+        Client(url, {"Authorization": secret}).send("POST", "", entry.payload)
     say(f"entry {entry.id} was accepted")
     return 0
+
+
+def _requeue_of_gateway(config: Config, url: str, kept: dict[str, str]) -> None:
+    """Send what was kept of a body of a gateway, proved as that gateway proves itself."""
+    name = kept["gateway"]
+    gateway = config.gateways.get(name)
+    if gateway is None or gateway.reading is None or gateway.auth is None:
+        raise ExporterError(f"quarantine: the configuration has no gateway {name}")
+    body = rebuilt(kept)
+    path, headers = proven(gateway.auth, gateway.reading.proof, str(gateway.secret), body, time.time())
+    answer = Client(f"{url}/{name}", headers).send("POST", path, body)
+    if answer.startswith(b"{"):
+        raise ExporterError(f"quarantine: it was put there again: {json.loads(answer).get('quarantined')}")
 
 
 def _entry(config: Config, number: int) -> Rejected:
@@ -99,7 +115,7 @@ def _webhook_url(config: Config) -> str:
 
 
 def _generated_secret(storage_url: str) -> str:
-    path = (storage_folder(storage_url) or Path()) / "webhook-secret"
+    path = Path(storage_path(storage_url)).with_name("webhook-secret")
     try:
         return path.read_text().strip()
     except OSError as error:

@@ -8,6 +8,7 @@ import math
 import os
 import textwrap
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from exporter.cli.flags import time as time_of
 from exporter.cli.output import complain, opened
 from exporter.cli.progress import Bar, progress_bar
 from exporter.errors import ConfigError, ExporterError
+from exporter.lib.address import Address, parse_address
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.gateways import GATEWAYS, headers, path, translator
 from exporter.simulate.names import ENGINES
@@ -66,6 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="send what this gateway would send instead; --url is its path, such as http://127.0.0.1:8080/webhook/NAME",
     )
     target.add_argument(
+        "--lost-webhooks", type=_share, default=0.0, metavar="SHARE", help="of a gateway's, 0.05 is one of 20"
+    )
+    target.add_argument(
+        "--state-api",
+        type=_address,
+        metavar="[HOST]:PORT",
+        help="serve the gateway's own state API there, which knows of lost webhooks, too",
+    )
+    target.add_argument(
+        "--state-lies", type=_share, default=0.0, metavar="SHARE", help="of sessions that it tells wrongly for a moment"
+    )
+    target.add_argument(
         "--output", type=Path, metavar="FILE", help="write JSON lines {send_at, payload} instead; - is standard output"
     )
     when = parser.add_argument_group("when")
@@ -108,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"simulate: {error}") from error
     sendings = _sendings(args, plan)
     if args.output:
-        return _write(sendings, args.output, plan, _translator(args.gateway))
+        return _write(sendings, args.output, plan, _translator(args))
     return asyncio.run(_send(args, plan, secret, sendings))
 
 
@@ -125,6 +139,8 @@ def make_plan(args: argparse.Namespace, now: float) -> Plan:
         raise ValueError("--to stops in the past, so --duration cannot follow it" if past else "--to needs --from")
     if args.output is not None and live is not None:
         live = live or DAY / args.speed
+    if args.gateway is None and (args.lost_webhooks or args.state_api or args.state_lies):
+        raise ValueError("--lost-webhooks, --state-api and --state-lies need --gateway")
     start = end_of_past if past is None else past
     end = end_of_past if live is None else end_of_past + (live or math.inf) * args.speed
     if start >= end:
@@ -171,23 +187,31 @@ def _write(sendings: Iterator[Sending], output: Path, plan: Plan, translate: Tra
 
 async def _send(args: argparse.Namespace, plan: Plan, secret: str, sendings: Iterator[Sending]) -> int:
     from exporter.simulate.sender import HttpTransport, Sender  # noqa: PLC0415 - aiohttp is slow to import
+    from exporter.simulate.state_api import GatewaySessions, serving  # noqa: PLC0415
 
     url = args.url + (path(args.gateway, secret) if args.gateway else "")
     async with HttpTransport(url, partial(_headers, args.gateway, secret), connections=16) as transport:
         error = await transport(msgspec.json.encode(connection_test(int(time.time()))))
         if error:
             raise ExporterError(f"simulate: {args.url} does not accept webhooks: {error}")
-        pace, translate = Pace(plan.live_from, plan.speed), _translator(args.gateway)
+        pace, translate = Pace(plan.live_from, plan.speed), _translator(args)
         sender = Sender(transport, pace, clock=time.time, translate=translate)
-        with progress_bar("simulate", plan.start, plan.end) as bar:
-            tally = await sender.run(sendings, _reporting(bar, sender.tally))
+        api = serving(translate, args.state_api) if isinstance(translate, GatewaySessions) else nullcontext()
+        async with api:
+            with progress_bar("simulate", plan.start, plan.end) as bar:
+                tally = await sender.run(sendings, _reporting(bar, sender.tally))
     lost = f", {tally.failed} given up ({tally.last_error})" if tally.failed else ""
     complain(f"simulate: {tally.sent} sent, {tally.retries} retries{lost}")
     return 1 if tally.failed else 0
 
 
-def _translator(gateway: str | None) -> Translate:
-    return (lambda payload: [payload]) if gateway is None else translator(gateway)
+def _translator(args: argparse.Namespace) -> Translate:
+    if args.gateway is None:
+        return lambda payload: [payload]
+    from exporter.simulate.state_api import GatewaySessions  # noqa: PLC0415 - aiohttp is slow to import
+
+    lost, lies = args.lost_webhooks, args.state_lies
+    return GatewaySessions(args.gateway, translator(args.gateway), lost=lost, lies=lies, seed=args.seed)
 
 
 def _headers(gateway: str | None, secret: str, body: bytes) -> dict[str, str]:
@@ -199,6 +223,23 @@ def _reporting(bar: Bar, tally: Tally) -> Callable[[float], None]:
         bar.at(simulated, f"{tally.sent} sent" + (f", {tally.retries} retries" if tally.retries else ""))
 
     return report
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
+    return share
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _speed(text: str) -> float:

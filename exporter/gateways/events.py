@@ -31,7 +31,8 @@ class SessionEvent(msgspec.Struct, frozen=True, gc=False):
 
     at_ms: int
     """Event time, Unix milliseconds."""
-    state: Literal["up", "hard", "soft"]
+    state: Literal["up", "hard", "soft", "gone"]
+    """Gone: it was deleted at the gateway, and is watched no longer."""
     identity: Identity
     reason: str = UNKNOWN
     """The class of the reason, of a state that is not up."""
@@ -66,7 +67,7 @@ class IgnoredEvent(msgspec.Struct, frozen=True, gc=False):
 Seen = DeviceEvent | SessionEvent | MessageEvent | TestEvent | IgnoredEvent
 
 
-STATE_EVENTS = {"up": CONNECTED_EVENT, "hard": DISCONNECTED_EVENT, "soft": RECONNECTING_EVENT}
+STATE_EVENTS = {"up": CONNECTED_EVENT, "hard": DISCONNECTED_EVENT, "soft": RECONNECTING_EVENT, "gone": OTHER_EVENT}
 
 
 def label_of(seen: Seen) -> str:

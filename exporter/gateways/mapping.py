@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as AnyMapping
 
 Auth = Literal["header", "path", "hmac", "jwt"]
-State = Literal["up", "hard", "soft", "ignored"]
-STATES: Final = ("up", "hard", "soft", "ignored")
+State = Literal["up", "hard", "soft", "gone", "ignored"]
+STATES: Final = ("up", "hard", "soft", "gone", "ignored")
 Where = str | list[str]
 """A pointer, or several of which the first that finds something counts."""
 
@@ -28,7 +28,7 @@ class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Decision(Given, frozen=True, rename={"is_": "is", "otherwise": "else"}):
-    """What a value means: `up`, `hard`, `soft` or `ignored`, the second and third with a reason class behind them."""
+    """What a value means: `up`, `hard`, `soft`, `gone` or `ignored`; hard and soft with a reason class behind them."""
 
     by: Where
     is_: dict[str, str | Decision]
@@ -157,7 +157,7 @@ def parse_mapping(tree: AnyMapping[str, Any]) -> Mapping:
 def meaning(words: str) -> tuple[State, str]:
     """Return the state and the reason class of words such as `hard banned`. Raises ValueError."""
     state, _, reason = words.partition(" ")
-    if state not in STATES or (reason and (reason not in REASONS or state in ("up", "ignored"))):
+    if state not in STATES or (reason and (reason not in REASONS or state not in ("hard", "soft"))):
         raise ValueError(
             f"expected {', '.join(STATES)}, after hard and soft perhaps one of {', '.join(REASONS)}; got {words[:40]!r}"
         )

@@ -108,7 +108,7 @@ class StateReader:
 
     def _reading(self, item: Any) -> Reading | None:  # noqa: ANN401 - any JSON value
         session, (state, reason) = text_at(item, self._session), self._decide(item)
-        if not session or state == "ignored":
+        if not session or state in ("ignored", "gone"):
             return None
         at = None if self._when is None else self._when.read(item)
         return Reading(session, text_at(item, self._name), state, reason, at, item)

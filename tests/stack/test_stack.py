@@ -378,12 +378,13 @@ def test_the_front_door_lets_webhooks_and_pages_with_a_password_through_over_htt
     eventually(lambda: status("POST", "/webhook", stack.secret()) == 200)
     assert "through-caddy" in set(devices(stack))
     assert status("POST", "/webhook", "wrong") == 401
+    assert status("POST", "/webhook/nobody", "wrong") == 404  # by the exporter: no gateway has that name
     assert status("GET", "/incidents") == 401
     assert status("GET", "/incidents", login=f"admin:{stack.password()}") == 200
     assert status("GET", "/grafana/api/search") == 401
     assert status("GET", "/grafana/login") == 200
     assert status("GET", "/") == 302
-    forbidden = [("GET", "/webhook"), ("POST", "/webhook/"), ("POST", "/webhook/x"), ("GET", "/metrics")]
+    forbidden = [("GET", "/webhook"), ("GET", "/webhook/x"), ("POST", "/webhookx"), ("GET", "/metrics")]
     forbidden += [("GET", "/api/v1/devices"), ("GET", "/x/incidents"), ("GET", "/incidentsx")]
     forbidden += [("POST", "/-/reload"), ("GET", "/-/healthy"), ("PUT", "/webhook")]
     # 0 is a connection that broke: it says nothing, so it is tried again

@@ -14,6 +14,7 @@ import pytest
 
 from exporter.config.schema import PresetName
 from exporter.errors import ConfigError, InvalidEvent
+from exporter.gateways.again import proven, rebuilt
 from exporter.gateways.events import SessionEvent
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.gateways import GATEWAYS, headers, path, translator
@@ -95,6 +96,36 @@ def test_no_body_does_harm(name, body, tmp_path):
     with suppress(InvalidEvent):
         assert read(preset, body) == []
     preset.redact(body)
+
+
+@pytest.mark.parametrize(
+    ("preset", "auth"), [("evolution", "header"), ("evolution", "jwt"), ("fonnte", "path"), ("waha", "hmac")]
+)
+def test_a_body_from_the_quarantine_means_the_same_once_more_and_is_proved(preset, auth, tmp_path):
+    door = gateway(tmp_path, preset, auth=auth)
+    mapping = configured(tmp_path, {"gw": {"preset": preset, "secret": SECRET, "auth": auth}})["gw"].reading
+    assert mapping is not None
+    for file in sorted((ROOT / "tests" / "gateways" / preset).glob("*.json")):
+        sample = json.loads(file.read_text())
+        if "settings" in sample or mapping.split:
+            continue
+        kept, _ = door.redact(json.dumps(sample["body"]).encode())
+        assert kept is not None
+
+        body = rebuilt(json.loads(kept))
+        path, headers = proven(auth, mapping.proof, SECRET, body, NOW)
+
+        assert door.proves(path.strip("/"), headers, body, SECRET), file
+        told = [(event.state, event.at_ms, event.reason) for event in read(door, body, path="cs")]
+        assert told == [(one["state"], one["at_ms"], one.get("reason", told[0][2])) for one in sample["expected"]]
+
+
+def test_a_session_that_was_deleted_is_down_or_forgotten_as_the_configuration_says(tmp_path):
+    body = json.dumps({"event": "remove.instance", "instance": "cs", "data": {}}).encode()
+    override = {"state": {"is": {"remove.instance": "gone"}}}
+
+    assert [event.state for event in read(gateway(tmp_path, "evolution"), body)] == ["hard"]
+    assert [event.state for event in read(gateway(tmp_path, "evolution", mapping=override), body)] == ["gone"]
 
 
 @pytest.mark.parametrize("session", ["", "a" * 300, "a\nb", "a\ufffdb"])
@@ -223,7 +254,7 @@ BAD = [
     ),
     (
         {"g": {"preset": "generic", "secret": "x", "mapping": {"state": {"is": {"up": "down"}}}}},
-        "gateways.g.mapping.state.is.up: expected up, hard, soft, ignored",
+        "gateways.g.mapping.state.is.up: expected up, hard, soft, gone, ignored",
     ),
     (
         {"g": {"preset": "generic", "secret": "x", "mapping": {"state": {"is": {"x": "hard tired"}}}}},
