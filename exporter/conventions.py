@@ -30,6 +30,7 @@ DEVICE_DISCONNECT_REASONS: Final = "device_disconnect_reason_total"
 GATEWAY_UP: Final = "gateway_up"
 GATEWAY_STATE_READ: Final = "gateway_state_read_timestamp_seconds"
 GATEWAY_CORRECTIONS: Final = "gateway_corrections_total"
+GATEWAY_BLIND: Final = "gateway_blind_seconds_total"
 GATEWAY_WEBHOOK_CONFIGURED: Final = "gateway_webhook_configured"
 CHANNEL_ACTIVE_CONVERSATIONS: Final = "channel_active_conversations"
 CHANNEL_FAILOVER_ACTIVE: Final = "channel_failover_active"
@@ -68,6 +69,7 @@ HELP: Final = {
     GATEWAY_UP: "Whether the gateway's own state API answered when it was last asked.",
     GATEWAY_STATE_READ: "When the gateway's own state API last answered.",
     GATEWAY_CORRECTIONS: "Devices whose state was corrected by the gateway's own word: webhooks that were lost.",
+    GATEWAY_BLIND: "Time in which nothing was known of single devices, as corrections showed, summed over them.",
     GATEWAY_WEBHOOK_CONFIGURED: "Whether the gateway still has the webhook settings that it once had.",
     CHANNEL_ACTIVE_CONVERSATIONS: "Conversations with a message within the impact window.",
     CHANNEL_FAILOVER_ACTIVE: "Whether the channel's traffic is, or may be, switched to its backup channel.",

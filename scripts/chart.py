@@ -181,11 +181,8 @@ def main() -> None:
             file.unlink()
     for path, text in found.items():
         _write(path, text)
-    helm = ROOT / ".tools/bin/helm"
-    if "--example" in sys.argv and helm.exists():
-        _write(EXAMPLE, example(str(helm)))
-    elif "--example" in sys.argv:
-        print("no helm is here: deploy/kubernetes stays as it is", file=sys.stderr)
+    if "--example" in sys.argv:
+        _write(EXAMPLE, example(str(ROOT / ".tools/bin/helm")))
 
 
 def _write(path: Path, text: str) -> None:

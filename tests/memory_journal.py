@@ -82,8 +82,6 @@ class Memory:
 class MemoryJournal:
     """`Journal` over a `Memory`."""
 
-    shared = False
-
     def __init__(self, memory: Memory, clock: Callable[[], float]) -> None:
         self._memory = memory
         self._clock = clock

@@ -152,13 +152,7 @@ class DirectAlerts:
 
     def _outbox(self, client: Client) -> Outbox:
         return Outbox(
-            client,
-            lambda: self._config().alerts,
-            self._metrics,
-            self._recorder.clock,
-            self._adopt,
-            self._told,
-            lambda: self._recorder.following.fresh,
+            client, lambda: self._config().alerts, self._metrics, self._recorder.clock, self._adopt, self._told
         )
 
     def _no_alerts(self) -> FleetAlerts:

@@ -13,6 +13,7 @@ from exporter.domain.identity import Identity
 from exporter.domain.planned import Planned
 from exporter.domain.timeline import Timeline
 from exporter.journal.history import history
+from exporter.journal.told import blind_of
 from exporter.lib.times import zone_of
 
 if TYPE_CHECKING:
@@ -60,9 +61,17 @@ class Computing:
 
     def _device(self, row: int, device_id: str, since: int, known: Known | None) -> Computed:
         base = None if known is None or known.base is None else msgspec.json.decode(known.base, type=Base)
-        if known is not None and base is not None and since >= base.settled and base.at >= self._oldest:
+        blind = blind_of(self._reader, device_id)
+        if (
+            known is not None
+            and base is not None
+            and since >= base.settled
+            and base.at >= self._oldest
+            and not any(start < base.at <= end for start, end in blind)
+        ):
             events = store.events_since(self._reader, row, base.at)
-            return self._made(row, history(_NOBODY, events, base.timeline), known.first, base.at)
+            found = msgspec.structs.replace(history(_NOBODY, events, base.timeline), blind=blind)
+            return self._made(row, found, known.first, base.at)
         found = self._reader.device(device_id) or history(_NOBODY, [], None)
         first = found.observed[0][0] if found.observed else 0
         return self._made(row, found, first, self._oldest)

@@ -118,6 +118,7 @@ def unusual(history: History, edges: Sequence[int]) -> set[int]:
     spans = subtract([(edges[0], last)], observed)
     spans += [(start, last if end is None else end) for start, end in history.planned]
     spans += [(outage.start, last if outage.end is None else outage.end) for outage in history.outages]
+    spans += history.blind
     return {place for span in spans for place in _places(span, edges)}
 
 
@@ -130,7 +131,8 @@ def _places(span: Interval, edges: Sequence[int]) -> range:
 
 def tail_of(history: History) -> Tail:
     """Return what a device is since its last change."""
-    spans = [*history.observed, *history.planned, *((outage.start, outage.end) for outage in history.outages)]
+    outages = ((outage.start, outage.end) for outage in history.outages)
+    spans = [*history.observed, *history.planned, *history.blind, *outages]
     newest = max((start if end is None else end for start, end in spans), default=0)
     observed = bool(history.observed) and history.observed[-1][1] is None
     down = bool(history.outages) and history.outages[-1].end is None

@@ -9,7 +9,7 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
-from exporter.incidents.model import NOTE, Incident
+from exporter.incidents.model import NOTE, REASON, Incident
 from exporter.lib.safe_text import csv_line, one_line
 from exporter.lib.times import local, rfc3339
 
@@ -47,7 +47,7 @@ class Export:
     def head(self) -> str:
         """Return what comes before the first incident."""
         if self._form == "csv":
-            return csv_line([*Incident.__struct_fields__, "notes"])
+            return csv_line([*Incident.__struct_fields__, "notes", "reason"])
         wording = self._wording
         made = wording.text("exported", time=markdown(wording.time(self._now)))
         return f"# {wording.text('incidents')}\n\n{made}\n"
@@ -103,7 +103,12 @@ def markdown(text: str) -> str:
 def _row(incident: Incident, entries: Sequence[Entry]) -> str:
     values = [_value(name, getattr(incident, name)) for name in Incident.__struct_fields__]
     notes = "\n".join(f"{rfc3339(entry.at)} {entry.text}" for entry in entries if entry.kind == NOTE)
-    return csv_line([*values, notes])
+    return csv_line([*values, notes, _reason(entries)])
+
+
+def _reason(entries: Sequence[Entry]) -> str:
+    """Return the class of the reason that was known last; empty where none was."""
+    return next((entry.text for entry in reversed(entries) if entry.kind == REASON), "")
 
 
 def _value(name: str, value: object) -> object:

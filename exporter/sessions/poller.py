@@ -65,10 +65,11 @@ class Poller:
         every: float,
         poll_only: bool,
         corrected: Callable[[str], None],
+        blind: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.name = preset.name
         self._preset, self._reader, self._recorder, self._sessions = preset, reader, recorder, sessions
-        self._every, self._poll_only, self._corrected = every, poll_only, corrected
+        self._every, self._poll_only, self._corrected, self._blind = every, poll_only, corrected, blind
         self.up: bool | None = None
         """Whether the gateway answered when it was last asked; None before that."""
         self.read_at: float | None = None
@@ -190,11 +191,12 @@ class Poller:
             at = reading.at
         elif reading.state == "soft":
             at = suspect.read_at
-        state: Literal["up", "hard", "soft"] = reading.state if reading.state != "ignored" else "soft"
+        state: Literal["up", "hard", "soft"] = reading.state if reading.state in ("up", "hard") else "soft"
         if known is not None and agreed is not None:
             await self._recorder.transact(
                 store.PIECE.name, partial(store.save_blind, device_id=device_id, start=int(agreed), end=int(now))
             )
+            self._blind(int(now) - int(agreed))
         await self._sessions.take(SessionEvent(round(at * 1000), state, identity, reading.reason))
         if state == "soft":
             self._softened.add(device_id)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter
 
 from exporter.config.gateways import preset_of, state_reader
-from exporter.conventions import GATEWAY_CORRECTIONS, HELP
+from exporter.conventions import GATEWAY_BLIND, GATEWAY_CORRECTIONS, GATEWAY_LABELS, HELP
 from exporter.lib.waiting import Wake
+from exporter.sessions import store
 from exporter.sessions.poller import Poller
 
 if TYPE_CHECKING:
@@ -38,7 +39,15 @@ class Polling:
             ("gateway", "direction"),
             registry=registry,
         )
+        self._blind = Counter(
+            GATEWAY_BLIND.removesuffix("_total"), HELP[GATEWAY_BLIND], GATEWAY_LABELS, registry=registry
+        )
         self._count_from_zero()
+
+    async def start(self) -> None:
+        """Count on from what is known to be blind. JournalUnavailable if it cannot be read."""
+        for device_id, seconds in (await self._recorder.transact(store.PIECE.name, store.blind_seconds)).items():
+            self._blind.labels(device_id.partition(":")[0]).inc(seconds)
 
     async def run(self) -> None:
         """Ask every gateway in its interval, until cancelled; a new configuration begins anew."""
@@ -86,6 +95,7 @@ class Polling:
                 every=gateway.state.every or 60.0,
                 poll_only=not gateway.reading.webhook,
                 corrected=partial(self._correct, name),
+                blind=self._blind.labels(name).inc,
             )
             found.append(poller)
         return found
@@ -97,5 +107,6 @@ class Polling:
         """Let the counters exist before they count: an increase from nothing is no increase."""
         for name, gateway in self._config().gateways.items():
             if gateway.state is not None and gateway.reading is not None and gateway.reading.webhook:
+                self._blind.labels(name)
                 for direction in ("up", "down"):
                     self._corrections.labels(name, direction)

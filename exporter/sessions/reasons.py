@@ -1,14 +1,21 @@
-"""Why each device that is down is down, for alerts, incidents and the API; kept for every outage."""
+"""Why each device that is down is down, for alerts, incidents and the API; kept for every outage.
+
+Kept a moment after the event, with the reasons of others, so that it costs a webhook nothing: a kill within that moment
+leaves the outage without one.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter
 
 from exporter.conventions import DEVICE_DISCONNECT_REASONS, HELP
+from exporter.errors import JournalUnavailable, Overloaded
 from exporter.gateways.reasons import CONNECTION_LOST, UNKNOWN
+from exporter.lib.waiting import Wake
 from exporter.sessions import store
 
 if TYPE_CHECKING:
@@ -20,6 +27,9 @@ if TYPE_CHECKING:
     from exporter.domain.fleet import Change
     from exporter.recording.recorder import Recorder
 
+GATHER: Final = 0.3
+"""Seconds for which reasons are gathered."""
+RETRY: Final = 5.0
 _VAGUE = frozenset((UNKNOWN, CONNECTION_LOST))
 """What a more telling reason takes the place of, while the outage lasts."""
 
@@ -31,6 +41,8 @@ class Reasons:
         self._recorder = recorder
         self._told: dict[str, tuple[int, str]] = {}  # device id: event time of the telling event, class
         self._kept: dict[str, tuple[str, int, str]] = {}
+        self._unsaved: dict[str, tuple[str, int, str]] = {}
+        self._wake = Wake()
         self.on_known: list[Callable[[str, int, str], None]] = []
         """Called with device, start and class once the reason of an outage is durable; must not raise."""
         self._outages = Counter(
@@ -62,15 +74,38 @@ class Reasons:
         if device is None or (at >= device.timeline.since and self.of(device) in _VAGUE):
             self._told[device_id] = (at, reason)
 
-    async def keep(self, device_id: str) -> None:
-        """Keep the reason of an outage that runs. JournalUnavailable."""
+    def keep(self, device_id: str) -> None:
+        """Let the reason of an outage that runs be kept soon."""
         device = self._recorder.fleet.down.get(device_id)
         if device is None or self.of(device) == UNKNOWN:
             return
         row = (device_id, device.timeline.since, self.of(device))
         if self._kept.get(device_id) != row:
-            await self._recorder.transact(store.PIECE.name, partial(store.save_reason, rows=[row]))
-            self._kept[device_id] = row
+            self._unsaved[device_id] = row
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Keep what is new, many at a time, until cancelled; what cannot be stored is tried again."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(GATHER)
+            try:
+                await self.save()
+            except (JournalUnavailable, Overloaded):
+                await asyncio.sleep(RETRY)
+                self._wake.set()
+
+    async def save(self) -> None:
+        """Keep what is new now. JournalUnavailable, Overloaded."""
+        rows = list(self._unsaved.values())
+        if not rows:
+            return
+        await self._recorder.transact(store.PIECE.name, partial(store.save_reason, rows=rows))
+        for row in rows:
+            if self._unsaved.get(row[0]) == row:
+                del self._unsaved[row[0]]
+            if row[0] in self._recorder.fleet.down:
+                self._kept[row[0]] = row
             for listener in self.on_known:
                 listener(*row)
 

@@ -70,10 +70,6 @@ class Sessions:
     async def start(self) -> None:
         """Load what waits. JournalUnavailable if it cannot be read."""
         await self.reasons.start()
-        await self.adopt()
-
-    async def adopt(self) -> None:
-        """Let what waits wait here, too, whoever heard it and may be gone. JournalUnavailable."""
         now = self._recorder.clock()
         found = await self._recorder.transact(store.PIECE.name, store.load_soft)
         for soft in found:
@@ -90,6 +86,8 @@ class Sessions:
         async with self._turns.of(event.identity.device_id):
             if event.state == "up":
                 return await self._up(event)
+            if event.state == "gone":
+                return await self._gone(event)
             return await (self._hard(event) if event.state == "hard" else self._soft(event))
 
     def waits(self, device_id: str) -> bool:
@@ -115,6 +113,8 @@ class Sessions:
                 self._agenda.add(now + RETRY, device_id)
             elif error is not None:
                 raise error
+        with contextlib.suppress(JournalUnavailable, Overloaded):  # else they are kept later
+            await self.reasons.save()
 
     # -- states -------------------------------------------------------------------------------------------------------
 
@@ -132,6 +132,12 @@ class Sessions:
             await self._recorder.transact(store.PIECE.name, partial(store.save_soft, soft=soft))
         return outcome
 
+    async def _gone(self, event: SessionEvent) -> str:
+        device_id = event.identity.device_id
+        if self.waiting.remove(device_id, event.at_ms):
+            await self._forget(device_id, event.at_ms)
+        return ACCEPTED if await self._recorder.forget(device_id) else IGNORED
+
     async def _hard(self, event: SessionEvent) -> str:
         device_id = event.identity.device_id
         softs = [soft for soft in self._living(device_id) if soft.at_ms < event.at_ms]
@@ -141,7 +147,7 @@ class Sessions:
         outcome = await self._submit(event.identity, event.at_ms, up=False)
         if self.waiting.remove(device_id, event.at_ms):
             await self._forget(device_id, event.at_ms)
-        await self.reasons.keep(device_id)
+        self.reasons.keep(device_id)
         return outcome
 
     async def _soft(self, event: SessionEvent) -> str:
@@ -197,7 +203,7 @@ class Sessions:
             if over:
                 self.waiting.remove(device_id, over[-1].at_ms)
                 await self._forget(device_id, over[-1].at_ms)
-            await self.reasons.keep(device_id)
+            self.reasons.keep(device_id)
 
     def _living(self, device_id: str) -> list[Soft]:
         """Return the soft states of a device that no `up` is known to have ended, whoever heard of it."""

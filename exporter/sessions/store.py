@@ -79,6 +79,11 @@ def save_blind(transaction: Transaction, device_id: str, start: int, end: int) -
     )
 
 
+def blind_seconds(transaction: Transaction) -> dict[str, int]:
+    """Return how long nothing was known, by device."""
+    return dict(transaction.rows('SELECT device_id, SUM("end" - start) FROM session_blind GROUP BY device_id'))
+
+
 def came_up(transaction: Transaction, device_id: str, start: int, end: int) -> bool:
     """Return whether the journal has a connect of a device in [start, end], Unix seconds."""
     found = transaction.rows(

@@ -7,11 +7,12 @@ Features add `operations` (routes with their description); their handlers raise 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from exporter.errors import ConfigError, JournalUnavailable, Overloaded
+from exporter.gateways.reasons import UNKNOWN
 from exporter.web import answers
 from exporter.web.api import Api
 from exporter.web.error_pages import errors_as_pages
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+    from exporter.domain.accounts import Device
     from exporter.look.rendering import Renderer
     from exporter.web.api import Account
     from exporter.web.hosts import WebSettings
@@ -50,13 +52,14 @@ def admin_app(
     operations: Iterable[Operation] = (),
     routes: Iterable[web.AbstractRouteDef] = (),
     pages: Renderer | None = None,
+    reason_of: Callable[[Device], str] = lambda _device: UNKNOWN,
 ) -> web.Application:
     """Return the admin application.
 
     `reload` raises ConfigError; `account` computes availability; `ready` tells whether everything has started (the
     engine's own word without it); `settings` name us, `web_config` brings basic auth and headers.
     `operations` are described in the OpenAPI document, `routes` (pages for people) are not. `pages` shows errors to
-    people.
+    people, `reason_of` tells why a device is down.
     """
     specification = bytearray()
     every = [
@@ -64,7 +67,7 @@ def admin_app(
         *_state_operations(recorder, ready or (lambda: recorder.ready)),
         *_reload_operations(reload),
         Operation("GET", SPECIFICATION_PATH, _bytes(specification), "This document", {200: dict}),
-        *Api(recorder, account).operations(),
+        *Api(recorder, account, reason_of).operations(),
         *operations,
     ]
     specification += document(every)
@@ -97,19 +100,12 @@ async def _mark(_: web.Request, response: web.StreamResponse) -> None:
         response.headers[name] = value
 
 
-_NOT_READY: Final = "the journal is not loaded, or what others put into it is not known here"
-
-
 def _state_operations(recorder: RecorderPort, is_ready: Callable[[], bool]) -> list[Operation]:
     health = _state(lambda: recorder.healthy, "unhealthy", lambda: recorder.trouble)
-    ready = _state(
-        is_ready,
-        "not_ready",
-        lambda: recorder.trouble or _NOT_READY,
-    )
+    ready = _state(is_ready, "not_ready", lambda: "the journal is being loaded")
     return [
         Operation("GET", "/-/healthy", health, "Whether the process works", {200: TEXT, 503: Error}),
-        Operation("GET", "/-/ready", ready, "Whether the journal is loaded and followed", {200: TEXT, 503: Error}),
+        Operation("GET", "/-/ready", ready, "Whether the journal is loaded", {200: TEXT, 503: Error}),
     ]
 
 

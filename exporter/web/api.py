@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from exporter.gateways.reasons import UNKNOWN
 from exporter.report.availability import KEYS
 from exporter.web import answers
 from exporter.web.api_types import Availability, DevicesPage, DeviceState, Outages, OutageSpan
@@ -61,9 +62,10 @@ _BY_QUERY: Final = (
 class Api:
     """The handlers."""
 
-    def __init__(self, recorder: RecorderPort, account: Account) -> None:
+    def __init__(self, recorder: RecorderPort, account: Account, reason_of: Callable[[Device], str]) -> None:
         self._recorder = recorder
         self._account = account
+        self._reason_of = reason_of
 
     def operations(self) -> list[Operation]:
         """Return the operations to register."""
@@ -112,7 +114,7 @@ class Api:
         found = await self._page(after, limit + 1, state, wanted)
         now, page = self._recorder.clock(), found[:limit]
         following = _cursor_of(page[-1].identity.device_id) if len(found) > limit else None
-        return answers.json(DevicesPage([_state_of(device, now) for device in page], following))
+        return answers.json(DevicesPage([self._state_of(device, now) for device in page], following))
 
     async def _page(self, after: str, limit: int, state: str | None, wanted: dict[str, str]) -> list[Device]:
         fleet = self._recorder.fleet
@@ -133,7 +135,7 @@ class Api:
         device = self._recorder.fleet.devices.get(request.match_info["device_id"])
         if device is None:
             raise NotFound("no such device")
-        return answers.json(_state_of(device, self._recorder.clock()))
+        return answers.json(self._state_of(device, self._recorder.clock()))
 
     async def forget(self, request: web.Request) -> web.StreamResponse:
         """Forget one device."""
@@ -148,10 +150,10 @@ class Api:
         if start >= end:
             raise BadParameter("start must be before end")
         device_id = request.match_info["device_id"]
-        found = await self._recorder.outages(device_id)
+        found = await self._recorder.history(device_id)
         if found is None:
             raise NotFound("no such device")
-        spans = [_span(outage, now) for outage in found if _overlaps(outage, start, end)]
+        spans = [_span(outage, now, found.reasons) for outage in found.outages if _overlaps(outage, start, end)]
         return answers.json(Outages(device_id, spans))
 
     async def availability(self, request: web.Request) -> web.StreamResponse:
@@ -164,6 +166,25 @@ class Api:
             raise BadParameter("start must be before end, and not in the future")
         return answers.json(Availability(start, end, by, await self._account(by, start, end)))
 
+    def _state_of(self, device: Device, now: float) -> DeviceState:
+        identity, timeline = device.identity, device.timeline
+        return DeviceState(
+            device_id=identity.device_id,
+            device_name=identity.device_name,
+            engine=identity.engine,
+            gateway=identity.gateway,
+            channel_id=identity.channel_id,
+            channel_name=identity.channel_name,
+            business_id=identity.business_id,
+            business_name=identity.business_name,
+            state="up" if timeline.up else "down",
+            reason=None if timeline.up else self._reason_of(device),
+            since=timeline.since,
+            first_seen=timeline.first_seen,
+            disconnects=timeline.outages,
+            downtime_seconds=timeline.downtime(now),
+        )
+
 
 def _matches(device: Device | None, state: str | None, wanted: dict[str, str]) -> bool:
     if device is None or (state == "up" and not device.timeline.up):
@@ -172,33 +193,15 @@ def _matches(device: Device | None, state: str | None, wanted: dict[str, str]) -
     return all(getattr(identity, name) == value for name, value in wanted.items())
 
 
-def _state_of(device: Device, now: float) -> DeviceState:
-    identity, timeline = device.identity, device.timeline
-    return DeviceState(
-        device_id=identity.device_id,
-        device_name=identity.device_name,
-        engine=identity.engine,
-        gateway=identity.gateway,
-        channel_id=identity.channel_id,
-        channel_name=identity.channel_name,
-        business_id=identity.business_id,
-        business_name=identity.business_name,
-        state="up" if timeline.up else "down",
-        since=timeline.since,
-        first_seen=timeline.first_seen,
-        disconnects=timeline.outages,
-        downtime_seconds=timeline.downtime(now),
-    )
-
-
 def _overlaps(outage: Outage, start: float, end: float) -> bool:
     # An outage without length overlaps where it lies.
     return outage.start < end and (outage.end is None or outage.end > start or outage.start >= start)
 
 
-def _span(outage: Outage, now: float) -> OutageSpan:
+def _span(outage: Outage, now: float, reasons: dict[int, str]) -> OutageSpan:
     until = now if outage.end is None else outage.end
-    return OutageSpan(outage.start, outage.end, max(0.0, until - outage.start))
+    lasted = max(0.0, until - outage.start)
+    return OutageSpan(outage.start, outage.end, lasted, reasons.get(outage.start, UNKNOWN))
 
 
 def _cursor_of(device_id: str) -> str:

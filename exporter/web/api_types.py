@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from exporter.gateways.reasons import UNKNOWN
 from exporter.report.availability import Row
 
 DEVICES_PATH: Final = "/api/v1/devices"
@@ -24,6 +25,8 @@ class DeviceState(msgspec.Struct, frozen=True):
     business_id: str
     business_name: str
     state: Literal["up", "down"]
+    reason: str | None
+    """Why it is down: the class of what its gateway told, `unknown` where nothing did; null while it is up."""
     since: int
     first_seen: int
     disconnects: int
@@ -43,6 +46,8 @@ class OutageSpan(msgspec.Struct, frozen=True):
     start: int
     end: int | None
     duration_seconds: float
+    reason: str = UNKNOWN
+    """Why it began: the class of what the gateway told."""
 
 
 class Outages(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from exporter.domain.fleet import Fleet
     from exporter.domain.identity import Identity
-    from exporter.domain.timeline import Outage
+    from exporter.domain.records import History
     from exporter.gateways.events import DeviceEvent
 
 
@@ -55,8 +55,8 @@ class RecorderPort(Protocol):
     def exposing(self) -> AbstractAsyncContextManager[float]:
         """Give the time to expose at; while the context lasts, the fleet may be shown."""
 
-    async def outages(self, device_id: str) -> list[Outage] | None:
-        """Return the corrected outages of a device; None if it is unknown."""
+    async def history(self, device_id: str) -> History | None:
+        """Return what is known of a device, corrected; None if it is unknown."""
 
 
 class ExpositionPort(Protocol):

@@ -306,7 +306,10 @@ def _corrections() -> p.Panel:
         "Corrections by gateways' own word",
         "In the hour before each point: states that a webhook did not tell and the state API did. More than none: "
         "webhooks are lost.",
-        [p.Query(e.within_an_hour(c.GATEWAY_CORRECTIONS, "gateway, direction"), "{{gateway}} {{direction}}")],
+        [
+            p.Query(e.within_an_hour(c.GATEWAY_CORRECTIONS, "gateway, direction"), "{{gateway}} {{direction}}"),
+            p.Query(e.within_an_hour(c.GATEWAY_BLIND, "gateway"), "{{gateway}} (s)"),
+        ],
         "short",
         size=(8, 7),
         decimals=0,

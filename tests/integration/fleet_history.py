@@ -273,6 +273,7 @@ def _exporter(fleet: Fleet, writer: Writer) -> None:
         (c.DEVICE_RECONNECTS, engine),
         (c.DEVICE_DISCONNECT_REASONS, {"engine": "wa", "reason": "logged_out"}),
         (c.GATEWAY_CORRECTIONS, {"gateway": "evo-jkt", "direction": "down"}),
+        (c.GATEWAY_BLIND, {"gateway": "evo-jkt"}),
     ):
         writer.family(name, "counter", [(_labels(**labels), growing(0.001))], recent=True)
     own("journal_queue_depth", "gauge", ({}, lambda t: t // 60 % 3))

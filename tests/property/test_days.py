@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from exporter.days.reading import read_days
 from exporter.days.service import DaySums
@@ -24,6 +26,7 @@ from exporter.lib.times import zone_of
 from exporter.report.availability import availability
 from exporter.report.document import compile_report
 from exporter.report.windows import Period
+from exporter.sessions import store
 from tests.unit.journal_site import NOW, FakeClock, Site, append, event
 
 if TYPE_CHECKING:
@@ -33,7 +36,8 @@ MEMORY = Path("/dev/shm")
 DAY = 86_400
 KEPT = 12  # days of retention
 ZONES = ("Asia/Jakarta", "America/Santiago")
-DEVICES = ("d1", "d2")
+SESSION = "gw:d3"  # of a gateway whose own word corrects what webhooks lost
+DEVICES = ("d1", "d2", SESSION)
 
 ages = st.one_of(
     st.integers(0, 3 * DAY), st.integers(0, 16 * DAY), st.integers(0, 30), st.just(DAY), st.just(17 * 3600)
@@ -45,6 +49,7 @@ steps = st.one_of(
     st.tuples(st.just("plan"), devices, ages, st.booleans()),
     st.tuples(st.just("forget"), devices, ages),
     st.tuples(st.just("blind"), ages, st.integers(1, 2 * DAY)),
+    st.tuples(st.just("correct"), ages, st.booleans()),
     st.tuples(st.just("heard")),
     st.tuples(st.just("round")),
     st.tuples(st.just("rounds")),
@@ -77,7 +82,16 @@ class Life:
 
     async def _event(self, device: str, age: int, up: bool) -> None:
         with suppress(InvalidEvent):
-            await self.recorder.submit(event(int(self.clock.now) - age, up=up, device_id=device))
+            told = event(int(self.clock.now) - age, up=up, device_id=device)
+            if device == SESSION:
+                told = replace(told, identity=replace(told.identity, gateway="gw"))
+            await self.recorder.submit(told)
+
+    async def _correct(self, blind: int, up: bool) -> None:
+        now = int(self.clock.now)
+        job = partial(store.save_blind, device_id=SESSION, start=now - blind, end=now)
+        await self.recorder.transact(store.PIECE.name, job)
+        await self._event(SESSION, 0, up)
 
     async def _plan(self, device: str, age: int, inside: bool) -> None:
         await self._append(device, age, Kind.PLANNED if inside else Kind.PLANNED_END)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ import pytest
 from exporter.app.app import Exporter
 from exporter.cli.main import main
 from exporter.config import load
+from exporter.gateways.again import proven
 from exporter.gateways.reasons import REASONS, UNKNOWN
 from exporter.lib.words import read_texts
+from exporter.report.availability import availability
 from tests.tools import ROOT
 from tests.unit.gateway_site import SECRET
 
@@ -136,7 +139,14 @@ async def test_the_alert_of_a_logout_says_why_and_what_helps(tmp_path, language,
                 break
             await asyncio.sleep(0.05)
 
+        shown = await site.exporter.recorder.read(lambda r: r.device("a:cs-1"))
+        [row] = await site.exporter.recorder.read(
+            lambda r: availability(r.histories(), blind=[], start=0, end=time.time(), by="device")
+        )
+
     assert rows == [("logged_out",)]
+    assert list(shown.reasons.values()) == ["logged_out"]
+    assert row.reasons == {"logged_out": 1}
     assert told["reason"] == "logged_out"
     assert word in told["remedy"]
     assert "scan the QR code again" in told["action"]
@@ -151,17 +161,19 @@ def test_every_reason_has_a_remedy_in_both_languages():
 
 
 async def test_no_secret_of_a_body_or_a_path_reaches_a_disk_a_log_or_a_metric(tmp_path, capfd):
-    gateways = {"evolution": EVOLUTION, "fonnte": FONNTE, "wwebjs": {"preset": "wwebjs", "secret": SECRET}}
+    files = sorted((ROOT / "tests" / "gateways").glob("*/*.json"))
+    gateways = {file.parent.name: {"preset": file.parent.name, "secret": SECRET} for file in files}
     async with running(tmp_path, **gateways) as site:
-        for file in sorted((ROOT / "tests" / "gateways").glob("*/*.json")):
-            name = file.parent.name
-            if name not in gateways:
-                continue
-            path = f"fonnte/{SECRET}" if name == "fonnte" else name
+        known = load(site.file, {}, {}).gateways
+        for file in files:
+            one = known[file.parent.name]
+            assert one.reading is not None
+            assert one.auth is not None
             body = json.loads(file.read_text())["body"]
-            for sent in (body, body | {"instance": "", "device": "", "sessionId": ""}):
-                status, _ = await site.post(path, sent, **{"Authorization": SECRET, "x-api-key": SECRET})
-                assert status == 200
+            for sent in (body, body | {"instance": "", "device": "", "sessionId": "", "session": ""}):
+                proof = proven(one.auth, one.reading.proof, SECRET, json.dumps(sent).encode(), time.time())
+                status, _ = await site.post(f"{file.parent.name}{proof[0]}", sent, **proof[1])
+                assert status == 200, file
         broken = {"event": "connection.update", "instance": "a\nb", "data": {"state": "open"}, "apikey": "CANARY"}
         answer = await site.post("evolution", broken, Authorization=SECRET)
         assert answer == (200, '{"quarantined":"invalid_id"}')

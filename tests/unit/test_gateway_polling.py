@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,13 @@ import pytest
 from exporter.config.gateways import preset_of, state_reader
 from exporter.domain.identity import Identity
 from exporter.gateways.events import SessionEvent
+from exporter.report.availability import availability
 from exporter.sessions import client
 from exporter.sessions.poller import Poller
+from exporter.simulate.fleet import make_fleet
+from exporter.simulate.gateways import GATEWAYS, translator
+from exporter.simulate.payloads import device_event
+from exporter.simulate.state_api import GatewaySessions
 from tests.fake_gateway import KEY, WORDS, FakeGateway, serving
 from tests.unit.gateway_site import SECRET, configured
 from tests.unit.test_sessions import SOFT_AFTER, T, sessioned
@@ -31,6 +37,7 @@ class Polled:
     def __init__(self, one: Sessioned, fake: FakeGateway, poller: Poller, session: Any) -> None:
         self.one, self.fake, self.poller, self._session = one, fake, poller, session
         self.corrected: list[str] = []
+        self.blinded: list[int] = []
 
     async def ask(self, at: float) -> None:
         """Ask at T + `at` seconds."""
@@ -76,6 +83,7 @@ async def polled(tmp_path: Path, kind: str, *, path: str = "", known: bool = Tru
             every=EVERY,
             poll_only=not gateway.reading.webhook,
             corrected=found.corrected.append,
+            blind=found.blinded.append,
         )
         if known:
             fake.sessions["cs"] = "up"
@@ -89,6 +97,7 @@ ALL = [*((kind, "") for kind in WORDS), ("evolution", "/metrics")]
 
 @pytest.mark.parametrize(("kind", "path"), ALL)
 async def test_a_lost_webhook_is_mended_by_the_second_read_that_agrees(kind, path, tmp_path):
+    """evolution-manager#12: nobody has to look; and two intervals are enough."""
     async with polled(tmp_path, kind, path=path) as site:
         site.fake.sessions["cs"] = "hard"
         await site.ask(70)
@@ -103,6 +112,21 @@ async def test_a_lost_webhook_is_mended_by_the_second_read_that_agrees(kind, pat
         await site.ask(190)
         await site.ask(250)
         assert site.state() == ("up", 250)
+
+
+async def test_the_blind_time_of_a_correction_is_the_same_in_metrics_and_report(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        site.fake.sessions["cs"] = "hard"
+        await site.ask(70)
+        await site.ask(130)
+
+        [row] = await site.one.recorder.read(
+            lambda reader: availability(reader.histories(), blind=[], start=T, end=T + 200, by="device")
+        )
+
+    assert (row.observed_seconds, row.blind_seconds, row.downtime_seconds) == (80, 120, 70)
+    assert sum(site.blinded) == row.blind_seconds
+    assert row.outages == 1
 
 
 async def test_the_gateways_own_time_counts_where_it_lies_in_the_blind_time(tmp_path):
@@ -283,3 +307,48 @@ async def test_each_session_can_have_its_own_key(tmp_path):
     assert reader is not None
 
     assert reader.call("1102").url == "https://a/waInstance1102/getStateInstance/token-b"
+
+
+@pytest.mark.parametrize("kind", WORDS)
+async def test_no_token_of_an_answer_reaches_a_disk_or_a_log(kind, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with polled(tmp_path, kind) as site:
+        site.fake.sessions["cs"] = "hard"
+        await site.ask(70)
+        await site.ask(130)
+        site.fake.answer = b'{"CANARY-TOKEN'
+        await site.ask(190)
+        site.fake.answer, site.fake.status = None, 500
+        await site.ask(250)
+
+        kept = b"".join(file.read_bytes() for file in (tmp_path / "data").iterdir() if file.is_file())
+    assert b"gw:cs" in kept
+    logs = " ".join(
+        record.getMessage() for record in caplog.records if record.name != "aiohttp.access"
+    )  # the fake's own
+    for place in (kept, logs.encode()):
+        assert b"CANARY" not in place
+        assert KEY.encode() not in place
+
+
+# The simulator's ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", GATEWAYS)
+async def test_the_simulators_state_api_mends_what_its_webhooks_lost_although_it_lies(kind, tmp_path):
+    [first, *_] = make_fleet(1, 1)
+    up = [device_event(first.identity, T, up=True)]
+    down = [device_event(first.identity, T + 100, up=False)]
+    lost = GatewaySessions(kind, translator(kind), lost=1.0, lies=0.5, seed=1)
+    assert [told for payload in (*up, *down) for told in lost(payload)] == []
+    async with polled(tmp_path, kind, known=False) as site:
+
+        async def asked(first_at: float) -> str:
+            for minute in range(30):
+                site.fake.answer = bytes((await lost.handle(None)).body)  # type: ignore[arg-type, attr-defined]
+                await site.ask(first_at + 60 * minute)
+            return (site.state(first.identity.device_id) or ("none", 0))[0]
+
+        assert await asked(100) == "none"  # a session that was never told of and is down
+        lost(device_event(first.identity, T + 2000, up=True))
+        assert await asked(2000) == "up"
+        lost(device_event(first.identity, T + 4000, up=False))
+        assert await asked(4000) == "down"

@@ -205,8 +205,9 @@ async def test_a_forgotten_device_leaves_its_sums_and_comes_back_as_a_new_one(si
     before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before
-    outages = await site.recorder.outages("d1")
-    assert [(outage.start - NOW, outage.end) for outage in outages or []] == [(-100, NOW - 70), (5, None)]
+    history = await site.recorder.history("d1")
+    assert history is not None
+    assert [(outage.start - NOW, outage.end) for outage in history.outages] == [(-100, NOW - 70), (5, None)]
     await site.recorder.stop()
 
 

@@ -54,7 +54,8 @@ class Sessioned:
 
     async def outages(self) -> list[tuple[int, int | None]]:
         """Return the outages, relative to T."""
-        found = await self.recorder.outages(WHO.device_id) or []
+        known = await self.recorder.history(WHO.device_id)
+        found = known.outages if known is not None else []
         return [(one.start - T, None if one.end is None else one.end - T) for one in found]
 
     async def events(self) -> int:
@@ -140,8 +141,21 @@ async def test_thousands_of_soft_states_cost_nothing(before, tmp_path):
         await one.take(*(state("soft", 10 + number / 100) for number in range(2000)))
 
         assert await one.events() == written
+        assert one.recorder.fleet.down.keys() == ({WHO.device_id} if before else set())
         kept = await one.recorder.read(lambda reader: reader.rows("SELECT count(*) FROM soft_state"))
         assert kept[0][0] <= 4
+
+
+async def test_a_session_that_is_gone_is_forgotten(tmp_path):
+    async with sessioned(tmp_path) as one:
+        await one.take(state("up", 0), state("soft", 5))
+
+        assert await one.take(state("gone", 10)) == ["accepted"]
+        assert await one.take(state("gone", 11)) == ["ignored"]
+        await one.at(100)
+
+        assert one.recorder.fleet.devices == {}
+        assert len(one.sessions.waiting) == 0
 
 
 @pytest.mark.parametrize("thread", ["evolution-api#1502", "waha#1218"])

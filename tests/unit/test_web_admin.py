@@ -193,6 +193,7 @@ async def test_a_device_is_shown_as_it_is_now():
                 "business_id": "biz_9",
                 "business_name": "",
                 "state": "down",
+                "reason": "unknown",
                 "since": T - 100,
                 "first_seen": T - 1000,
                 "disconnects": 2,
@@ -317,11 +318,12 @@ async def test_outages_that_overlap_the_window_are_listed_at_their_full_length(q
 async def test_a_running_outage_lasts_until_now():
     async with running() as site:
         site.recorder.known_outages["a"] = OUTAGES
+        site.recorder.known_reasons[T - 60] = "banned"
 
         _, body, _ = await call(site, "/api/v1/devices/a/outages")
 
-        assert body["outages"][-1] == {"start": T - 60, "end": None, "duration_seconds": 60.0}
-        assert body["outages"][1] == {"start": 300, "end": 300, "duration_seconds": 0.0}
+        assert body["outages"][-1] == {"start": T - 60, "end": None, "duration_seconds": 60.0, "reason": "banned"}
+        assert body["outages"][1] == {"start": 300, "end": 300, "duration_seconds": 0.0, "reason": "unknown"}
 
 
 async def test_what_the_journal_cannot_do_now_is_a_503():

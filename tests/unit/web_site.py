@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.domain.fleet import Fleet
 from exporter.domain.identity import Identity
+from exporter.domain.records import History
 from exporter.domain.timeline import Outage, Timeline, advance
 from exporter.errors import JournalUnavailable
 from exporter.gateways.csku.gateway import Csku
@@ -57,6 +58,7 @@ class FakeRecorder:
         self.submitted: list[DeviceEvent] = []
         self.quarantined: list[tuple[str, str, bytes | None, str]] = []
         self.known_outages: dict[str, list[Outage]] = {}
+        self.known_reasons: dict[int, str] = {}
         self.hold: asyncio.Event | None = None
 
     def clock(self) -> float:
@@ -92,8 +94,12 @@ class FakeRecorder:
     async def exposing(self) -> AsyncIterator[float]:
         yield NOW
 
-    async def outages(self, device_id: str) -> list[Outage] | None:
-        return self.known_outages.get(device_id)
+    async def history(self, device_id: str) -> History | None:
+        outages = self.known_outages.get(device_id)
+        if outages is None:
+            return None
+        identity = Identity(device_id, "", "wa", "", "", "", "", "", "")
+        return History(identity, outages, [], reasons=self.known_reasons)
 
     def put(self, device_id: str, *events: tuple[int, bool], engine: str = "wa", business: str = "biz_9") -> None:
         """Add a device with events (timestamp, up) in order."""

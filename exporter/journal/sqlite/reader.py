@@ -15,6 +15,7 @@ from exporter.journal.history import history
 from exporter.journal.sqlite.connecting import connect
 from exporter.journal.sqlite.names import SELECTED
 from exporter.journal.sqlite.saved import base
+from exporter.journal.told import with_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +82,7 @@ class SqliteReader:
             if current is not None and current[0] == row[0]:
                 own = [(timestamp, Kind(kind)) for _, timestamp, kind in current[1]]
                 current = next(by_device, None)
-            yield _history(row, own)
+            yield self._history(row, own)
 
     def device(self, device_id: str) -> History | None:
         """Return the history of one device, None if the journal does not know it."""
@@ -89,7 +90,7 @@ class SqliteReader:
         if row is None:
             return None
         events = self._connection.execute("SELECT timestamp, kind FROM event WHERE device = ?", (row[0],))
-        return _history(row, [(timestamp, Kind(kind)) for timestamp, kind in events])
+        return self._history(row, [(timestamp, Kind(kind)) for timestamp, kind in events])
 
     def disconnects_since(self, start: int) -> list[tuple[str, int]]:
         """Return (device id, event time) of each disconnect since `start` outside planned windows, in order."""
@@ -111,6 +112,5 @@ class SqliteReader:
         value: int = self._connection.execute(query).fetchone()[0]
         return value
 
-
-def _history(row: tuple[str, ...], events: list[Event]) -> History:
-    return history(Identity(*row[2:]), events, base(row[1]))
+    def _history(self, row: tuple[str, ...], events: list[Event]) -> History:
+        return with_told(self, history(Identity(*row[2:]), events, base(row[1])))

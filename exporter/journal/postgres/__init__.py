@@ -1,1 +1,0 @@
-"""The journal in PostgreSQL: several exporters over one database."""
