@@ -21,7 +21,18 @@ from pathlib import Path
 from bench import rows
 from bench.processes import ROOT, workplace
 
-BENCHMARKS = ("webhook", "exposition", "scraped", "start", "alerts", "pushgateway", "rules", "dashboards", "gateways")
+BENCHMARKS = (
+    "webhook",
+    "exposition",
+    "scraped",
+    "start",
+    "alerts",
+    "pushgateway",
+    "rules",
+    "dashboards",
+    "postgres",
+    "gateways",
+)
 PAGE = ROOT / "docs" / "benchmarks.md"
 GENERATED = "<!-- What follows is written by `make bench`. -->\n"
 

@@ -41,3 +41,15 @@ class Overloaded(ExporterError):
     """More requests wait for the journal than it may queue. Transient."""
 
     code = "overloaded"
+
+
+class NotLeading(JournalUnavailable):
+    """Another exporter leads by now; what only the leader may write was not written."""
+
+    code = "not_leading"
+
+
+class JournalDiverged(JournalUnavailable):
+    """The journal has another past than the one that was applied: memory must be loaded anew."""
+
+    code = "journal_diverged"

@@ -18,9 +18,9 @@ trap 'rm -rf "$work"' EXIT
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check 'pip-tools>=7.4,<8'
 
 # pip-compile also writes the options of the machine's pip configuration into its output: no file may name an index
-compile() { # OUTPUT SOURCE
+compile() { # OUTPUT SOURCE OPTION...
   CUSTOM_COMPILE_COMMAND="make requirements" "$work/venv/bin/pip-compile" --quiet --generate-hashes --strip-extras --allow-unsafe \
-    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options ${UPGRADE:+--upgrade} --output-file "$1" "$2"
+    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options ${UPGRADE:+--upgrade} --output-file "$@"
   if grep -nE '://|^ *--(index|extra-index|find-links|trusted)' "$1"; then
     echo "requirements: $1 names a package index" >&2
     exit 1
@@ -39,7 +39,7 @@ check() { # FILE: every pin has a wheel whose hash is listed, on both platforms
 }
 
 sed -n '/^\[build-system\]/,/^$/s/^requires = \[\(.*\)\]$/\1/p' pyproject.toml | tr -d '" ' | tr , '\n' >"$work/build.in"
-compile requirements.txt pyproject.toml
+compile requirements.txt pyproject.toml --extra postgres
 compile requirements-build.txt "$work/build.in"
 sed -i "s#-r $work/build.in#pyproject.toml (build-system)#" requirements-build.txt
 check requirements.txt

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from tests.patience import PATIENCE, patient
+from tests.postgres import end_shared_cluster
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,3 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         marker = item.get_closest_marker("timeout")
         item.add_marker(pytest.mark.timeout(patient(marker.args[0] if marker else usual)), append=False)
+
+
+def pytest_sessionfinish() -> None:
+    end_shared_cluster()

@@ -82,6 +82,8 @@ class Memory:
 class MemoryJournal:
     """`Journal` over a `Memory`."""
 
+    shared = False
+
     def __init__(self, memory: Memory, clock: Callable[[], float]) -> None:
         self._memory = memory
         self._clock = clock

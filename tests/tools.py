@@ -21,7 +21,7 @@ def find(program: str) -> Path | None:
     own = TOOLS / program
     if os.access(own, os.X_OK):
         return own
-    found = shutil.which(program)
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin")
     return Path(found) if found else None
 
 

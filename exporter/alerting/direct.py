@@ -152,7 +152,13 @@ class DirectAlerts:
 
     def _outbox(self, client: Client) -> Outbox:
         return Outbox(
-            client, lambda: self._config().alerts, self._metrics, self._recorder.clock, self._adopt, self._told
+            client,
+            lambda: self._config().alerts,
+            self._metrics,
+            self._recorder.clock,
+            self._adopt,
+            self._told,
+            lambda: self._recorder.following.fresh,
         )
 
     def _no_alerts(self) -> FleetAlerts:

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 200
 FIRST_BACKOFF: Final = 0.2
+STALE: Final = 0.5  # seconds between two looks whether we know again what others know
 LAST_BACKOFF: Final = 5.0
 INHIBITION: Final = 0.05
 """Seconds that an Alertmanager gets to take in what mutes, before what is muted comes."""
@@ -58,12 +59,14 @@ class Outbox:
         clock: Callable[[], float],
         adopt: Callable[[list[Standing]], None],
         told: Callable[[Alert], None] = lambda _alert: None,
+        fresh: Callable[[], bool] = lambda: True,
     ) -> None:
         self._client = client
         self._settings = settings
         self._clock = clock
         self._adopt = adopt
         self._told = told
+        self._fresh = fresh
         self._queues: tuple[dict[Fingerprint, Alert], ...] = ({}, {}, {})  # by rank
         self._wake = Wake()
         self._met = False  # whether we know what it had before our first post
@@ -128,7 +131,7 @@ class Outbox:
             await self._client.post([])
             self._try_out = False
             self._succeeded([])
-        while (queue := next(filter(None, self._queues), None)) is not None:
+        while (queue := await self._first_queue()) is not None:
             batch = [queue.pop(fingerprint) for fingerprint in list(islice(queue, BATCH))]
             try:
                 await self._post(await self._without_told(batch), LIFE)
@@ -137,6 +140,12 @@ class Outbox:
                 raise
             if queue is self._queues[0] and self._queues[_PLAIN]:
                 await asyncio.sleep(INHIBITION)
+
+    async def _first_queue(self) -> dict[Fingerprint, Alert] | None:
+        """Return what goes out next; only once we know what others know, or what has ended could be told anew."""
+        while any(self._queues) and not self._fresh():  # noqa: ASYNC110 - nothing wakes it
+            await asyncio.sleep(STALE)
+        return next(filter(None, self._queues), None)
 
     def _put_back(self, batch: list[Alert]) -> None:
         for alert in batch:

@@ -11,6 +11,8 @@ from exporter.alerting.ways import integrations
 from exporter.lib.times import rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.alerting.client import Client
 
 TEST_ALERT: Final = "NotifyTest"
@@ -23,15 +25,15 @@ LIFE: Final = 60.0
 NO_RECEIVER: Final = "no receiver for it is switched on in Alertmanager"
 
 
-async def try_out(client: Client, way: str, patience: float = PATIENCE) -> str:
+async def try_out(client: Client, way: str, labels: Mapping[str, str], patience: float = PATIENCE) -> str:
     """Post a test alert for one integration; return what went wrong, or nothing once it was sent.
 
-    Raises Unavailable and Refused.
+    `labels`: those that every alert has besides, which routes may ask for. Raises Unavailable and Refused.
     """
     if way not in integrations(await client.configuration()):
         return NO_RECEIVER
     before = await _counts(client, way)
-    await client.post([_alert(way, time.time())])
+    await client.post([_alert(way, time.time(), labels)])
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         await asyncio.sleep(0.3)
@@ -43,10 +45,10 @@ async def try_out(client: Client, way: str, patience: float = PATIENCE) -> str:
     return f"Alertmanager has not sent it within {patience:.0f} s: do its routes know {TEST_ALERT}?"
 
 
-def _alert(way: str, now: float) -> dict[str, object]:
-    labels = {"alertname": TEST_ALERT, "way": way, "severity": "info", "at": str(int(now))}
+def _alert(way: str, now: float, labels: Mapping[str, str]) -> dict[str, object]:
+    own = {"alertname": TEST_ALERT, "way": way, "severity": "info", "at": str(int(now))}
     return {
-        "labels": labels,
+        "labels": {**labels, **own},
         "annotations": {
             "summary": f"Test: messages by {way} arrive",
             "summary_id": f"Uji coba: pesan lewat {way} sampai",

@@ -99,6 +99,7 @@ def integrations(configuration: str) -> set[str]:
 
 def _integrations(configuration: str) -> list[str]:
     document: Any = parse_yaml(configuration)
-    receivers = [one for one in document["receivers"] if one["name"] not in FOR_PROGRAMS]
+    # the Prometheus operator puts namespace/object/ in front of a name
+    receivers = [one for one in document["receivers"] if one["name"].rpartition("/")[2] not in FOR_PROGRAMS]
     lists = ((key.removesuffix("_configs"), ways) for one in receivers for key, ways in one.items())
     return [key for key, ways in lists if key != "name" for _ in ways]

@@ -10,11 +10,10 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from exporter import __version__
 from exporter.app.account import Accounts
@@ -22,7 +21,7 @@ from exporter.app.doors import doors
 from exporter.app.feature import Answers, Draws, Measures, Publishes, Reloads, Starts, Stops, Works
 from exporter.app.features import PIECES, Features
 from exporter.app.housekeeping import Housekeeping, rounds
-from exporter.app.messages import announce
+from exporter.app.leadership import Leadership
 from exporter.app.observing import observe
 from exporter.app.opening import until_it_works
 from exporter.app.settings import Settings
@@ -50,7 +49,7 @@ from exporter.web.admin import admin_app
 from exporter.web.instruments import WebInstruments
 from exporter.web.listeners import Listener, Listeners, Listening
 from exporter.web.pages import pages_app
-from exporter.web.public import WEBHOOK_PATH, public_app
+from exporter.web.public import public_app
 from exporter.web.webconfig import WebConfigFile
 
 if TYPE_CHECKING:
@@ -82,6 +81,7 @@ class Exporter:
             retry_span=config.storage.retry_span,
         )
         self.recorder.ceilings = config.fleet
+        self.recorder.following.on_diverged(self._diverged)
         observe(self.recorder, self.settings.current, self.metrics)
         self._web_config = WebConfigFile(config.web.config_file) if config.web.config_file else None
         if self._web_config is not None:
@@ -90,10 +90,10 @@ class Exporter:
             self.recorder,
             self.settings.current,
             self.metrics,
-            conversation_key=ensure_key(data_directory(config.storage.url)),
+            conversation_key=ensure_key(data_directory(config.storage.url), config.webhook.secret),
             authenticated=self._authenticated,
         )
-        self._exposition = Exposition(self.recorder.fleet, self.registry)
+        self._exposition = Exposition(self.recorder.fleet, self.registry, silent=lambda: self.recorder.following.silent)
         for feature in self.features.all:
             if isinstance(feature, Measures):
                 self._expose(feature.gauges())
@@ -105,7 +105,7 @@ class Exporter:
         self._to_stop = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
-        self._started = False
+        self._started = self._anew = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -143,14 +143,25 @@ class Exporter:
         self._instruments.heard_before(min(newest, self._clock()))
         self._follow_settings()
         self._to_stop.push_async_callback(self._housekeeping.stop)
-        for task in self.tasks():
-            self._housekeeping.run(task)
+        tasks = list(self.tasks())
+        for task in tasks:
+            if not task.leading:
+                self._housekeeping.run(task)
+        leading = self.recorder.leading
+        leadership = Leadership(leading, self.features.all)
+        self._housekeeping.lead(leading, leadership.begin, [task for task in tasks if task.leading])
         self._housekeeping.once("first_scrape", self._prepare_scrape)
         self._started = True
 
-    async def run_until_stopped(self) -> None:
-        """Wait for SIGTERM or SIGINT."""
+    async def run_until_stopped(self) -> bool:
+        """Wait for SIGTERM or SIGINT; True: for the need to begin anew, as the journal has another past than we."""
         await self._stopping.wait()
+        return self._anew
+
+    def _diverged(self) -> None:
+        self.metrics.divergence.inc()
+        self._anew = True
+        self._stopping.set()
 
     def _hung_up(self, terminal: Terminal) -> None:
         """End with the terminal in which people started us; a daemon reads its configuration again."""
@@ -232,6 +243,10 @@ class Exporter:
         current = self.settings.current
         answering = [feature for feature in self.features.all if isinstance(feature, Answers)]
         drawing = [feature for feature in self.features.all if isinstance(feature, Draws)]
+
+        def ready() -> bool:
+            return self._started and self.recorder.ready and self.recorder.following.right
+
         public = self._public = public_app(
             self.recorder,
             doors(current, self._clock),
@@ -239,10 +254,8 @@ class Exporter:
             self._warn,
             on_message=self.features.impact.service.message,
             on_state=self.features.sessions.service.take,
+            ready=ready,
         )
-
-        def ready() -> bool:
-            return self._started and self.recorder.ready
 
         alerts = self.features.alerting.service
         status = status_operation(
@@ -299,28 +312,6 @@ class Exporter:
 
     async def _flush_warnings(self) -> None:
         self._warn.flush()
-
-
-def serve(load: Callable[[], Config]) -> int:
-    """Run until a signal; return the exit status. ConfigError says why it cannot start."""
-    import uvloop  # noqa: PLC0415 - commands that do not serve start faster without it
-
-    disable_created_metrics()  # type: ignore[no-untyped-call] # they double our series
-    sys.setswitchinterval(0.001)  # a thread that computes may hold the loop up for this long at a time
-    return uvloop.run(_serve(load))
-
-
-async def _serve(load: Callable[[], Config]) -> int:
-    gc.disable()  # a fleet is being loaded, and nothing of it is garbage: see _settle_memory
-    exporter = Exporter(load)
-    try:
-        await exporter.start()
-    except OSError as error:
-        raise ConfigError(str(error)) from error
-    announce(exporter.settings, webhook=f"{exporter.public.url}{WEBHOOK_PATH}", admin=exporter.admin.url)
-    await exporter.run_until_stopped()
-    await exporter.stop()
-    return 0
 
 
 def _settle_memory() -> None:

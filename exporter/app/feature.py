@@ -46,6 +46,14 @@ class Starts(Protocol):
 
 
 @runtime_checkable
+class Leads(Protocol):
+    """Keeps in memory what only the exporter that leads may change."""
+
+    async def lead(self) -> None:
+        """Load what another leader left; before the tasks of this one. JournalUnavailable: it is called again."""
+
+
+@runtime_checkable
 class Works(Protocol):
     """Does something by itself."""
 
@@ -101,4 +109,4 @@ class Stops(Protocol):
         """Finish, once its tasks have ended. JournalUnavailable: the rest stops all the same."""
 
 
-MEMBERS = (Keeps, Starts, Works, Measures, Answers, Draws, Publishes, Reloads, Stops)
+MEMBERS = (Keeps, Starts, Leads, Works, Measures, Answers, Draws, Publishes, Reloads, Stops)

@@ -17,10 +17,11 @@ from exporter.lib.logs import fields
 from exporter.lib.tasks import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from exporter.config import Config
     from exporter.metrics.own import SelfMetrics
+    from exporter.recording.leading import Leading
     from exporter.recording.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,24 @@ class Housekeeping:
 
     def run(self, task: Task) -> None:
         """Run a task until `stop`: its rounds, or, where it has none, itself and again a second after each failure."""
+        self._running.append(self._begin(task))
+
+    def lead(self, leading: Leading, begin: Callable[[], Awaitable[None]], tasks: Collection[Task]) -> None:
+        """Run tasks whenever this exporter leads, each time after `begin`."""
+
+        async def work() -> None:
+            while not await self._tried("leading", begin):  # noqa: ASYNC110 - nothing wakes it
+                await asyncio.sleep(RETRY)
+            await asyncio.gather(*map(self._begin, tasks))
+
+        for name in ("leading", *(task.name for task in tasks)):
+            self._metrics.task_failures.labels(name)
+        self._running.append(asyncio.create_task(leading.while_leading(work), name="leading"))
+
+    def _begin(self, task: Task) -> asyncio.Task[None]:
         work = self._for_ever(task) if task.interval is None else self._rounds(task, task.interval)
         self._metrics.task_failures.labels(task.name)
-        self._running.append(asyncio.create_task(work, name=task.name))
+        return asyncio.create_task(work, name=task.name)
 
     def once(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
         """Run `action` once; what it raises is logged and counted. A ConfigError is told where it arose."""

@@ -36,7 +36,7 @@ class Settings:
     so it is with the secret of links.
     """
 
-    def __init__(self, load: Callable[[], Config], data_dir: Callable[[Config], Path]) -> None:
+    def __init__(self, load: Callable[[], Config], data_dir: Callable[[Config], Path | None]) -> None:
         """Load the first configuration. ConfigError."""
         config = load()
         self._load = load

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from exporter.cli.flags import add_configuration_flags, add_json_flag, configuration
 from exporter.cli.output import complain, say, say_json
-from exporter.config import describe
+from exporter.config import describe, ensure_link_secret, ensure_webhook_secret
+from exporter.journal.storage import storage_folder
 from exporter.lib.yaml import parse_yaml
 from exporter.web.webconfig import WebConfigFile
 
@@ -26,6 +27,9 @@ def run(args: argparse.Namespace) -> int:
     config = configuration(args)
     if config.web.config_file:
         WebConfigFile(config.web.config_file).load()
+    if storage_folder(config.storage.url) is None:  # otherwise a start makes those that are missing
+        ensure_webhook_secret(config, None)
+        ensure_link_secret(config, None)
     if args.json:
         say_json(parse_yaml(describe(config)))
     else:

@@ -89,7 +89,7 @@ async def _by_alertmanager(config: Config, way: str) -> list[_Sent]:
     async with session(config.alertmanager) as opened:
         for number, member in enumerate(members, 1):
             try:
-                problem = await try_out(Client(member.url, opened, member.server_name), way)
+                problem = await try_out(Client(member.url, opened, member.server_name), way, config.alerts.labels)
             except (Unavailable, Refused) as error:
                 problem = f"it cannot be reached: {error}"
             sent.append(_Sent(f"Alertmanager {number} ({way})", problem or "sent", not problem))

@@ -14,7 +14,7 @@ from exporter.cli.flags import JOURNAL, add_configuration_flags, add_json_flag, 
 from exporter.cli.output import local_time, say, say_json, say_table
 from exporter.errors import ConfigError, ExporterError
 from exporter.gateways.again import proven, rebuilt
-from exporter.journal.storage import open_reader, storage_path
+from exporter.journal.storage import open_reader, storage_folder
 from exporter.lib.address import parse_address
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _webhook_url(config: Config) -> str:
 
 
 def _generated_secret(storage_url: str) -> str:
-    path = Path(storage_path(storage_url)).with_name("webhook-secret")
+    path = (storage_folder(storage_url) or Path()) / "webhook-secret"
     try:
         return path.read_text().strip()
     except OSError as error:

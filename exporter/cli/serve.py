@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.app.app import serve
+from exporter.app.serving import serve
 from exporter.cli.flags import add_configuration_flags, configuration
-from exporter.journal.storage import storage_path
+from exporter.journal.storage import storage_folder
 from exporter.lib.logs import fields, setup
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell_of_new_folder(storage_url: str) -> None:
     """Say where the journal will be, where nothing is yet: a first start need not have named it."""
-    folder = Path(storage_path(storage_url)).parent
-    if not folder.exists():
+    folder = storage_folder(storage_url)
+    if folder is not None and not folder.exists():
         told = fields(folder=folder.absolute(), flag="--storage.url")
         logging.getLogger(__name__).info("a folder is made for the journal; a flag names another", extra=told)

@@ -13,6 +13,8 @@ from exporter.config import gateways
 from exporter.config.schema import Config, Failover, Maintenance, Pages, Secret, Target, Tls, Webhook
 from exporter.conventions import ALERT_LABELS
 from exporter.domain.identity import ENGINE_LENGTH
+from exporter.errors import ConfigError
+from exporter.journal.storage import check
 from exporter.lib.address import Address, parse_address
 from exporter.lib.cron import parse_cron
 from exporter.lib.durations import format_duration
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     from exporter.domain.policy import Policy
 
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PASSWORD = re.compile(r"[a-z]+://[^/@]*:[^/]*@")
 _HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FILE_URL = "sqlite:///"
 
 
 class Checks:
@@ -97,8 +99,12 @@ class Checks:
 
     def _storage(self, config: Config) -> None:
         storage = config.storage
-        if not storage.url.startswith(_FILE_URL) or not storage.url.removeprefix(_FILE_URL).strip("/"):
-            self.wrong(("storage", "url"), "expected sqlite:///path/of/file.db")
+        try:
+            check(storage.url)
+        except ConfigError as error:
+            self.wrong(("storage", "url"), str(error).removeprefix("storage.url: "))
+        if _PASSWORD.match(storage.url) and (self._origins.of(("storage", "url")) or "").startswith("flag"):
+            self.wrong(("storage", "url"), "everybody on this machine can read a flag's password: use storage.url_file")
         self.at_least(storage.retention, 86400, ("storage", "retention"))
         self.at_least(storage.heartbeat_interval, 1, ("storage", "heartbeat_interval"))
 

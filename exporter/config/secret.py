@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from exporter.config.schema import Config
 
+REQUIRED: Final = "is required with this storage.url: every exporter must have the same one"
 SECRET_FILE: Final = "webhook-secret"  # noqa: S105 - a file's name
 LINK_SECRET_FILE: Final = "link-secret"  # noqa: S105 - a file's name
 
 
-def ensure_webhook_secret(config: Config, data_dir: Path) -> tuple[str, Path | None]:
+def ensure_webhook_secret(config: Config, data_dir: Path | None) -> tuple[str, Path | None]:
     """Return (secret, None) where one is configured, else (secret, its file in `data_dir`).
 
     The first start makes the file with mode 0600; of several starts at once one wins and all return its secret. A
@@ -25,22 +26,28 @@ def ensure_webhook_secret(config: Config, data_dir: Path) -> tuple[str, Path | N
     """
     if config.webhook.secret:
         return str(config.webhook.secret), None
-    path = data_dir / SECRET_FILE
+    path = _in(data_dir, SECRET_FILE, "webhook.secret")
     secret = _made(path, "webhook.secret")
     if not secret or not secret.isprintable():
         raise ConfigError(f"webhook.secret: {path} must hold one line; remove it, or write a secret into it")
     return secret, path
 
 
-def ensure_link_secret(config: Config, data_dir: Path) -> str:
+def ensure_link_secret(config: Config, data_dir: Path | None) -> str:
     """Return what signs links, as `ensure_webhook_secret` does; empty where there are no pages. Raises ConfigError."""
     if config.pages.secret or config.pages.listen_address is None:
         return str(config.pages.secret)
-    path = data_dir / LINK_SECRET_FILE
+    path = _in(data_dir, LINK_SECRET_FILE, "pages.secret")
     secret = _made(path, "pages.secret")
     if not secret:
         raise ConfigError(f"pages.secret: {path} is empty; remove it, or write a secret into it")
     return secret
+
+
+def _in(data_dir: Path | None, name: str, key: str) -> Path:
+    if data_dir is None:
+        raise ConfigError(f"{key}: {REQUIRED}")
+    return data_dir / name
 
 
 def _made(path: Path, key: str) -> str:

@@ -30,6 +30,10 @@ class DaysFeature:
     def __init__(self, recorder: Recorder, config: Callable[[], Config]) -> None:
         self.service = DaySums(recorder, lambda: {config().alerts.timezone}, lambda: config().storage.retention)
 
+    async def lead(self) -> None:
+        """Go on where another exporter stopped."""
+        self.service.begin_anew()
+
     def tasks(self) -> list[Task]:
         """Follow the journal, and delete what retention passes by."""
         return [

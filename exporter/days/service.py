@@ -59,6 +59,10 @@ class DaySums:
                 return
             await asyncio.sleep((time.monotonic() - began) / SHARE)
 
+    def begin_anew(self) -> None:
+        """Know nothing of what was to be done: another exporter has gone on."""
+        self._unheard, self._touched = ("", ""), {}
+
     async def round(self) -> bool:
         """Take in some of what is new; return whether that was all. JournalUnavailable."""
         found = await self._recorder.read(self._look)
@@ -72,7 +76,7 @@ class DaySums:
 
         if found.anew or found.computed or not found.over:
             try:
-                await self._recorder.transact(store.PIECE.name, write)
+                await self._recorder.transact_leading(store.PIECE.name, write)
             except BaseException:
                 self._unheard = ("", "")  # what was to be written must be found again
                 raise
@@ -81,7 +85,7 @@ class DaySums:
     async def prune(self) -> None:
         """Delete the days that retention has passed by. JournalUnavailable."""
         oldest = self._oldest()
-        await self._recorder.transact(store.PIECE.name, lambda transaction: store.prune(transaction, oldest))
+        await self._recorder.transact_leading(store.PIECE.name, lambda transaction: store.prune(transaction, oldest))
 
     def _oldest(self) -> int:
         return max(0, int(self._recorder.clock() - self._retention()))

@@ -42,6 +42,7 @@ class FailoverFeature:
         *,
         planned_until: Callable[[Device, float], float | None],
     ) -> None:
+        self._recorder = recorder
         self._hooks = HookSender(recorder.clock)
         self.service = FailoverService(
             recorder,
@@ -55,6 +56,10 @@ class FailoverFeature:
     async def start(self) -> None:
         """Load what was decided."""
         await self.service.start()
+
+    async def lead(self) -> None:
+        """Go on where another exporter stopped."""
+        await self.service.lead()
 
     def tasks(self) -> list[Task]:
         """Call the hooks and settle the sums, on one exporter."""
@@ -80,4 +85,5 @@ class FailoverFeature:
     async def stop(self) -> None:
         """Close the hooks' connections, and keep the sums."""
         await self._hooks.close()
-        await self.service.groups.save()
+        if self._recorder.leading.leads:
+            await self.service.groups.save()

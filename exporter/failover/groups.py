@@ -43,7 +43,17 @@ RETRY: Final = 1.0
 class GroupAccounts(Collector):
     """The accounts of the pairs that are watched. Register it with the metrics' registry."""
 
-    def __init__(self, store: Store, read: Read, clock: Callable[[], float], retention: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        read: Read,
+        clock: Callable[[], float],
+        retention: Callable[[], float],
+        *,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`leads`: whether this exporter is the one that accounts, and shows it."""
+        self._leads = leads
         self._store = store
         self._read = read
         self._clock = clock
@@ -73,6 +83,10 @@ class GroupAccounts(Collector):
         for pair, account in accounts.items():
             await self._take(pair, account)
         self._accounts = accounts
+
+    def forget(self) -> None:
+        """Forget the accounts, which another exporter has gone on with."""
+        self._accounts = {}
 
     def changed(self, change: Change) -> None:
         """Take note of a change of any device; cheap for those of other channels."""
@@ -131,7 +145,7 @@ class GroupAccounts(Collector):
         observed = CounterMetricFamily(
             FAILOVER_GROUP_OBSERVED, HELP[FAILOVER_GROUP_OBSERVED], labels=list(FAILOVER_LABELS)
         )
-        for pair, account in list(self._accounts.items()):
+        for pair, account in list(self._accounts.items()) if self._leads() else ():
             downtime.add_metric(list(pair), account.downtime.value(now))
             observed.add_metric(list(pair), account.observed.value(now))
         yield from (downtime, observed)

@@ -30,13 +30,28 @@ if TYPE_CHECKING:
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Change
     from exporter.failover.driver import Sender
-    from exporter.failover.machine import Action
+    from exporter.failover.machine import Action, Order
+    from exporter.failover.sender import Answer
     from exporter.failover.store import Pair
+    from exporter.recording.leading import Leading
     from exporter.recording.recorder import Recorder
 
     Samples = Iterator[tuple[tuple[str, ...], float]]
 
 log = logging.getLogger(__name__)
+
+
+class LeaderOnly:
+    """Lets an attempt be made only by the exporter that leads at that very moment."""
+
+    def __init__(self, sender: Sender, leading: Leading) -> None:
+        self._sender = sender
+        self._leading = leading
+
+    async def send(self, rule: Failover, order: Order) -> Answer:
+        """Make one attempt; NotLeading."""
+        _ = self._leading.epoch
+        return await self._sender.send(rule, order)
 
 
 class FailoverService:
@@ -57,13 +72,15 @@ class FailoverService:
         self._sender = sender
         self._planned_until = planned_until
         self._channels = Channels(recorder.fleet)
-        self._store = Store(recorder.transact)
+        self._store = Store(recorder.transact, recorder.transact_leading)
         self._drivers: dict[Pair, Driver] = {}
         self._anew = asyncio.Event()
         self._built = False
         self.on_switch: list[Callable[[Switched], None]] = []
         """Called after each call that the hook accepted, and again at a start for one that may not have been told."""
-        self.groups = GroupAccounts(self._store, recorder.read, recorder.clock, retention)
+        self.groups = GroupAccounts(
+            self._store, recorder.read, recorder.clock, retention, leads=lambda: recorder.leading.leads
+        )
         registry.register(self.groups)
         self._calls = Counter(
             f"{SELF_PREFIX}_failover_calls_total",
@@ -83,6 +100,11 @@ class FailoverService:
         await self._build()
         for driver in self._drivers.values():
             self._tell_again(driver)
+
+    async def lead(self) -> None:
+        """Go on where another exporter stopped. JournalUnavailable."""
+        self.groups.forget()
+        await self.start()
 
     async def run(self) -> None:
         """Drive all pairs until cancelled; call `start` before."""
@@ -127,7 +149,7 @@ class FailoverService:
             clock=self._recorder.clock,
             view=self._view,
             save=self._store.save_state,
-            sender=self._sender,
+            sender=LeaderOnly(self._sender, self._recorder.leading),
             counted=lambda action, result: self._calls.labels(action, result).inc(),
             switched=self._switched,
         )
@@ -168,7 +190,7 @@ class FailoverService:
 
     def active(self, _now: float) -> Samples:
         """Yield the gauge channel_failover_active."""
-        for pair, driver in list(self._drivers.items()):
+        for pair, driver in self._driven():
             yield pair, float(driver.state.side != "main")
 
     def pending(self, _now: float) -> Samples:
@@ -181,11 +203,15 @@ class FailoverService:
 
     def no_backup(self, now: float) -> Samples:
         """Yield the gauge channel_failover_no_backup."""
-        for pair, driver in list(self._drivers.items()):
+        for pair, driver in self._driven():
             yield pair, float(machine.no_backup(driver.state, self._view(driver.rule, now), driver.rule))
 
+    def _driven(self) -> list[tuple[Pair, Driver]]:
+        """Return the pairs and their drivers; none where another exporter leads, and knows better."""
+        return list(self._drivers.items()) if self._recorder.leading.leads else []
+
     def _orders(self, *, pending: bool) -> Samples:
-        for pair, driver in list(self._drivers.items()):
+        for pair, driver in self._driven():
             order = driver.state.order
             for action in ACTIONS:
                 matches = order is not None and order.action == action and order.pending is pending

@@ -34,10 +34,14 @@ Pair = tuple[str, str]
 
 
 class Store:
-    """Every method is one transaction, durable when it returns. All raise JournalUnavailable."""
+    """Every method is one transaction, durable when it returns. All raise JournalUnavailable.
 
-    def __init__(self, transact: Transact) -> None:
+    `transact_leading` refuses to write where another exporter leads.
+    """
+
+    def __init__(self, transact: Transact, transact_leading: Transact) -> None:
         self._transact = transact
+        self._transact_leading = transact_leading
 
     async def states(self) -> dict[Pair, State]:
         """Return the state of every pair that ever had one."""
@@ -47,7 +51,9 @@ class Store:
     async def save_state(self, pair: Pair, state: State) -> None:
         """Keep a pair's state."""
         text = msgspec.json.encode(state).decode()
-        await self._transact(PIECE.name, lambda transaction: _put(transaction, "failover_state", [(*pair, text)]))
+        await self._transact_leading(
+            PIECE.name, lambda transaction: _put(transaction, "failover_state", [(*pair, text)])
+        )
 
     async def sums(self) -> dict[Pair, Sums]:
         """Return the settled sums of every pair that ever had some."""
@@ -57,7 +63,7 @@ class Store:
     async def save_sums(self, sums: dict[Pair, Sums]) -> None:
         """Keep the sums of some pairs."""
         rows = [(*pair, msgspec.json.encode(found).decode()) for pair, found in sums.items()]
-        await self._transact(PIECE.name, lambda transaction: _put(transaction, "failover_group", rows))
+        await self._transact_leading(PIECE.name, lambda transaction: _put(transaction, "failover_group", rows))
 
     async def devices_of(self, channels: Collection[str]) -> list[tuple[str, str]]:
         """Return (channel id, device id) of every device whose newest identity is in one of these channels."""

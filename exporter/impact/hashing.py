@@ -33,11 +33,13 @@ class ConversationHasher:
         return int.from_bytes(state.digest(), "big", signed=True)
 
 
-def ensure_key(data_dir: Path) -> bytes:
+def ensure_key(data_dir: Path | None, secret: str) -> bytes:
     """Return the key in `data_dir`, made at the first start. Losing it means that known conversations count anew.
 
-    Raises ConfigError.
+    Without a folder it follows from the webhook's secret, so that every exporter has the same. Raises ConfigError.
     """
+    if data_dir is None:
+        return blake2b(secret.encode(), digest_size=_KEY_BYTES, person=b"conversation-key").digest()
     path = data_dir / KEY_FILE
     try:
         if not path.exists():

@@ -28,6 +28,8 @@ AFFECTED_BATCH: Final = 500
 BATCH: Final = 100
 """Rows in one transaction: 1-2 ms of the journal's thread, so that device events between two batches hardly wait."""
 PRUNE_EVERY: Final = 600.0
+OVERLAP: Final = 120.0
+"""Seconds that a message may be on its way until another exporter has saved it."""
 
 
 class ImpactService:
@@ -37,7 +39,7 @@ class ImpactService:
         self._recorder = recorder
         self._hash = hasher
         self.conversations = Conversations(settings.window, limit=settings.max_conversations)
-        self._pruned_at = recorder.clock()
+        self._pruned_at = self._heard_at = recorder.clock()
         self._facts: dict[str, tuple[int, int, int]] = {}  # device id: outage start, affected, waiting
         self._unsaved: list[store.Affected] = []
         recorder.subscribe(self._changed)
@@ -88,6 +90,8 @@ class ImpactService:
         """Bring everything that changed to the journal. JournalUnavailable: the rest is kept for the next time."""
         now, transact = self._recorder.clock(), self._recorder.transact
         self.conversations.expire(now)
+        if self._recorder.following.shared:
+            await self._hear_of_others(now)
         while affected := self._unsaved[:AFFECTED_BATCH]:
             await transact(store.PIECE.name, partial(store.save_affected, rows=affected))
             del self._unsaved[: len(affected)]
@@ -101,6 +105,15 @@ class ImpactService:
             before, keep = int(now - self.conversations.memory), self.conversations.limit
             await transact(store.PIECE.name, partial(store.prune, before=before, keep=keep))
             self._pruned_at = now
+
+    async def _hear_of_others(self, now: float) -> None:
+        """Take in the messages that others were told of, before our rows take the place of theirs."""
+        since = int(self._heard_at - OVERLAP)
+        for row in await self._recorder.transact(store.PIECE.name, partial(store.load_since, moment=since)):
+            key = (row.channel_id, row.engine, row.business_id, row.conversation)
+            for timestamp in (row.first, row.last):
+                self.conversations.record(*key, timestamp, row.need_human and timestamp == row.last, now)
+        self._heard_at = now
 
     def _changed(self, change: Change) -> None:
         after, device_id = change.after, change.device.identity.device_id

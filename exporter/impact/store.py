@@ -44,6 +44,12 @@ def load(transaction: Transaction) -> list[Row]:
     return [Row._make((*row[:7], bool(row[7]))) for row in rows]
 
 
+def load_since(transaction: Transaction, moment: int) -> list[Row]:
+    """Return the conversations that had a message since a time."""
+    rows = transaction.rows(f"SELECT {', '.join(_ROW)} FROM conversation WHERE last >= ?", (moment,))  # noqa: S608 - constants
+    return [Row._make((*row[:7], bool(row[7]))) for row in rows]
+
+
 def save(transaction: Transaction, rows: Sequence[Row]) -> None:
     """Insert or replace conversations."""
     given = [(*row[:7], int(row.need_human)) for row in rows]

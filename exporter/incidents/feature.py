@@ -91,9 +91,14 @@ class IncidentsFeature:
         """Load what is open and find what is missing."""
         await self.service.start()
 
+    async def lead(self) -> None:
+        """Go on where another exporter stopped."""
+        await self.service.lead()
+
     def tasks(self) -> list[Task]:
-        """Open, close and delete incidents, on one exporter."""
+        """Open, close and delete incidents, on one exporter; write down what each did."""
         return [
+            Task("incident_lines", self.service.write_lines, 1.0),
             Task("incidents", self.service.run, leading=True),
             Task("incident_retention", self._prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
         ]
@@ -120,7 +125,9 @@ class IncidentsFeature:
 
     async def stop(self) -> None:
         """Make durable what happened, and how far the journal is known."""
-        await self.service.flush(final=True)
+        await self.service.write_lines()
+        if self._recorder.leading.leads:
+            await self.service.flush(final=True)
 
     async def _prune(self) -> None:
         await self.service.prune(self._recorder.clock() - self._config().storage.retention)

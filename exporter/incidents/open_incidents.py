@@ -48,6 +48,13 @@ class OpenIncidents:
         self.steps: list[Step] = []
         self._due: Agenda[tuple[Device, int]] = Agenda()  # since when down
 
+    def forget(self) -> None:
+        """Forget everything: another exporter goes on."""
+        self.by_device.clear()
+        self.unclear.clear()
+        self.steps.clear()
+        self._due.clear()
+
     def load(self, held: Iterable[tuple[str, Held]]) -> None:
         """Take in the incidents that are open in the store; what does not fit the loaded fleet is unclear."""
         for device_id, incident in held:

@@ -93,6 +93,9 @@ class Incidents:
         self._wake.set()
 
     def _changed(self, change: Change) -> None:
+        if not self._recorder.leading.leads:
+            self._started = False  # `lead` finds what another exporter left
+            return
         self._wake.set()
         if self._started:
             try:
@@ -134,12 +137,35 @@ class Incidents:
 
     async def start(self) -> None:
         """Load what is open and find what is missing. JournalUnavailable if the store cannot be read."""
+        if not self._recorder.leading.leads:
+            return
         begun = self._since
-        since, seq, held = await self._transact(lambda transaction: store.begin(transaction, begun))
+        since, seq, held = await self._transact_leading(lambda transaction: store.begin(transaction, begun))
         self._since, self._seq = since, seq
-        self.open.unclear.update(await self._transact(lambda transaction: store.devices_after(transaction, seq)))
+        self.open.unclear.update(
+            await self._transact_leading(lambda transaction: store.devices_after(transaction, seq))
+        )
         self.open.load(held)
         self._started = True
+
+    async def lead(self) -> None:
+        """Go on where another exporter stopped. JournalUnavailable."""
+        self._started = False
+        self.open.forget()
+        await self.start()
+
+    async def write_lines(self) -> None:
+        """Write down what this exporter did, where another one leads and keeps the incidents. JournalUnavailable."""
+        if self._recorder.leading.leads or not self._events:
+            return
+        self.open.forget()
+        events, self._events = self._events, []
+        lines = [line for event in events for line in self._lines(*event)]
+        try:
+            await self._transact(lambda transaction: store.apply(transaction, lines))
+        except BaseException:
+            self._events = [*events, *self._events]
+            raise
 
     async def run(self) -> None:
         """Write what changes and open what is due, until cancelled."""
@@ -169,13 +195,13 @@ class Incidents:
             for device_id in list(self.open.unclear):
                 await self._clarify(device_id)
             if seq > self._seq and not self.open.unclear and (final or self._recorder.clock() >= self._progress_due):
-                await self._transact(lambda transaction: store.save_progress(transaction, seq))
+                await self._transact_leading(lambda transaction: store.save_progress(transaction, seq))
                 self._seq, self._progress_due = seq, self._recorder.clock() + PROGRESS_INTERVAL
 
     async def prune(self, before: float) -> None:
         """Delete incidents that were resolved before a time, Unix seconds."""
         early = self._recorder.clock() - store.EARLY_FOR
-        await self._transact(lambda transaction: store.prune(transaction, before, early))
+        await self._transact_leading(lambda transaction: store.prune(transaction, before, early))
 
     async def _write(self) -> None:
         events, self._events = self._events, []
@@ -183,7 +209,7 @@ class Incidents:
         steps = self.open.steps[:BATCH]
         if not steps:
             return
-        await self._transact(lambda transaction: store.apply(transaction, steps))
+        await self._transact_leading(lambda transaction: store.apply(transaction, steps))
         del self.open.steps[: len(steps)]
         for step in steps:
             if isinstance(step, Open):
@@ -207,11 +233,11 @@ class Incidents:
         device = self._recorder.fleet.devices.get(device_id)
         seen = device.timeline if device is not None else None
         history = await self._recorder.history(device_id)
-        held, fresh = await self._transact(lambda transaction: _read(transaction, device_id, self._since))
+        held, fresh = await self._transact_leading(lambda transaction: _read(transaction, device_id, self._since))
         if self._timeline(device_id) is not seen:
             return  # changed while we read; it stays unclear, and the next round looks again
         steps = self._steps(device_id, device, held, fresh, history)
-        held = await self._transact(lambda transaction: _apply_and_read(transaction, device_id, steps))
+        held = await self._transact_leading(lambda transaction: _apply_and_read(transaction, device_id, steps))
         if self._timeline(device_id) is seen:
             self.open.settle(device_id, next((one for one in held if one.resolved_at is None), None))
 
@@ -240,6 +266,9 @@ class Incidents:
 
     async def _transact(self, job: Callable[[Transaction], _Result]) -> _Result:
         return await self._recorder.transact(PIECE.name, job)
+
+    async def _transact_leading(self, job: Callable[[Transaction], _Result]) -> _Result:
+        return await self._recorder.transact_leading(PIECE.name, job)
 
 
 def _read(transaction: Transaction, device_id: str, since: float) -> tuple[list[Held], set[int]]:

@@ -154,19 +154,14 @@ def _open(transaction: Transaction, step: Open) -> None:
         return
     number: int = made[0][0]
     _entry(transaction, number, DOWN, Entry(step.outage, DOWN, "", ""))
-    transaction.run(
-        "INSERT INTO incident_entry (incident, key, at, kind, text, author) "
-        "SELECT i.number, e.key, e.at, e.kind, e.text, '' FROM incident i "
-        "JOIN incident_early e ON e.device_id = i.device_id WHERE i.number = ? AND e.at >= ? ON CONFLICT DO NOTHING",
-        (number, step.outage),
-    )
-    transaction.run("DELETE FROM incident_early WHERE device_id = ?", (who.device_id,))
+    _take_early(transaction, number, who.device_id, step.outage)
 
 
 def _close(transaction: Transaction, step: Close) -> None:
     number = _number(transaction, step.device_id, step.outage)
     if number is None:
         return
+    _take_early(transaction, number, step.device_id, step.outage)  # those of other exporters may have come later
     transaction.run(
         "UPDATE incident SET status = ?, resolved_at = ?, resolution = ? WHERE number = ?",
         (RESOLVED, step.end, step.resolution, number),
@@ -182,6 +177,17 @@ def _close(transaction: Transaction, step: Close) -> None:
         _entry(transaction, number, TOO_SHORT, Entry(step.at, TOO_SHORT, "", ""))
     else:
         _withdraw(transaction, number, TOO_SHORT, MERGED)
+
+
+def _take_early(transaction: Transaction, number: int, device_id: str, since: float) -> None:
+    """Put lines that were waiting into the incident that they waited for."""
+    transaction.run(
+        "INSERT INTO incident_entry (incident, key, at, kind, text, author) "
+        "SELECT i.number, e.key, e.at, e.kind, e.text, '' FROM incident i "
+        "JOIN incident_early e ON e.device_id = i.device_id WHERE i.number = ? AND e.at >= ? ON CONFLICT DO NOTHING",
+        (number, since),
+    )
+    transaction.run("DELETE FROM incident_early WHERE device_id = ?", (device_id,))
 
 
 def _move(transaction: Transaction, step: Move) -> None:
@@ -218,24 +224,30 @@ def _reopen(transaction: Transaction, step: Reopen) -> None:
 
 
 def _add(transaction: Transaction, step: Add) -> None:
-    entry = Entry(step.at, step.kind, step.text, "")
-    if step.early:
+    number = _belongs_to(transaction, step)
+    if number is not None:
+        _entry(transaction, number, step.key, Entry(step.at, step.kind, step.text, ""))
+    elif step.early:
         transaction.run(
             "INSERT INTO incident_early (device_id, key, at, kind, text) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (step.device_id, step.key, step.at, step.kind, step.text),
         )
-        return
+
+
+def _belongs_to(transaction: Transaction, step: Add) -> int | None:
+    """Return the incident that a line belongs to. One that is early for its exporter another may have opened."""
     if step.outage is not None:
-        number = _number(transaction, step.device_id, step.outage)
+        return _number(transaction, step.device_id, step.outage)
+    if step.early:
+        query = "SELECT number FROM incident WHERE device_id = ? AND resolved_at IS NULL AND started_at <= ?"
+        rows = transaction.rows(query, (step.device_id, step.at))
     else:
         query = (
             "SELECT number FROM incident WHERE device_id = ? AND started_at <= ? "
             "AND (resolved_at IS NULL OR resolved_at >= ?) ORDER BY outage DESC LIMIT 1"
         )
         rows = transaction.rows(query, (step.device_id, step.at, step.at - EARLY_FOR))
-        number = rows[0][0] if rows else None
-    if number is not None:
-        _entry(transaction, number, step.key, entry)
+    return rows[0][0] if rows else None
 
 
 def _number(transaction: Transaction, device_id: str, outage: int) -> int | None:

@@ -11,6 +11,7 @@ timestamp, kind, identity, received_ms), which have these columns in every datab
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -72,10 +73,16 @@ class Stats(NamedTuple):
     """What is wrong, in a sentence; empty while it works."""
     oldest_wait: float
     """Seconds that its storage has been at one piece of work; 0: nothing waits."""
+    standbys: float = math.nan
+    """Servers that hold each commit besides the first; NaN: not known, or there is no such thing."""
 
 
 class Journal(Protocol):
     """A durable journal of numbered records. Numbers rise without gaps, and so do they become visible."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether several exporters may use it at the same time."""
 
     async def start(self) -> None:
         """Open it. ConfigError where only a person can help; after JournalUnavailable it may be called again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from exporter.conventions import DEVICE_MAINTENANCE, DEVICE_MAINTENANCE_END
 from exporter.lib.tasks import Task
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from exporter.web.operations import Operation
 
 
+FOLLOW: Final = 5.0
+"""Seconds until a window that another exporter was given is known here."""
+
+
 class MaintenanceFeature:
     """`service.on_change` are those who are told whenever the windows are others than before."""
 
@@ -27,6 +31,7 @@ class MaintenanceFeature:
     piece: ClassVar[Piece] = PIECE
 
     def __init__(self, recorder: Recorder, config: Callable[[], Config]) -> None:
+        self._recorder = recorder
         self.service = Maintenance(recorder, config)
         self._api = MaintenanceApi(self.service, recorder, lambda: config().alerts.timezone)
 
@@ -34,9 +39,16 @@ class MaintenanceFeature:
         """Load the windows and make up for the time of the stop."""
         await self.service.start()
 
+    async def lead(self) -> None:
+        """Go on where another exporter stopped."""
+        await self.service.lead()
+
     def tasks(self) -> list[Task]:
-        """Mark what is due, on one exporter."""
-        return [Task("maintenance", self.service.run, leading=True)]
+        """Mark what is due, on one exporter; where there are others, hear of the windows that they were given."""
+        marking = Task("maintenance", self.service.run, leading=True)
+        if not self._recorder.following.shared:
+            return [marking]
+        return [marking, Task("maintenance_windows", self.service.follow, FOLLOW)]
 
     def gauges(self) -> list[Gauge]:
         """Show who is inside, and whose outage outlasted a window."""

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 SLICE: Final = 2000  # devices judged between two turns of the loop
 LOOK_BACK: Final = 31 * 86_400  # how long a stop may have been whose boundaries are made up for
+BEHIND: Final = 15.0  # how far back at least an exporter looks that begins to lead
 RETRY: Final = 1.0
 LONGEST_WAIT: Final = 60.0  # the system's clock may be set
 
@@ -66,13 +67,38 @@ class Maintenance:
     async def start(self) -> None:
         """Load the windows and make up for the time of the stop. JournalUnavailable, Overloaded."""
         now = self._recorder.clock()
-        stored = await self._recorder.transact(store.PIECE.name, store.load)
+        self._stored = await self._load()
         heard = self._recorder.heard_until
-        self._stored = {one.number: one for one in stored}
         self._settled = int(max(now if heard is None else min(heard, now), now - LOOK_BACK))
+        await self._begin_anew()
+
+    async def lead(self) -> None:
+        """Go on where another exporter stopped. JournalUnavailable, Overloaded."""
+        self._stored = await self._load()
+        await self._begin_anew()
+
+    async def follow(self) -> None:
+        """Take in the windows that were given to other exporters. JournalUnavailable."""
+        stored = await self._load()
+        if stored != self._stored:
+            self._stored = stored
+            await self._renew()
+        if not self._leads:  # as long as the journal can be read somebody leads, and has marked what was due
+            self._settled = max(self._settled, int(self._recorder.clock() - BEHIND))
+
+    async def _begin_anew(self) -> None:
         await self._build()
-        await self._judge(self._recorder.fleet.devices.values(), self._settled)
-        await self._settle()
+        if self._leads:
+            await self._judge(self._recorder.fleet.devices.values(), self._settled)
+            await self._settle()
+
+    async def _load(self) -> dict[int, store.Stored]:
+        stored = await self._recorder.transact(store.PIECE.name, store.load)
+        return {one.number: one for one in stored}
+
+    @property
+    def _leads(self) -> bool:
+        return self._recorder.leading.leads
 
     async def run(self) -> None:
         """Mark what is due until cancelled."""
@@ -149,13 +175,15 @@ class Maintenance:
     async def advance(self) -> None:
         """Finish with the present windows up to now; then go on with others, where they were changed."""
         async with self._lock:
-            await self._settle()
+            if self._leads:
+                await self._settle()
             if not self._renewed:
                 return
             self._renewed = False
             await self._build()
             try:
-                await self._judge(self._recorder.fleet.devices.values(), self._settled)
+                if self._leads:
+                    await self._judge(self._recorder.fleet.devices.values(), self._settled)
             except (JournalUnavailable, Overloaded):
                 self._renewed = True
                 raise
@@ -223,7 +251,7 @@ class Maintenance:
 
     def _heard(self, change: Change) -> None:
         timeline = change.after
-        if timeline is None or not change.live or not (self._active or timeline.in_window):
+        if not self._leads or timeline is None or not change.live or not (self._active or timeline.in_window):
             return
         if any(window.holds(change.device.identity) for window in self._active) != timeline.in_window:
             self._unsure.add(change.device.identity.device_id)

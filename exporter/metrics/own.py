@@ -24,6 +24,7 @@ JOURNAL_OPERATIONS = (
     "heartbeat",
     "quarantine",
     "prune",
+    "tail",
 )
 
 
@@ -67,6 +68,16 @@ class SelfMetrics:
         )
         self.config_digest = self._gauge(
             "config_digest", "A number that differs where exporters are configured to tell people different things."
+        )
+        self.leading = self._gauge("leading", "Whether this exporter does what only one of several may do.")
+        self.lag = self._gauge(
+            "journal_lag_seconds", "Since when other exporters may have stored events that are not known here."
+        )
+        self.standbys = self._gauge(
+            "journal_synchronous_standbys", "Servers that hold each commit besides the first; NaN: not known."
+        )
+        self.divergence = self._counter(
+            "journal_divergence_total", "How often the journal had lost events that it had acknowledged."
         )
         self.time = self._gauge("time_seconds", "The clock of the exporter's machine.")
         self.full = self._gauge("fleet_fullness_ratio", "Part of the most devices, engines and groups.", "of")

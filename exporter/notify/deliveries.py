@@ -11,6 +11,7 @@ import hashlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Protocol
 
+from exporter.errors import ExporterError
 from exporter.journal.port import Piece
 
 if TYPE_CHECKING:
@@ -25,17 +26,35 @@ PIECE: Final = Piece(
         CREATE TABLE notify_delivery (key {bytes} PRIMARY KEY, sent_at {real} NOT NULL) {without_rowid};
         CREATE INDEX notify_delivery_sent_at ON notify_delivery (sent_at);
         """,
+        # until when one of several exporters has it for itself to send
+        "ALTER TABLE notify_delivery ADD COLUMN claimed_until {real} NOT NULL DEFAULT 0;",
     ),
 )
 MOST_DELIVERIES: Final = 20_000
 """Each takes about 200 bytes."""
 
 
+CLAIM: Final = 30.0
+"""Seconds for which an exporter has a text for itself; whoever dies over it holds it up for so long."""
+
+
+class SentElsewhere(ExporterError):
+    """Another exporter is sending this text. Transient: its outcome is not known yet."""
+
+    code = "sent_elsewhere"
+
+
 class Deliveries(Protocol):
     """Remembers successful sends. Times are Unix seconds."""
 
     async def sent_after(self, key: bytes, moment: float) -> bool:
-        """Tell whether `key` was sent later than `moment`; raises JournalUnavailable."""
+        """Tell whether `key` was sent later than `moment`; if not, it is ours to send.
+
+        Raises JournalUnavailable, SentElsewhere.
+        """
+
+    async def give_up(self, key: bytes) -> None:
+        """Let others try what we could not send; raises JournalUnavailable."""
 
     async def record(self, key: bytes, sent_at: float) -> None:
         """Remember a successful send; raises JournalUnavailable."""
@@ -62,6 +81,9 @@ class MemoryDeliveries:
     async def sent_after(self, key: bytes, moment: float) -> bool:
         """Tell whether `key` was sent later than `moment`."""
         return self._sent.get(key, moment) > moment
+
+    async def give_up(self, key: bytes) -> None:
+        """Do nothing: there are no others."""
 
     async def record(self, key: bytes, sent_at: float) -> None:
         """Remember first, so that a failing table does not make this process send twice; raises what `persist` does."""
@@ -96,6 +118,45 @@ class JournalDeliveries(MemoryDeliveries):
         await self._transact(PIECE.name, lambda transaction: insert(transaction, key, sent_at))
 
 
+class SharedDeliveries(JournalDeliveries):
+    """Deliveries of several exporters: each text is sent by the one that claims it in the journal."""
+
+    def __init__(self, transact: Transact, clock: Callable[[], float]) -> None:
+        super().__init__(transact)
+        self._clock = clock
+
+    async def sent_after(self, key: bytes, moment: float) -> bool:
+        """Tell whether anybody has sent `key`; if not, claim it."""
+        if await super().sent_after(key, moment):
+            return True
+        now = self._clock()
+        return await self._transact(PIECE.name, lambda transaction: claim(transaction, key, moment, now))
+
+    async def give_up(self, key: bytes) -> None:
+        """Give the claim back."""
+        await self._transact(PIECE.name, lambda transaction: release(transaction, key))
+
+
+def claim(transaction: Transaction, key: bytes, moment: float, now: float) -> bool:
+    """Tell whether a delivery was made after `moment`; if not, it is claimed. SentElsewhere: another one has."""
+    claimed = transaction.run(
+        "INSERT INTO notify_delivery (key, sent_at, claimed_until) VALUES (?, 0, ?) "
+        "ON CONFLICT (key) DO UPDATE SET claimed_until = excluded.claimed_until "
+        "WHERE notify_delivery.sent_at <= ? AND notify_delivery.claimed_until <= ?",
+        (key, now + CLAIM, moment, now),
+    )
+    if claimed:
+        return False
+    if transaction.rows("SELECT 1 FROM notify_delivery WHERE key = ? AND sent_at > ?", (key, moment)):
+        return True
+    raise SentElsewhere("another exporter is sending this text")
+
+
+def release(transaction: Transaction, key: bytes) -> None:
+    """Give a claim back."""
+    transaction.run("UPDATE notify_delivery SET claimed_until = 0 WHERE key = ?", (key,))
+
+
 def insert(transaction: Transaction, key: bytes, sent_at: float) -> None:
     """Keep a delivery, and not too many."""
     transaction.run(
@@ -112,5 +173,5 @@ def insert(transaction: Transaction, key: bytes, sent_at: float) -> None:
 
 def load(transaction: Transaction, since: float) -> list[tuple[bytes, float]]:
     """Drop what was sent before `since`; return (key, time of sending) of the rest, the oldest first."""
-    transaction.run("DELETE FROM notify_delivery WHERE sent_at < ?", (since,))
-    return transaction.rows("SELECT key, sent_at FROM notify_delivery ORDER BY sent_at")
+    transaction.run("DELETE FROM notify_delivery WHERE sent_at < ? AND claimed_until < ?", (since, since))
+    return transaction.rows("SELECT key, sent_at FROM notify_delivery WHERE sent_at >= ? ORDER BY sent_at", (since,))

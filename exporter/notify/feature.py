@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from exporter.notify.deliveries import PIECE, JournalDeliveries
+from exporter.notify.deliveries import PIECE, JournalDeliveries, SharedDeliveries
 from exporter.notify.http import operations
 from exporter.notify.relay import Relay
 from exporter.notify.sending import ThreadedSender, load_apprise
@@ -32,7 +32,9 @@ class NotifyFeature:
 
     def __init__(self, recorder: Recorder, config: Callable[[], Config], registry: CollectorRegistry) -> None:
         self._clock = recorder.clock
-        self._deliveries = JournalDeliveries(recorder.transact)
+        shared = recorder.following.shared
+        transact, clock = recorder.transact, recorder.clock
+        self._deliveries = SharedDeliveries(transact, clock) if shared else JournalDeliveries(transact)
         self._relay = Relay(
             config().notify,
             config().alerts,

@@ -10,6 +10,7 @@ Where what was sent cannot be looked up, the text is sent: a second one is bette
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
@@ -21,7 +22,7 @@ from exporter.conventions import SELF_PREFIX
 from exporter.errors import ExporterError, JournalUnavailable, Overloaded
 from exporter.lib.logs import fields
 from exporter.lib.times import zone_of
-from exporter.notify.deliveries import Deliveries, delivery_key
+from exporter.notify.deliveries import Deliveries, SentElsewhere, delivery_key
 from exporter.notify.quota import Quota, Verdict
 from exporter.notify.sending import SUCCESSES, Result, TargetUnavailable, read_urls
 from exporter.notify.text import Style, render, render_limit
@@ -198,9 +199,13 @@ class Relay:
             return Result.TIMEOUT
 
     async def _attempt(self, name: str, key: bytes, url: str, text: str, *, resolved: bool) -> Result:
-        if await self._sent_before(key):
-            self._metrics.count(name, Result.DUPLICATE)
-            return Result.DUPLICATE
+        try:
+            if await self._sent_before(key):
+                self._metrics.count(name, Result.DUPLICATE)
+                return Result.DUPLICATE
+        except SentElsewhere:
+            self._metrics.count(name, Result.ELSEWHERE)
+            return Result.ELSEWHERE
         begun = time.monotonic()
         result = await self._sender.send(url, text, resolved=resolved, patience=self.notify.timeout)
         if result is not Result.TIMEOUT:  # whoever waited has counted that
@@ -208,6 +213,9 @@ class Relay:
             self._metrics.took(name, time.monotonic() - begun)
         if result is Result.SENT:
             await self._remember(key)
+        else:
+            with contextlib.suppress(JournalUnavailable, Overloaded):
+                await self._deliveries.give_up(key)
         return result
 
     async def _sent_before(self, key: bytes) -> bool:

@@ -44,6 +44,8 @@ class Result(StrEnum):
     TIMEOUT = "timeout"
     INVALID_URL = "invalid_url"
     UNAVAILABLE = "unavailable"
+    ELSEWHERE = "elsewhere"
+    """Another exporter is sending it; Alertmanager asks again, and hears what became of it."""
 
 
 SUCCESSES: Final = frozenset({Result.SENT, Result.DUPLICATE, Result.HELD})

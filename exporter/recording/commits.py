@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.conventions import DUPLICATE
 from exporter.domain.records import DeviceHistory
-from exporter.errors import JournalDamaged, JournalUnavailable
+from exporter.errors import JournalDamaged, JournalDiverged, JournalUnavailable
 from exporter.lib.logs import RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from exporter.domain.applying import Applier
     from exporter.domain.records import Append
@@ -46,7 +47,15 @@ class Waiting(NamedTuple):
 class Commits:
     """See the module. `load` first, then keep `run` running."""
 
-    def __init__(self, journal: Journal, applier: Applier, metrics: SelfMetrics) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        applier: Applier,
+        metrics: SelfMetrics,
+        *,
+        clock: Callable[[], float],
+        elapsed: Callable[[], float],
+    ) -> None:
         self.waiting: list[Waiting] = []
         self.applied = 0
         """Number of the last record in memory."""
@@ -54,6 +63,12 @@ class Commits:
         """The journal's time as it was last heard."""
         self.exposed_ms = 0
         """No later record tells of an exposition before this one; 0: none yet."""
+        self.level_at = -math.inf
+        """`elapsed` when memory last had all that the journal had."""
+        self.skew = 0.0
+        """How far our clock was ahead of the journal's when we last heard of it, seconds."""
+        self.on_diverged: Callable[[], None] = lambda: None
+        """Called when the journal has another past than memory, which can only be loaded anew."""
         self.idle = asyncio.Event()
         """Nothing waits and no commit is under way."""
         self.idle.set()
@@ -61,7 +76,9 @@ class Commits:
         self._under_way: list[Waiting] = []
         self._exposers: list[asyncio.Future[None]] = []
         self._mark_due = False  # an exposition that the journal does not know of yet
+        self._looks: list[asyncio.Future[bool]] = []
         self._gaps_until = 0
+        self._clock, self._elapsed = clock, elapsed
         self._journal = journal
         self._applier = applier
         self._metrics = metrics
@@ -71,8 +88,7 @@ class Commits:
     async def load(self, loaded_seq: int, gaps_until: int) -> None:
         """Apply what the journal has beyond record `loaded_seq`, which memory is at."""
         self.applied, self._gaps_until = loaded_seq, gaps_until
-        while records := await self._journal.tail(self.applied, PAGE):
-            await self._apply(records, live=False)
+        await self._catch_up(live=False)
 
     def put(self, append: Append) -> asyncio.Future[str]:
         """Commit an event soon; the future has its outcome, or JournalUnavailable."""
@@ -92,6 +108,13 @@ class Commits:
         self._wake()
         return exposer
 
+    def look(self) -> asyncio.Future[bool]:
+        """Apply what others appended; the future tells whether the journal could be asked."""
+        look: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._looks.append(look)
+        self._wake()
+        return look
+
     async def flushed(self) -> None:
         """Return when all that waits now is applied, or has failed."""
         answers = [waiting.answer for waiting in (*self._under_way, *self.waiting)]
@@ -107,12 +130,15 @@ class Commits:
         while True:
             await self._wanted.wait()  # all requests of one turn of the loop share the commit
             self._wanted.clear()
-            while self.waiting or self._exposers:
+            while self.waiting or self._exposers or self._looks:
                 try:
                     if self._mark_due:
                         await self._mark()
                     if self.waiting:
                         await self._commit()
+                    if self._looks:
+                        await self._catch_up()
+                        self._looked(True)
                 except Exception as error:  # whatever it is, nobody may wait for ever for an answer
                     self._fail(error)
             self.idle.set()
@@ -122,13 +148,13 @@ class Commits:
     async def _commit(self) -> None:
         batch = self._under_way = self.waiting[:BATCH_LIMIT]
         del self.waiting[:BATCH_LIMIT]
-        started = time.perf_counter()
+        started, began = time.perf_counter(), self._elapsed()
         try:
             appended = await self._journal.append([waiting.append for waiting in batch], self.applied)
         finally:
             self._metrics.commits.observe(time.perf_counter() - started)
             self._metrics.batches.observe(len(batch))
-        outcomes = await self._take(appended)
+        outcomes = await self._take(appended, began)
         self._under_way = []
         for (_, answer), number in zip(batch, appended.numbers, strict=True):
             if not answer.done():  # who asked may have gone
@@ -138,21 +164,32 @@ class Commits:
             self._warn.warning("journal_recovered", "events are stored again")
 
     async def _mark(self) -> None:
-        exposers = len(self._exposers)
+        exposers, began = len(self._exposers), self._elapsed()
         marked = await self._journal.expose(self.applied)
-        await self._take(marked)
+        await self._take(marked, began)
         self._applier.exposed(marked.at_ms)
         self.exposed_ms = marked.at_ms
         self._mark_due = len(self._exposers) > exposers
         self._marked(exposers)
 
-    async def _take(self, appended: Appended) -> dict[int, str]:
-        """Apply what memory lacks; return the outcomes by number."""
+    async def _take(self, appended: Appended, began: float) -> dict[int, str]:
+        """Apply what memory lacks; return the outcomes by number. The journal was asked when `elapsed` was `began`."""
+        self.skew = self._clock() - appended.at_ms / 1000
         outcomes = await self._apply(appended.missed, live=True)
-        while not appended.complete and (records := await self._journal.tail(self.applied, PAGE)):
-            outcomes |= await self._apply(records, live=True)
-        self.at_ms = appended.at_ms
+        if not appended.complete:
+            outcomes |= await self._catch_up()
+        self.at_ms, self.level_at = appended.at_ms, began
         return outcomes
+
+    async def _catch_up(self, *, live: bool = True) -> dict[int, str]:
+        outcomes: dict[int, str] = {}
+        while True:
+            began = self._elapsed()
+            records = await self._journal.tail(self.applied, PAGE)
+            outcomes |= await self._apply(records, live=live)
+            if len(records) < PAGE:
+                self.level_at = began
+                return outcomes
 
     async def _apply(self, records: Sequence[Numbered], *, live: bool) -> dict[int, str]:
         late = self._late(records)
@@ -160,7 +197,10 @@ class Commits:
         outcomes: dict[int, str] = {}
         for number, record in records:
             if number != self.applied + 1 and (number <= self.applied or number > self._gaps_until + 1):
-                raise JournalDamaged(f"after record {self.applied} of the journal comes {number}: {ADVICE}")
+                what = f"after record {self.applied} of the journal comes {number}"
+                if self._journal.shared:
+                    raise JournalDiverged(what)
+                raise JournalDamaged(f"{what}: {ADVICE}")
             history = None
             device_id = record.identity.device_id
             if device_id in late:
@@ -188,7 +228,9 @@ class Commits:
         if not self._failing:
             self._warn.warning("journal_failing", "events cannot be stored", error=str(error))
         self._failing = True
-        self._metrics.failures.labels("append").inc()
+        if isinstance(error, JournalDiverged):
+            self.on_diverged()
+        self._metrics.failures.labels("append" if self._under_way or self._mark_due else "tail").inc()
         if not isinstance(error, JournalUnavailable):
             log.error("the journal failed", exc_info=error)
             error = JournalUnavailable("the journal failed")
@@ -199,6 +241,7 @@ class Commits:
             if not answer.done():
                 answer.set_exception(error)
         self._marked(len(self._exposers))
+        self._looked(False)
 
     def _marked(self, count: int) -> None:
         """Let the first ones go on that wait for their mark."""
@@ -206,6 +249,12 @@ class Commits:
             if not exposer.done():
                 exposer.set_result(None)
         del self._exposers[:count]
+
+    def _looked(self, done: bool) -> None:
+        for look in self._looks:
+            if not look.done():
+                look.set_result(done)
+        self._looks.clear()
 
     def _wake(self) -> None:
         self.idle.clear()

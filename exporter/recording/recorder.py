@@ -22,6 +22,8 @@ from exporter.lib.clock import elapsed
 from exporter.lib.logs import fields
 from exporter.lib.pace import Pace
 from exporter.recording.commits import Commits
+from exporter.recording.following import Following
+from exporter.recording.leading import Leading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -42,7 +44,6 @@ QUEUE_LIMIT: Final = 20_000  # submissions that may wait; beyond it the sender's
 PLAN_LIMIT: Final = 500  # boundaries of planned windows in one go
 PATIENCE: Final = 1.0  # seconds that a scrape waits for the journal: a journal in trouble must not silence its metrics
 LAST_PATIENCE: Final = 30.0  # seconds for the last checkpoint
-EPOCH: Final = 1  # a single exporter leads for ever
 
 
 class Boundary(NamedTuple):
@@ -77,8 +78,10 @@ class Recorder:
         self._beat: float | None = None  # `elapsed` at the last heartbeat
         self._journal = journal
         self._applier = Applier(self.fleet, _listener_failed)
-        self._commits = Commits(journal, self._applier, metrics)
-        self._committing: asyncio.Task[None] | None = None
+        self._commits = Commits(journal, self._applier, metrics, clock=clock, elapsed=elapsed)
+        self.following = Following(journal, self._commits, elapsed)
+        self.leading = Leading(journal, elapsed)
+        self._running: list[asyncio.Task[None]] = []
         self._saving = asyncio.Lock()  # one checkpoint at a time
         self._exposing = 0  # expositions that are being rendered
         self._horizon = 0
@@ -101,13 +104,15 @@ class Recorder:
         self.heard_until = loaded.heard_ms / 1000 if loaded.heard_ms else None
         self._horizon = loaded.pruned_before
         self._metrics.blind.inc(sum(end - start for start, end in loaded.blind))
-        self._committing = asyncio.create_task(self._commits.run(), name="commits")
+        await self.leading.ask()
+        works = (self._commits.run, self.following.run, self.leading.run)
+        self._running = [asyncio.create_task(work(), name=work.__qualname__) for work in works]
         self.ready = True
 
     async def stop(self) -> None:
         """Finish what waits, write a checkpoint and close the journal, in bounded time."""
         self.ready = False
-        if self._committing is not None:
+        if self._running:
             await self._commits.idle.wait()
             if self.healthy:  # or nobody may wait for it
                 await self._save_last()
@@ -115,15 +120,17 @@ class Recorder:
 
     async def _save_last(self) -> None:
         try:
-            await asyncio.wait_for(self.save_checkpoint(), LAST_PATIENCE)
+            if self.leading.leads:
+                await asyncio.wait_for(self.save_checkpoint(), LAST_PATIENCE)
+                await self.leading.resign()
         except (JournalUnavailable, TimeoutError) as error:
             log.warning("no checkpoint at stop; the next start replays the journal", extra=fields(error=str(error)))
 
     async def end(self) -> None:
         """Close the journal as it is."""
         self.ready = False
-        if self._committing is not None:
-            self._committing.cancel()
+        while self._running:
+            self._running.pop().cancel()
         await self._journal.stop()
 
     @property
@@ -251,6 +258,10 @@ class Recorder:
         """Run `job` in one transaction of the journal; JournalUnavailable is counted under `operation`."""
         return await self._run(operation, self._journal.transact(job))
 
+    async def transact_leading(self, operation: str, job: Callable[[Transaction], _Result]) -> _Result:
+        """Run `job` as `transact` does, but only where this exporter leads; else NotLeading, and nothing is done."""
+        return await self._run(operation, self._journal.transact(job, epoch=self.leading.epoch))
+
     async def save_checkpoint(self) -> None:
         """Write what changed since the last checkpoint."""
         async with self._saving:
@@ -258,7 +269,7 @@ class Recorder:
             snapshot = checkpoint.Snapshot(self.fleet, self._commits.applied, looked_ms)
             try:
                 state = await snapshot.complete(Pace())
-                await self._run("checkpoint", self._journal.save(state, EPOCH))
+                await self._run("checkpoint", self._journal.save(state, self.leading.epoch))
             except BaseException:  # a stop may cancel this before its outcome is known
                 snapshot.give_back()
                 raise
@@ -280,7 +291,7 @@ class Recorder:
         await self.save_checkpoint()
         device: int | None = 0
         while device is not None:
-            device = await self._run("prune", self._journal.prune(before, device, EPOCH))
+            device = await self._run("prune", self._journal.prune(before, device, self.leading.epoch))
 
     # -- history ------------------------------------------------------------------------------------------------------
 

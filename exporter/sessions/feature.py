@@ -32,11 +32,16 @@ if TYPE_CHECKING:
     from exporter.domain.accounts import Device
     from exporter.domain.identity import Identity
     from exporter.journal.port import Piece
+    from exporter.metrics.exposition.gauges import Values
     from exporter.recording.recorder import Recorder
 
 _TEXTS: Final = read_texts("exporter.sessions")
 SOFT_AFTER: Final = 60.0
 """Seconds, of a gateway that the configuration does not know any more."""
+
+
+ADOPT: Final = 15.0
+"""Seconds until the exporter that leads knows of a soft state that another one heard."""
 
 
 class SessionsFeature:
@@ -47,6 +52,7 @@ class SessionsFeature:
 
     def __init__(self, recorder: Recorder, config: Callable[[], Config], registry: CollectorRegistry) -> None:
         self._config = config
+        self._recorder = recorder
         self.service = Sessions(recorder, self._soft_after, registry)
         self._polling = Polling(recorder, config, self.service, registry)
 
@@ -57,11 +63,14 @@ class SessionsFeature:
 
     def tasks(self) -> list[Task]:
         """Let soft states count, on every exporter what it heard; ask the gateways, on one exporter."""
-        return [
+        tasks = [
             Task("sessions", self.service.run),
             Task("outage_reasons", self.service.reasons.run),
             Task("gateway_states", self._polling.run, leading=True),
         ]
+        if self._recorder.following.shared:
+            tasks.append(Task("soft_states", self.service.adopt, ADOPT, leading=True))
+        return tasks
 
     async def stop(self) -> None:
         """Keep the last reasons."""
@@ -71,10 +80,14 @@ class SessionsFeature:
         """Show how the gateways' own word is."""
         polling = self._polling
         return [
-            OfLabels(GATEWAY_UP, GATEWAY_LABELS, polling.up),
-            OfLabels(GATEWAY_STATE_READ, GATEWAY_LABELS, polling.read_at),
-            OfLabels(GATEWAY_WEBHOOK_CONFIGURED, GATEWAY_LABELS, polling.configured),
+            OfLabels(GATEWAY_UP, GATEWAY_LABELS, self._if_asked_here(polling.up)),
+            OfLabels(GATEWAY_STATE_READ, GATEWAY_LABELS, self._if_asked_here(polling.read_at)),
+            OfLabels(GATEWAY_WEBHOOK_CONFIGURED, GATEWAY_LABELS, self._if_asked_here(polling.configured)),
         ]
+
+    def _if_asked_here(self, values: Values) -> Values:
+        """Return values that there are only where this exporter leads, and asks the gateways."""
+        return lambda now: values(now) if self._recorder.leading.leads else ()
 
     async def reload(self, _: Config) -> None:
         """Ask the gateways of the new configuration."""

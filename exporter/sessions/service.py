@@ -70,6 +70,10 @@ class Sessions:
     async def start(self) -> None:
         """Load what waits. JournalUnavailable if it cannot be read."""
         await self.reasons.start()
+        await self.adopt()
+
+    async def adopt(self) -> None:
+        """Let what waits wait here, too, whoever heard it and may be gone. JournalUnavailable."""
         now = self._recorder.clock()
         found = await self._recorder.transact(store.PIECE.name, store.load_soft)
         for soft in found:

@@ -7,7 +7,7 @@ Features add `operations` (routes with their description); their handlers raise 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -100,12 +100,19 @@ async def _mark(_: web.Request, response: web.StreamResponse) -> None:
         response.headers[name] = value
 
 
+_NOT_READY: Final = "the journal is not loaded, or what others put into it is not known here"
+
+
 def _state_operations(recorder: RecorderPort, is_ready: Callable[[], bool]) -> list[Operation]:
     health = _state(lambda: recorder.healthy, "unhealthy", lambda: recorder.trouble)
-    ready = _state(is_ready, "not_ready", lambda: "the journal is being loaded")
+    ready = _state(
+        is_ready,
+        "not_ready",
+        lambda: recorder.trouble or _NOT_READY,
+    )
     return [
         Operation("GET", "/-/healthy", health, "Whether the process works", {200: TEXT, 503: Error}),
-        Operation("GET", "/-/ready", ready, "Whether the journal is loaded", {200: TEXT, 503: Error}),
+        Operation("GET", "/-/ready", ready, "Whether the journal is loaded and followed", {200: TEXT, 503: Error}),
     ]
 
 

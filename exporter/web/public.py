@@ -1,4 +1,4 @@
-"""The public listener: webhooks and `GET /-/healthy`, and nothing else.
+"""The public listener: webhooks, `GET /-/healthy` and `GET /-/ready`, and nothing else.
 
 A request is judged in this order, and goes no further than where it fails: path, method, announced length, proof of
 the sender, media type, body, event. So the body of a stranger is never parsed, kept or logged. 2xx is sent only after
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 WEBHOOK_PATH: Final = "/webhook"
 """The built-in gateway's; others are below it, by name."""
 HEALTH_PATH: Final = "/-/healthy"
+READY_PATH: Final = "/-/ready"
+"""For a load balancer: whether events are welcome here, or had better go to another exporter."""
 BODY_TIMEOUT: Final = 10.0
 """Seconds for a whole body to arrive."""
 
@@ -75,6 +77,7 @@ def public_app(
     on_message: OnMessage = _ignore_message,
     on_state: OnState = _ignore_state,
     body_timeout: float = BODY_TIMEOUT,
+    ready: Callable[[], bool] | None = None,
 ) -> PublicApp:
     """Return the handler of the public listener. `doors` are by path: `/webhook`, `/webhook/<name>`."""
 
@@ -83,14 +86,20 @@ def public_app(
             door, recorder, metrics, warn, on_message=on_message, on_state=on_state, body_timeout=body_timeout
         )
 
-    return PublicApp(recorder, webhook, doors)
+    return PublicApp(recorder, webhook, doors, ready or (lambda: recorder.ready))
 
 
 class PublicApp:
     """Handles requests."""
 
-    def __init__(self, recorder: RecorderPort, webhook: Callable[[Door], Webhook], doors: Mapping[str, Door]) -> None:
-        self._recorder = recorder
+    def __init__(
+        self,
+        recorder: RecorderPort,
+        webhook: Callable[[Door], Webhook],
+        doors: Mapping[str, Door],
+        ready: Callable[[], bool],
+    ) -> None:
+        self._states = {HEALTH_PATH: lambda: recorder.healthy, READY_PATH: ready}
         self._webhook = webhook
         self.open(doors)
 
@@ -105,7 +114,8 @@ class PublicApp:
             webhook, rest = self._below(request.path)
         if webhook is not None:
             return await webhook.answer(request, rest)
-        return _health(request, self._recorder) if request.path == HEALTH_PATH else answers.http_error(404)
+        state = self._states.get(request.path)
+        return answers.http_error(404) if state is None else _state(request, state())
 
     def _below(self, path: str) -> tuple[Webhook | None, str]:
         """Return whose path it is, and what follows; anything may follow a named gateway's."""
@@ -115,10 +125,10 @@ class PublicApp:
         return self._webhooks.get(f"{WEBHOOK_PATH}/{name}"), rest
 
 
-def _health(request: web.BaseRequest, recorder: RecorderPort) -> web.Response:
+def _state(request: web.BaseRequest, good: bool) -> web.Response:
     if request.method not in ("GET", "HEAD"):
         return answers.http_error(405, {"Allow": "GET, HEAD"})
-    if recorder.healthy:
+    if good:
         return answers.text("OK")
     return answers.error(503, "unhealthy", "the journal cannot be used")
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.binaries
 
 
 def run(folder: Path, way: str, url: str) -> int:
-    (folder / "exporter.yml").write_text(f"alertmanager: {{urls: ['{url}']}}\n")
+    (folder / "exporter.yml").write_text(f"alertmanager: {{urls: ['{url}']}}\nalerts: {{labels: {{fleet: jakarta}}}}\n")
     return main(["notify-test", way, "--config.file", str(folder / "exporter.yml")])
 
 
@@ -26,6 +26,8 @@ def test_each_way_gets_its_test_and_nobody_else_does(tmp_path: Path, capsys: pyt
         with running(program):
             assert run(tmp_path, "email", program.url) == 0
             assert (len(where.emails()), where.slack(), where.sms()) == (1, [], [])
+            (alert,) = program.alerts("alertname=NotifyTest")
+            assert alert["labels"]["fleet"] == "jakarta"  # routes may ask for it, as an AlertmanagerConfig's do
             assert "Uji coba: pesan lewat email sampai" in where.emails()[0]["subject"]
             assert run(tmp_path, "telegram", program.url) == 0
             assert any("Uji coba: pesan lewat telegram sampai" in text for text in where.telegram())

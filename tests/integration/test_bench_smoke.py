@@ -11,6 +11,7 @@ import pytest
 from bench import rows
 from bench.__main__ import BENCHMARKS
 from tests.patience import patient
+from tests.postgres import binaries
 from tests.tools import ROOT, require
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ NEEDS = {
 def test_a_benchmark_runs_and_gives_its_rows(name: str, tmp_path: Path) -> None:
     for program in NEEDS.get(name, ()):
         require(program)
+    if name == "postgres":
+        binaries()
     file = tmp_path / "rows"
     command = [sys.executable, "-m", f"bench.bench_{name}", "--quick", "--rows", str(file)]
 

@@ -13,10 +13,12 @@ from exporter.domain.records import Blind, Checkpoint, SavedDevice
 from exporter.domain.timeline import Kind, Outage, fold
 from exporter.errors import JournalUnavailable
 from exporter.journal.port import Piece
+from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.sqlite.journal import SqliteJournal
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
 from tests.memory_journal import Memory, MemoryJournal
+from tests.postgres import shared_cluster
 from tests.unit.journal_site import NOW, FakeClock, append, event, identity, picture
 
 if TYPE_CHECKING:
@@ -53,7 +55,15 @@ class MemoryStorage:
         return MemoryJournal(self._memory, clock)
 
 
-STORAGES = (SqliteStorage, MemoryStorage)
+class PostgresStorage:
+    def __init__(self, _folder: Path) -> None:
+        self._url = shared_cluster().database()
+
+    def journal(self, clock: FakeClock) -> Journal:
+        return PostgresJournal(self._url, [TOYS], clock=clock)
+
+
+STORAGES = (SqliteStorage, MemoryStorage, PostgresStorage)
 
 
 @pytest.fixture(params=STORAGES, ids=lambda storage: storage.__name__.removesuffix("Storage").lower())
@@ -278,8 +288,8 @@ class TestCheckpointAndRetention:
     async def test_checkpoints_add_up(self, storage: Storage, journal: Journal, clock: FakeClock) -> None:
         assert (await journal.load()).checkpoint is None
         await journal.append([append(NOW, UP, f"d{number}") for number in range(3)], 0)
-        await journal.save(Checkpoint(2, NOW_MS, [saved_device("d0", 1), saved_device("d1", 1)], [], [], []), 1)
-        await journal.save(Checkpoint(3, NOW_MS + 5, [saved_device("d1", 2)], ["d0"], [], []), 1)
+        await save(journal, Checkpoint(2, NOW_MS, [saved_device("d0", 1), saved_device("d1", 1)], [], [], []))
+        await save(journal, Checkpoint(3, NOW_MS + 5, [saved_device("d1", 2)], ["d0"], [], []))
         journal = await again(storage, journal, clock)
         found = (await journal.load()).checkpoint
         assert found is not None
@@ -292,7 +302,7 @@ class TestCheckpointAndRetention:
     ) -> None:
         events = [(NOW, UP), (NOW + 10, DOWN), (NOW + 20, UP), (NOW + 30, DOWN), (NOW + 50, UP)]
         await journal.append([append(*one) for one in events], 0)
-        await journal.save(Checkpoint(5, NOW_MS, [], [], [], []), 1)
+        await save(journal, Checkpoint(5, NOW_MS, [], [], [], []))
         await prune(journal, NOW + 25)
         journal = await again(storage, journal, clock)
         found = (await journal.histories(["d1"], 5))["d1"]
@@ -306,7 +316,7 @@ class TestCheckpointAndRetention:
         self, journal: Journal
     ) -> None:
         await journal.append([append(NOW + 10, UP), append(NOW + 10, UP, "d2")], 0)
-        await journal.save(Checkpoint(2, NOW_MS, [], [], [], []), 1)
+        await save(journal, Checkpoint(2, NOW_MS, [], [], [], []))
         await journal.append([append(NOW, DOWN)], 2)
         await prune(journal, NOW + 25)
         found = await journal.histories(["d1", "d2"], 9)
@@ -317,7 +327,7 @@ class TestCheckpointAndRetention:
         self, storage: Storage, journal: Journal, clock: FakeClock
     ) -> None:
         await journal.append([append(NOW + number, UP, f"d{number}") for number in range(450)], 0)
-        await journal.save(Checkpoint(450, NOW_MS, [], [], [], []), 1)
+        await save(journal, Checkpoint(450, NOW_MS, [], [], [], []))
         await prune(journal, NOW + 1000)
         assert await journal.tail(0) == []
         journal = await again(storage, journal, clock)
@@ -325,10 +335,20 @@ class TestCheckpointAndRetention:
         await journal.stop()
 
 
+async def lead(journal: Journal) -> int:
+    epoch = await journal.lease(60.0)
+    assert epoch is not None
+    return epoch
+
+
+async def save(journal: Journal, checkpoint: Checkpoint) -> None:
+    await journal.save(checkpoint, await lead(journal))
+
+
 async def prune(journal: Journal, before: int) -> None:
-    device: int | None = 0
+    epoch, device = await lead(journal), 0
     while device is not None:
-        device = await journal.prune(before, device, 1)
+        device = await journal.prune(before, device, epoch)
 
 
 class TestTheRest:

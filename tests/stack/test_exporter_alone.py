@@ -33,7 +33,7 @@ def test_a_webhook_by_the_published_port_is_a_device_that_the_admin_listener_sho
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200
     shown = json.loads(alone.compose("exec", "-T", "exporter", "device-exporter", "devices", "--json"))
-    assert [device["device_id"] for device in shown["devices"]] == ["d1"]
+    assert [device["device_id"] for device in shown] == ["d1"]
     assert (
         json.loads(alone.compose("exec", "-T", "exporter", "device-exporter", "status", "--json"))["language"] == "en"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import weakref
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from exporter.domain.applying import Applier
@@ -66,6 +67,7 @@ class FakeRecorder:
         self.disk = disk
         self.now = now
         self.broken = False
+        self.leading = SimpleNamespace(leads=True)
         self.fleet = Fleet()
         self._applier = Applier(self.fleet, print)
         self._events: dict[str, list[tuple[int, Kind]]] = {}
@@ -92,6 +94,8 @@ class FakeRecorder:
             raise
         connection.execute("COMMIT")
         return result
+
+    transact_leading = transact
 
     async def read(self, job: Callable[[Transaction], Any]) -> Any:
         return job(SqliteTransaction(self.disk.connection))

@@ -103,6 +103,27 @@ async def test_an_alert_is_posted_and_acknowledged(alertmanager: FakeAlertmanage
     assert (post.count("ok"), post.count("error"), post.latencies()) == (1, 0, 1)
 
 
+async def test_who_does_not_know_what_others_know_posts_nothing_until_it_does(
+    alertmanager: FakeAlertmanager, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.alerting.outbox.STALE", 0.01)
+    asked: list[bool] = []
+
+    def fresh() -> bool:
+        asked.append(len(asked) > 5)
+        return asked[-1]
+
+    async with posting(alertmanager.url, clock) as post:
+        post.outbox._fresh = fresh
+        alert, other = down(), down("d2")
+        post.put(alert)
+        await eventually(lambda: len(asked) > 3)
+        assert alertmanager.told() == []
+        post.put(alert, other)
+        await eventually(lambda: other.acknowledged_at)
+    assert sorted(alertmanager.told()) == ["DeviceDown d1", "DeviceDown d2"]
+
+
 async def test_what_mutes_comes_first_and_its_end_last(alertmanager: FakeAlertmanager, clock: FakeClock) -> None:
     async with posting(alertmanager.url, clock, down(), mass(), down("d2")):
         await eventually(lambda: len(alertmanager.told()) == 3)

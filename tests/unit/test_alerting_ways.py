@@ -59,6 +59,7 @@ def ways_of(*urls: str) -> tuple[Ways, CollectorRegistry]:
     [
         pytest.param(NOBODY, 0, id="a dead man's switch is nobody"),
         pytest.param(SOMEBODY, 3, id="three"),
+        pytest.param(NOBODY.replace("deadman", "devices/t/deadman"), 0, id="as the Prometheus operator names them"),
         pytest.param((ROOT / "alertmanager" / "alertmanager.yml").read_text(), 8, id="everything that is shipped"),
         pytest.param("route: {}", None, id="no receivers"),
         pytest.param("{", None, id="no YAML"),

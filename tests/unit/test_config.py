@@ -384,6 +384,10 @@ def test_a_variable_cannot_reach_into_a_section_of_another_kind(tmp_path):
         ({"storage.urk": "x"}, "flag --storage.urk: no such key (did you mean `storage.url`?)"),
         ({"web.listen-address": "x"}, "flag --web.listen-address: web.listen_address: listen address 'x' has no port"),
         ({"log.level": "loud"}, "flag --log.level: log.level: expected one of debug, info, warning, error, got 'loud'"),
+        (
+            {"storage.url": "postgresql://exporter:geheim@db/exporter"},
+            "flag --storage.url: storage.url: everybody on this machine can read a flag's password",
+        ),
     ],
 )
 def test_a_bad_flag_is_named_in_the_error(overrides, expected):
@@ -571,6 +575,11 @@ def test_a_damaged_secret_file_is_an_error(tmp_path, content, expected):
 
     with pytest.raises(ConfigError, match=expected):
         ensure_webhook_secret(Config(), tmp_path)
+
+
+def test_where_exporters_share_no_folder_no_secret_is_generated():
+    with pytest.raises(ConfigError, match=r"webhook\.secret: is required"):
+        ensure_webhook_secret(Config(), None)
 
 
 def test_a_data_directory_that_is_a_file_is_an_error(tmp_path):

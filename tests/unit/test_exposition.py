@@ -88,6 +88,18 @@ async def test_the_body_is_the_golden_one(openmetrics):
     assert without_time == golden.read_text()
 
 
+async def test_whoever_knows_nothing_of_devices_shows_none_and_all_again_when_it_does():
+    registry, silent = CollectorRegistry(), True
+    Counter("device_exporter_things_total", "Things.", registry=registry)
+    exposition = Exposition(small_fleet(), registry, silent=lambda: silent)
+    text = await text_of(exposition)
+    assert "device_exporter_things_total" in text
+    assert "device_up" not in text
+    assert "fleet_devices" not in text
+    silent = False
+    assert len(lines_of(await text_of(exposition), "device_up")) == 3
+
+
 async def test_an_empty_fleet_has_headers_and_no_samples():
     text = await text_of(Exposition(Fleet(), CollectorRegistry()))
 

@@ -45,7 +45,7 @@ class Hooks:
 
     async def send(self, rule: Failover, order: Order) -> Answer:
         self.calls.append(order)
-        states = await Store(self.house.site.recorder.transact).states()
+        states = await Store(self.house.site.recorder.transact, self.house.site.recorder.transact_leading).states()
         self.stored.append(states[rule.channel, rule.backup].order)
         await self.open.wait()
         return self.answers.pop(0) if self.answers else OK

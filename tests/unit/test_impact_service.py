@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,6 +105,7 @@ class FakeRecorder:
     def __init__(self) -> None:
         self.now = float(NOW)
         self.fleet = Fleet()
+        self.following = SimpleNamespace(shared=False)
         self.statements: list[tuple[str, list[Any]]] = []
         self.broken = False
 

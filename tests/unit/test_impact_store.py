@@ -93,9 +93,9 @@ def test_a_hash_depends_on_the_key_and_fits_sqlite():
 
 
 def test_the_key_is_made_once_and_readable_by_its_owner_only(tmp_path):
-    key = ensure_key(tmp_path / "data")
+    key = ensure_key(tmp_path / "data", "secret")
 
-    assert ensure_key(tmp_path / "data") == key
+    assert ensure_key(tmp_path / "data", "secret") == key
     assert len(key) == 32
     assert stat.S_IMODE((tmp_path / "data" / KEY_FILE).stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / "data").iterdir()] == [KEY_FILE]
@@ -105,11 +105,11 @@ def test_a_damaged_key_is_refused(tmp_path):
     (tmp_path / KEY_FILE).write_bytes(b"short")
 
     with pytest.raises(ConfigError, match="does not hold 32 bytes"):
-        ensure_key(tmp_path)
+        ensure_key(tmp_path, "secret")
 
 
 def test_no_conversation_id_reaches_the_disk(tmp_path, store, connection):
-    conversations, hasher = Conversations(100), ConversationHasher(ensure_key(tmp_path))
+    conversations, hasher = Conversations(100), ConversationHasher(ensure_key(tmp_path, "secret"))
     for number in range(50):
         conversations.record("c1", "wa", "b1", hasher(f"conversation-of-ibu-sari-{number}"), NOW, False, NOW)
     store.save(conversations.take_changes(100))

@@ -18,7 +18,8 @@ from exporter.journal.port import Piece
 from exporter.journal.sqlite import saved, schema
 from exporter.journal.sqlite.database import QUARANTINE_LIMIT, Database
 from exporter.journal.sqlite.reader import SqliteReader
-from exporter.journal.storage import open_reader, storage_path
+from exporter.journal.sqlite.storage import file
+from exporter.journal.storage import check, open_reader
 from tests.tools import ROOT
 from tests.unit.journal_site import NOW, FakeClock, append, identity, open_database
 
@@ -413,13 +414,13 @@ class TestRetention:
     ids=["relative", "absolute"],
 )
 def test_storage_urls_name_files(url: str, path: str) -> None:
-    assert storage_path(url) == path
+    assert str(file(url)) == path
 
 
-@pytest.mark.parametrize("url", ["", "sqlite:///", "postgres://x", "data/x.db"])
+@pytest.mark.parametrize("url", ["", "sqlite:///", "mysql://x", "data/x.db", "sqlite://x.db"])
 def test_other_storage_urls_are_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="expected sqlite:///PATH"):
-        storage_path(url)
+    with pytest.raises(ConfigError, match="expected sqlite:///path"):
+        check(url)
 
 
 def _save_everything(journal: Database, seq: int = 1_000_000) -> None:

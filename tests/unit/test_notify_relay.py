@@ -406,6 +406,8 @@ async def test_too_many_at_once_answer_503(bench, monkeypatch):
 class BrokenDeliveries:
     """A durable table whose journal is down."""
 
+    give_up = MemoryDeliveries.give_up
+
     async def sent_after(self, *_):
         raise JournalUnavailable("disk full")
 

@@ -1,4 +1,4 @@
-"""Every function with which a feature reads or writes its tables, run on a real file by way of a `Transaction`."""
+"""Every function with which a feature reads or writes its tables, on real databases by way of a `Transaction`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from exporter.app.features import PIECES
@@ -37,18 +38,24 @@ from exporter.incidents.model import (
     Reopen,
 )
 from exporter.incidents.view import Filter, View
+from exporter.journal.postgres.events import Events
+from exporter.journal.postgres.schema import migrate
+from exporter.journal.postgres.transaction import in_transaction
 from exporter.journal.sqlite.reader import SqliteReader
 from exporter.journal.sqlite.transaction import SLICE
+from exporter.journal.storage import open_reader
 from exporter.maintenance import store as maintenance
 from exporter.maintenance.windows import Match, Window
 from exporter.notify import deliveries
+from tests.postgres import shared_cluster
 from tests.tools import ROOT
 from tests.unit.journal_site import NOW, FakeClock, append, identity, open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from exporter.domain.records import Append
     from exporter.journal.port import Transaction
 
 FEATURES = ("alerting", "failover", "impact", "incidents", "maintenance", "notify")
@@ -56,13 +63,35 @@ STORES = (deliveries, impact, incidents, maintenance)
 """Modules of functions whose first argument is a transaction; failover's store is a class."""
 
 
+class PostgresDatabase:
+    """A database of a server as its journal's threads use it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.url = shared_cluster().database()
+        self._clock = clock
+        self._connection = psycopg.connect(self.url, autocommit=True)
+        self._events = Events("test")
+        migrate(self._connection, PIECES)
+
+    def append(self, batch: list[Append], after: int) -> None:
+        self._events.append(self._connection, batch, after, int(self._clock.now * 1000), ended=False)
+
+    def transact(self, job: Callable[[Transaction], Any]) -> Any:
+        return in_transaction(self._connection, "on", job)
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with open_reader(self.url) as reader:  # a reader is a snapshot
+            return reader.rows(sql, values)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 class Tables:
     """A journal; each call of a store's function is one transaction of it, and is remembered."""
 
-    def __init__(self, path: Path) -> None:
-        self.clock = FakeClock()
-        self.journal = open_database(path, PIECES, self.clock)
-        self.reader = SqliteReader(path)
+    def __init__(self, journal: Any, reader: Any, clock: FakeClock) -> None:
+        self.journal, self.reader, self.clock = journal, reader, clock
 
     def __call__(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
         CALLED.add(function)
@@ -76,9 +105,16 @@ class Tables:
 CALLED: set[Callable[..., Any]] = set()
 
 
-@pytest.fixture
-def tables(tmp_path: Path) -> Iterator[Tables]:
-    found = Tables(tmp_path / "exporter.db")
+@pytest.fixture(params=["sqlite", "postgres"])
+def tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tables]:
+    clock = FakeClock()
+    if request.param == "postgres":
+        database = PostgresDatabase(clock)
+        yield Tables(database, database, clock)
+        database.close()
+        return
+    path = tmp_path / "exporter.db"
+    found = Tables(open_database(path, PIECES, clock), SqliteReader(path), clock)
     yield found
     found.reader.close()
     found.journal.close()
@@ -225,6 +261,7 @@ def test_conversations_and_what_outages_affected_are_replaced_and_pruned(tables:
     tables(impact.save, rows)
     tables(impact.save, [rows[0]._replace(need_human=True)])
     assert tables(impact.load) == [rows[0]._replace(need_human=True), *rows[1:]]
+    assert sorted(tables(impact.load_since, rows[1].last)) == sorted(rows[1:])
     tables(impact.prune, NOW + 2, 2)
     assert tables(impact.load) == rows[2:]
     tables(impact.save_affected, [("d1", NOW, 3, 1), ("d1", NOW + 9, 1, 0)])
@@ -249,9 +286,22 @@ def test_deliveries_are_bounded_and_forgotten(tables: Tables, monkeypatch: pytes
     assert tables(deliveries.load, NOW + 4.0) == [(b"\x02\x00", NOW + 9.5)]
 
 
+def test_a_delivery_is_claimed_by_one_at_a_time_and_known_to_all_once_it_was_made(tables: Tables) -> None:
+    key, before = b"\x07", NOW - 600.0
+    assert tables(deliveries.claim, key, before, NOW) is False
+    with pytest.raises(deliveries.SentElsewhere):
+        tables(deliveries.claim, key, before, NOW + 1.0)
+    tables(deliveries.release, key)
+    assert tables(deliveries.claim, key, before, NOW + 2.0) is False
+    assert tables(deliveries.claim, key, before, NOW + 2.0 + deliveries.CLAIM) is False  # whoever had it is gone
+    tables(deliveries.insert, key, NOW + 40.0)
+    assert tables(deliveries.claim, key, before, NOW + 50.0) is True
+    assert tables(deliveries.claim, key, NOW + 40.0, NOW + 700.0) is False  # long enough ago
+
+
 async def test_failover_keeps_states_and_sums_and_finds_the_devices_of_channels(tables: Tables) -> None:
     tables.journal.append([append(NOW, Kind.DISCONNECTED), append(NOW, Kind.DISCONNECTED, "d2")], 0)
-    store, pair = Store(tables.transact), ("c1", "c2")
+    store, pair = Store(tables.transact, tables.transact), ("c1", "c2")
     await store.save_state(pair, State(side="backup"))
     await store.save_state(pair, State(side="main", changed_at=5.0))
     assert await store.states() == {pair: State(side="main", changed_at=5.0)}

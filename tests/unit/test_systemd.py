@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from exporter.app.housekeeping import HANGS, rounds
+from exporter.config import Config
 from exporter.lib import systemd
+from exporter.metrics.own import SelfMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,3 +74,20 @@ def test_the_watchdog_hears_from_us_three_times_in_its_span(
     monkeypatch.setenv("WATCHDOG_USEC", span)
     monkeypatch.setenv("WATCHDOG_PID", process)
     assert systemd.watchdog_interval() == expected
+
+
+async def test_a_journal_whose_storage_hangs_lets_systemd_start_us_anew(
+    heard: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder: Any = SimpleNamespace(heartbeat=None, oldest_wait=0.0)
+    metrics = SelfMetrics(CollectorRegistry())
+    assert "watchdog" not in {task.name for task in rounds(recorder, metrics, Config)}
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    (watchdog,) = [task for task in rounds(recorder, metrics, Config) if task.name == "watchdog"]
+    assert watchdog.interval == 20.0
+    await watchdog.run()
+    assert heard.recv(100) == b"WATCHDOG=1"
+    recorder.oldest_wait = HANGS
+    await watchdog.run()
+    with pytest.raises(BlockingIOError):
+        heard.recv(100)

@@ -360,7 +360,6 @@ async def test_the_webhook_takes_nothing_but_post(method):
         "/webhook2",
         "//webhook",
         "/api/v1/devices",
-        "/-/ready",
         "/-/reload",
         "/%00",
         "/../webhook",
@@ -392,6 +391,14 @@ async def test_health_is_public_and_says_only_whether_the_writer_lives():
 
         assert (well.status, well.body) == (200, b"OK")
         assert (ill.status, ill.code) == (503, "unhealthy")
+
+
+async def test_a_load_balancer_is_told_when_events_had_better_go_elsewhere():
+    request = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with running() as site:
+        assert (await exchange(site.public, request)).status == 200
+        site.recorder.ready = False
+        assert (await exchange(site.public, request)).status == 503
 
 
 # What may be told -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from exporter.journal.port import Stats
 from exporter.journal.sqlite import saved
 from exporter.journal.sqlite.database import Database
 from exporter.journal.sqlite.reader import SqliteReader
-from exporter.journal.sqlite.thread import Thread
+from exporter.journal.thread import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -31,6 +31,8 @@ PATIENCE: Final = 5.0
 
 class SqliteJournal:
     """`Journal` (see there) on one file, which no other exporter may use."""
+
+    shared = False
 
     def __init__(
         self, path: Path, clock: Callable[[], float], pieces: Sequence[Piece] = (), *, patience: float = PATIENCE

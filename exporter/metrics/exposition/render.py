@@ -23,7 +23,7 @@ from exporter.metrics.exposition.scrape import Scrape
 from exporter.metrics.exposition.table import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from prometheus_client import CollectorRegistry, Metric
 
@@ -44,8 +44,16 @@ class Exposition:
     """Renders scrapes of one fleet and one registry."""
 
     def __init__(
-        self, fleet: Fleet, registry: CollectorRegistry, *, chunk_size: int = ROWS, pace: Pace | None = None
+        self,
+        fleet: Fleet,
+        registry: CollectorRegistry,
+        *,
+        chunk_size: int = ROWS,
+        pace: Pace | None = None,
+        silent: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`silent`: whether nothing is known of devices, so that only the registry is shown."""
+        self._silent = silent
         self._registry = registry
         self._pace = pace or Pace()
         self._devices = DeviceFamilies(fleet, chunk_size)
@@ -66,15 +74,19 @@ class Exposition:
         async with self._lock:
             scrape = Scrape(now, self._pace, openmetrics=openmetrics, gzip=gzip)
             self._pace.start()
-            await self._devices.update(self._pace)
-            await self._groups.update(now, self._pace)
-            await self._devices.render(scrape)
-            for gauge in self._gauges:
-                await gauge.render(scrape)
-            await self._groups.render(scrape)
+            if not self._silent():
+                await self._render_fleet(scrape)
             await self._render_registry(scrape, openmetrics=openmetrics)
             scrape.flush()
             return scrape.parts
+
+    async def _render_fleet(self, scrape: Scrape) -> None:
+        await self._devices.update(self._pace)
+        await self._groups.update(scrape.now, self._pace)
+        await self._devices.render(scrape)
+        for gauge in self._gauges:
+            await gauge.render(scrape)
+        await self._groups.render(scrape)
 
     async def _render_registry(self, scrape: Scrape, *, openmetrics: bool) -> None:
         generate = openmetrics_exposition.generate_latest if openmetrics else generate_latest

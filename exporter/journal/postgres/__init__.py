@@ -1,0 +1,1 @@
+"""The journal in PostgreSQL: several exporters over one database."""

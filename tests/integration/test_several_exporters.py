@@ -1,0 +1,410 @@
+"""Several exporters over one PostgreSQL database: what each must know of the others, and what only one may do."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from exporter.conventions import ACCEPTED, DUPLICATE
+from exporter.domain.records import Checkpoint
+from exporter.domain.timeline import Kind
+from exporter.errors import ConfigError, JournalDiverged, JournalUnavailable, NotLeading
+from exporter.journal.port import Piece
+from exporter.journal.postgres.journal import PostgresJournal
+from exporter.journal.storage import open_reader
+from exporter.metrics.own import SelfMetrics
+from exporter.recording import leading
+from exporter.recording.recorder import Recorder
+from tests.patience import eventually
+from tests.postgres import Cluster, bouncer, shared_cluster
+from tests.unit.journal_site import NOW, append, event, picture
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from exporter.journal.port import Numbered, Transaction
+
+TOYS = Piece("toys", ("CREATE TABLE toy (name TEXT PRIMARY KEY, price {bigint} NOT NULL);",))
+UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
+
+
+@pytest.fixture
+def url() -> str:
+    return shared_cluster().database()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A server that a test may end."""
+    cluster = Cluster()
+    try:
+        cluster.make()
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.remove()
+
+
+def look(url: str, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(query)
+        return found.fetchall() if found.description else []
+
+
+def end_connections(url: str) -> None:
+    look(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'device-exporter'")
+
+
+async def whole(journal: PostgresJournal) -> list[Numbered]:
+    """Return all records, as soon as it has a connection again."""
+
+    async def read() -> list[Numbered] | None:
+        try:
+            return await journal.tail(0)
+        except JournalUnavailable:
+            return None
+
+    return await eventually(read, "it can be read")
+
+
+@asynccontextmanager
+async def journals(url: str, count: int, **more: Any) -> AsyncIterator[list[PostgresJournal]]:
+    opened = [PostgresJournal(url, [TOYS], **more) for _ in range(count)]
+    try:
+        await asyncio.gather(*(journal.start() for journal in opened))  # at once: they make the schema together
+        yield opened
+    finally:
+        await asyncio.gather(*(journal.stop() for journal in opened))
+
+
+@asynccontextmanager
+async def exporters(url: str, count: int, clock: Callable[[], float] = time.time) -> AsyncIterator[list[Recorder]]:
+    journals = [PostgresJournal(url, [TOYS]) for _ in range(count)]
+    started = [Recorder(journal, clock, SelfMetrics(CollectorRegistry())) for journal in journals]
+    try:
+        for recorder in started:
+            await recorder.start()
+        yield started
+    finally:
+        await asyncio.gather(*(recorder.stop() for recorder in started))
+
+
+@pytest.fixture
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TTL": 1.2, "RENEW": 0.3, "MARGIN": 0.2, "RETRY": 0.1}.items():
+        monkeypatch.setattr(leading, name, value)
+
+
+class TestOrder:
+    async def test_appends_of_all_are_one_dense_order_without_anything_twice_or_lost_while_connections_end(
+        self, url: str
+    ) -> None:
+        chance = random.Random(7)
+        acknowledged: set[tuple[str, int]] = set()
+
+        async def send(journal: PostgresJournal) -> None:
+            applied = 0
+            for _ in range(40):
+                batch = [append(NOW + chance.randrange(60), UP, f"d{chance.randrange(20)}") for _ in range(5)]
+                try:
+                    appended = await journal.append(batch, applied)
+                except JournalUnavailable:
+                    continue
+                acknowledged.update((one.identity.device_id, one.timestamp) for one in batch)
+                for number, _ in appended.missed:
+                    assert number == applied + 1
+                    applied = number
+
+        async def cut() -> None:
+            for _ in range(5):
+                await asyncio.sleep(0.05)
+                await asyncio.to_thread(end_connections, url)
+
+        async with journals(url, 3) as opened:
+            await asyncio.gather(cut(), *map(send, opened))
+            first, second, third = [await whole(journal) for journal in opened]
+        assert first == second == third
+        assert [number for number, _ in first] == list(range(1, len(first) + 1))
+        stored = [(record.identity.device_id, record.timestamp) for _, record in first]
+        assert len(set(stored)) == len(stored)
+        assert acknowledged <= set(stored)
+
+    async def test_whoever_lacks_more_than_an_append_brings_is_told_so(self, url: str) -> None:
+        async with journals(url, 2) as (one, other):
+            await one.append([append(NOW + at, UP) for at in range(300)], 0)
+            appended = await other.append([append(NOW, DOWN, "d2")], 0)
+            assert not appended.complete
+            assert [number for number, _ in appended.missed] == list(range(1, len(appended.missed) + 1))
+            assert list(appended.numbers) == [301]
+            assert len(await other.tail(len(appended.missed))) == 301 - len(appended.missed)
+
+    async def test_only_who_exposed_alone_ends_an_exposition(self, url: str) -> None:
+        async with journals(url, 2, clock=lambda: NOW) as (one, other):
+            await one.expose(0)
+            mark = await other.expose(0)
+            other.exposed()
+            await other.append([append(NOW, UP)], 0)
+            await other.append([append(NOW, DOWN)], 1)
+            records = [record for _, record in await other.tail(0)]
+        assert [record.exposed_ms for record in records] == [record.received_ms for record in records]
+        assert mark.at_ms < records[0].received_ms < records[1].received_ms
+
+
+class TestFollowing:
+    async def test_each_exporter_comes_to_the_same_state_whoever_was_told(self, url: str) -> None:
+        async with exporters(url, 2) as (one, other):
+            assert await one.submit(event(NOW - 100, up=True)) == ACCEPTED
+            assert await other.submit(event(NOW - 50, up=False)) == ACCEPTED
+            assert await other.submit(event(NOW - 100, up=True)) == DUPLICATE
+            assert await one.submit(event(NOW - 70, up=False)) == "late"
+            async with other.exposing():
+                pass
+            await eventually(lambda: one.applied == other.applied == 3, "both have all records")
+            assert picture(one) == picture(other)
+            await eventually(lambda: one.following.fresh and one.following.right, "it is up to date")
+            assert not one.following.silent
+
+    async def test_no_counter_falls_at_any_exporter_whatever_comes_late_and_wherever(self, url: str) -> None:
+        chance = random.Random(11)
+        async with exporters(url, 2) as both:
+            seen: list[dict[str, tuple[float, ...]]] = [{}, {}]
+
+            async def tell() -> None:
+                timestamp = int(time.time()) - (chance.randrange(300) if chance.random() < 0.6 else 0)
+                await chance.choice(both).submit(
+                    event(timestamp, up=chance.random() < 0.5, device_id=chance.choice("abc"))
+                )
+
+            def show(place: int, now: float, part: str) -> None:
+                fleet = both[place].fleet
+                shown = {key: (one.exposed_downtime(now), one.timeline.outages) for key, one in fleet.devices.items()}
+                shown |= {str(key): (one.downtime(now), one.observed(now)) for key, one in fleet.groups.items()}
+                for key, values in shown.items():
+                    if part in key:
+                        before = seen[place].get(key, values)
+                        assert all(old <= new for old, new in zip(before, values, strict=True)), (key, before, values)
+                        seen[place][key] = values
+
+            for _ in range(120):
+                await tell()
+                if chance.random() < 0.5:
+                    place = chance.randrange(2)
+                    async with both[place].exposing() as now:
+                        show(place, now, "a")
+                        await tell()  # while it is rendered piece by piece
+                        show(place, now, "")
+            await eventually(lambda: both[0].applied == both[1].applied)
+            assert picture(both[0]) == picture(both[1])
+
+    async def test_an_exporter_whose_clock_is_far_off_is_not_to_be_sent_events(self, url: str) -> None:
+        async with exporters(url, 1, lambda: time.time() + 60) as [one]:
+            await one.submit(event(NOW - 100, up=True))
+            assert one.following.fresh
+            assert not one.following.right
+
+    async def test_an_exporter_that_comes_later_starts_from_the_leaders_checkpoint(self, url: str) -> None:
+        async with exporters(url, 1) as [one]:
+            await one.submit(event(NOW - 100, up=True))
+            await one.save_checkpoint()
+            await one.submit(event(NOW - 50, up=False))
+            async with exporters(url, 1) as [other]:
+                assert picture(other) == picture(one)
+                with pytest.raises(NotLeading):
+                    await other.save_checkpoint()
+
+
+@pytest.mark.usefixtures("short_lease")
+class TestLeading:
+    async def test_one_leads_and_another_takes_over_when_it_is_gone(self, url: str) -> None:
+        async with exporters(url, 3) as (one, other, third):
+            assert [recorder.leading.leads for recorder in (one, other, third)] == [True, False, False]
+            await one.end()
+            await eventually(lambda: other.leading.leads or third.leading.leads, "another one leads")
+            assert not one.leading.leads
+            leader, follower = (other, third) if other.leading.leads else (third, other)
+            assert not follower.leading.leads
+            await leader.leading.resign()
+            await eventually(lambda: sum(one.leading.leads for one in (other, third)) == 1, "one leads")
+
+    async def test_work_of_the_leader_ends_with_its_lead_and_begins_anew(self, url: str) -> None:
+        done: list[str] = []
+
+        async def work() -> None:
+            done.append("began")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                done.append("ended")
+
+        async with exporters(url, 1) as [one]:
+            working = asyncio.create_task(one.leading.while_leading(work))
+            await eventually(lambda: done == ["began"])
+            look(url, "UPDATE lease SET holder = 'another', epoch = epoch + 1, until = now() + interval '1 s'")
+            await eventually(lambda: done == ["began", "ended"], "it leads no more")
+            await eventually(lambda: done == ["began", "ended", "began"], "it leads again")
+            working.cancel()
+
+    async def test_what_a_former_leader_writes_is_refused_and_changes_nothing(self, url: str) -> None:
+        def buy(transaction: Transaction) -> int:
+            return transaction.run("INSERT INTO toy VALUES ('kite', 7)")
+
+        async with journals(url, 2) as (one, other):
+            epoch = await one.lease(60.0)
+            assert (epoch, await other.lease(60.0)) == (1, None)
+            await one.resign()
+            assert await other.lease(60.0) == 2
+            for write in (
+                one.transact(buy, epoch=epoch),
+                one.save(Checkpoint(1, 1, [], [], [], []), 1),
+                one.prune(5, 0, 1),
+            ):
+                with pytest.raises(NotLeading):
+                    await write
+            assert await other.transact(buy, epoch=2) == 1
+            assert (await other.load()).checkpoint is None
+
+
+class TestTheServer:
+    async def test_a_database_that_need_not_flush_by_default_flushes_what_is_acknowledged(self, url: str) -> None:
+        name = url.rpartition("/")[2]
+        look(url, f"ALTER DATABASE {name} SET synchronous_commit = off")
+        async with journals(url, 1) as [journal]:
+            look(
+                url,
+                "CREATE TABLE seen (how text); CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                "INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$; "
+                "CREATE TRIGGER see AFTER INSERT ON turn FOR EACH ROW EXECUTE FUNCTION see()",
+            )
+            await journal.append([append(NOW, UP)], 0)
+            await journal.expose(1)
+            await journal.heartbeat(90_000)
+            query = "SELECT current_setting('synchronous_commit')"
+            assert await journal.transact(lambda transaction: transaction.rows(query)) == [("on",)]
+        assert look(url, "SELECT DISTINCT how FROM seen") == [("on",)]
+
+    async def test_a_server_that_does_not_answer_is_given_up_and_its_commit_is_not_cut_short(self, url: str) -> None:
+        async with journals(url, 1, patience=0.3) as [journal]:
+            with psycopg.connect(url) as blocking:
+                blocking.execute("SELECT FROM lock_row FOR UPDATE")
+                with pytest.raises(JournalUnavailable, match="does not answer"):
+                    await journal.append([append(NOW, UP)], 0)
+                assert journal.stats().works
+            await eventually(lambda: look(url, "SELECT count(*) FROM event") == [(1,)], "it went on by itself")
+            assert list((await journal.append([append(NOW, UP)], 0)).numbers) == [None]
+
+    async def test_while_it_is_away_events_are_refused_with_the_reason_and_it_recovers_by_itself(
+        self, cluster: Cluster
+    ) -> None:
+        async with exporters(cluster.database(), 1) as [one]:
+            await one.submit(event(NOW - 100, up=True))
+            cluster.stop()
+            with pytest.raises(JournalUnavailable, match=f"127.0.0.1:{cluster.port}"):
+                await one.submit(event(NOW - 50, up=False))
+            assert one.healthy  # a restart would not help
+            await eventually(lambda: "cannot be reached" in one.trouble)
+            cluster.start()
+
+            async def stored() -> bool:
+                try:
+                    return await one.submit(event(NOW - 50, up=False)) in (ACCEPTED, DUPLICATE)
+                except JournalUnavailable:
+                    return False
+
+            await eventually(stored, "events are stored again")
+            assert one.trouble == ""
+
+    async def test_a_server_that_takes_no_writes_says_so(self, url: str) -> None:
+        async with journals(url, 1) as [journal]:
+            look(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only = on")
+            end_connections(url)
+            with pytest.raises(JournalUnavailable, match="takes no writes"):
+                await journal.append([append(NOW, UP)], 0)
+
+    async def test_what_a_promoted_server_has_lost_is_offered_again_and_memory_is_told(self, url: str) -> None:
+        async with journals(url, 2) as (one, other):
+            await one.append([append(NOW, UP)], 0)
+            await one.append([append(NOW + 1, DOWN), append(NOW, UP, "d2")], 1)
+            look(
+                url, "DELETE FROM event WHERE seq > 1; DELETE FROM turn WHERE seq > 1; DELETE FROM device WHERE id > 1"
+            )
+            end_connections(url)
+            await other.append([append(NOW + 5, UP, "d3")], 0)
+            with pytest.raises(JournalDiverged):
+                await one.tail(3)
+            records = await other.tail(0)
+            assert [(record.identity.device_id, record.timestamp) for _, record in records] == [
+                ("d1", NOW),
+                ("d3", NOW + 5),
+                ("d1", NOW + 1),
+                ("d2", NOW),
+            ]
+            with pytest.raises(JournalDiverged):
+                await one.append([append(NOW + 9, UP)], 3)
+
+
+async def test_connections_may_be_shared_by_pgbouncer_between_transactions() -> None:
+    server = shared_cluster()
+    with bouncer(server) as through:
+        async with journals(through(server.database()), 3) as opened:
+            for step in range(10):
+                for journal in opened:
+                    await journal.append([append(NOW + step, UP), append(NOW, DOWN, f"e{step}")], 0)
+                    await journal.expose(0)
+                    await journal.heartbeat(90_000)
+                    assert await journal.read(lambda reader: len(list(reader.histories()))) == step + 2
+                    assert await journal.transact(lambda transaction: transaction.rows("SELECT 1")) == [(1,)]
+            assert [await journal.lease(60.0) for journal in opened] == [1, None, None]
+            assert [number for number, _ in await opened[0].tail(0)] == list(range(1, 21))
+
+
+class TestTheStart:
+    async def refused(self, url: str) -> str:
+        journal = PostgresJournal(url, [TOYS])
+        try:
+            with pytest.raises((ConfigError, JournalUnavailable)) as refused:
+                await journal.start()
+        finally:
+            await journal.stop()
+        assert "\n" not in str(refused.value)
+        assert "geheim" not in str(refused.value)
+        return f"{type(refused.value).__name__}: {refused.value}"
+
+    async def test_a_wrong_password_host_or_database_is_told_in_a_sentence(self) -> None:
+        server = shared_cluster()
+        server.execute("DROP ROLE IF EXISTS asks", "CREATE ROLE asks LOGIN PASSWORD 'right'")
+        base = f"asks:geheim@127.0.0.1:{server.port}"
+        assert "the password is wrong" in await self.refused(f"postgresql://{base}/postgres")
+        assert "create it" in await self.refused(server.url("nowhere"))
+        assert "cannot be reached" in await self.refused("postgresql://asks:geheim@127.0.0.1:1/postgres")
+
+    async def test_a_user_without_rights_is_told_what_to_grant(self, url: str) -> None:
+        shared_cluster().execute("DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN")
+        told = await self.refused(url.replace("postgres@", "guest@"))
+        assert told.startswith("ConfigError")
+        assert "GRANT CREATE, USAGE ON SCHEMA public TO guest" in told
+
+    async def test_a_newer_schema_is_refused_unless_it_says_that_this_program_may_go_on(self, url: str) -> None:
+        async with journals(url, 1):
+            pass
+        look(url, "UPDATE schema_version SET version = 9, compatible_from = 1")
+        async with journals(url, 1) as [journal]:
+            assert list((await journal.append([append(NOW, UP)], 0)).numbers) == [1]
+        look(url, "UPDATE schema_version SET compatible_from = 9")
+        assert "the database has schema version 9" in await self.refused(url)
+
+    def test_a_reader_beside_the_exporters_needs_none_of_them(self, url: str) -> None:
+        async def fill() -> None:
+            async with journals(url, 1) as [journal]:
+                await journal.append([append(NOW, UP)], 0)
+
+        asyncio.run(fill())
+        with open_reader(url) as reader:
+            assert reader.device_count() == 1
+            assert [history.identity.device_id for history in reader.histories()] == ["d1"]
