@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 COMPARED: Final = 1000
 """Devices, chosen by chance, whose whole history is folded on both sides in the end."""
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}".encode()
+"""What PostgreSQL, whose texts have no character zero, keeps in its place."""
 _EVERY: Final = 1000  # rows between two words about the progress
 
 
@@ -86,10 +88,11 @@ class Sum:
 
     def over(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield the rows again, added up."""
-        encode, digest = msgspec.msgpack.encode, hashlib.blake2b
+        encode, digest = msgspec.json.encode, hashlib.blake2b
         for row in rows:
             self.rows += 1
-            self.value += int.from_bytes(digest(encode(row), digest_size=16).digest())
+            text = encode(row).replace(b"\\u0000", _REPLACED)
+            self.value += int.from_bytes(digest(text, digest_size=16).digest())
             yield row
 
 
@@ -145,7 +148,8 @@ def _tables(old: Contents, new: Contents) -> dict[str, Sequence[str]]:
 
 
 def _compare(old: Marks, new: Marks) -> None:
-    safe = old._replace(exposing_until_ms=max(old.exposing_until_ms, new.exposing_until_ms))  # may only be later
+    later = {name: max(getattr(old, name), getattr(new, name)) for name in ("at_ms", "exposing_until_ms")}
+    safe = old._replace(**later)  # these may be later: a clock that was set back
     if wrong := [name for name, one, other in zip(Marks._fields, safe, new, strict=True) if one != other]:
         raise MoveFailed(f"the marks differ ({', '.join(wrong)}); nothing was moved")
 

@@ -15,15 +15,17 @@ from exporter.domain.timeline import Kind
 from exporter.errors import ConfigError
 from exporter.journal import moving
 from exporter.journal.port import Piece
+from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.sqlite.contents import SqliteContents, open_contents
 from exporter.journal.storage import open_reader
 from exporter.metrics.exposition.render import Exposition
+from exporter.metrics.own import SelfMetrics
+from exporter.recording.recorder import Recorder
+from tests.postgres import shared_cluster
 from tests.unit.journal_site import NOW, FakeClock, Site, append, event, open_database, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from exporter.recording.recorder import Recorder
 
 _VALUES: dict[str, Any] = {"TEXT": "teks é", "INTEGER": 7, "REAL": 7.25, "BLOB": b"\x00\xff"}
 
@@ -79,11 +81,16 @@ def _value(kind: str, number: int, *, once: bool) -> Any:
 def rows(path: Path) -> dict[str, list[Any]]:
     with closing(sqlite3.connect(path)) as connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-        return {
+        found = {
             name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr)
             for (name,) in names.fetchall()
             if name not in ("meta", "piece")
         }
+    # a checkpoint is written in pieces, each row under the number of the checkpoint that it is part of
+    place = {"saved_device": 1, "saved_group": 2}
+    for name, at in place.items():
+        found[name] = [(*row[:at], *row[at + 1 :]) for row in found[name]]
+    return found
 
 
 def url(path: Path) -> str:
@@ -108,6 +115,78 @@ async def test_there_and_back_again_every_table_is_as_it_was(site: Site, tmp_pat
     assert rows(site.path) == rows(there) == rows(back)
 
 
+async def test_through_postgresql_and_back_every_table_is_as_it_was(site: Site, tmp_path: Path) -> None:
+    database, back = shared_cluster().database(), tmp_path / "back.db"
+    assert main(["migrate", "--from", url(site.path), "--to", database]) == 0
+    assert main(["migrate", "--from", database, "--to", url(back)]) == 0
+    assert rows(site.path) == rows(back)
+
+
+async def test_an_exporter_goes_on_in_postgresql_to_the_second_and_back_in_sqlite(site: Site, tmp_path: Path) -> None:
+    database = shared_cluster().database()
+    assert main(["migrate", "--from", url(site.path), "--to", database]) == 0
+    before = await site.start()
+    journal = PostgresJournal(database, PIECES, clock=site.clock)
+    after = Recorder(journal, site.clock, SelfMetrics(CollectorRegistry()))
+    await after.start()
+    assert picture(before) == picture(after)
+    assert before.heard_until == after.heard_until
+    site.clock.now = NOW + 3600
+    assert await exposed(before) == await exposed(after)
+    for recorder in (before, after):
+        await recorder.submit(event(NOW + 3000, up=False, device_id="d9"))
+        await recorder.submit(event(NOW + 3001, up=False, device_id="new", name="Kios"))
+    assert picture(before) == picture(after)
+    with open_reader(url(site.path)) as one, open_reader(database) as other:
+        assert moving.compare_accounts(one, other) == 7
+    await after.stop()
+
+    back = Site(tmp_path / "back", site.clock)
+    back.path.parent.mkdir()
+    assert main(["migrate", "--from", database, "--to", url(back.path)]) == 0
+    again = await back.start()
+    assert picture(before) == picture(again)
+    await before.stop()
+    await again.stop()
+
+
+async def test_numbers_that_the_database_gives_go_on_after_those_that_were_moved(site: Site) -> None:
+    database = shared_cluster().database()
+    assert main(["migrate", "--from", url(site.path), "--to", database]) == 0
+    journal = PostgresJournal(database, PIECES)
+    await journal.start()
+    assert await journal.quarantine("json", "a third", None, "a third") == 3
+    add = "INSERT INTO maintenance (created_at, spec) VALUES (?, ?) RETURNING number"
+    [(number,)] = await journal.transact(lambda transaction: transaction.rows(add, (1.0, "{}")))
+    assert number == max(row[0] for row in rows(site.path)["maintenance"]) + 1
+    await journal.stop()
+
+
+async def test_a_database_in_which_an_exporter_leads_is_refused(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    database = shared_cluster().database()
+    journal = PostgresJournal(database, PIECES)
+    await journal.start()
+    assert await journal.lease(60.0) is not None
+    assert main(["migrate", "--from", url(site.path), "--to", database]) == 2
+    assert "an exporter is using" in capsys.readouterr().err
+    await journal.resign()
+    await journal.stop()
+    assert main(["migrate", "--from", url(site.path), "--to", database]) == 0
+    assert main(["migrate", "--from", url(site.path), "--to", database]) == 1
+    assert "is not empty" in capsys.readouterr().err
+
+
+async def test_a_text_with_a_character_that_postgresql_lacks_is_moved_with_another_in_its_place(
+    site: Site, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(site.path, isolation_level=None)) as connection:
+        connection.execute("UPDATE outage_reason SET reason = 'a' || char(0) || 'b'")
+    database, back = shared_cluster().database(), tmp_path / "back.db"
+    assert main(["migrate", "--from", url(site.path), "--to", database]) == 0
+    assert main(["migrate", "--from", database, "--to", url(back)]) == 0
+    assert {row[2] for row in rows(back)["outage_reason"]} == {"a\N{REPLACEMENT CHARACTER}b"}
+
+
 async def test_an_exporter_goes_on_with_the_moved_journal_to_the_second(site: Site, tmp_path: Path) -> None:
     moved = Site(tmp_path / "moved")
     moved.path.parent.mkdir()
@@ -123,6 +202,15 @@ async def test_an_exporter_goes_on_with_the_moved_journal_to_the_second(site: Si
     assert picture(before) == picture(after)
     await before.stop()
     await after.stop()
+
+
+async def test_of_a_checkpoint_that_was_not_finished_nothing_is_moved(site: Site, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(site.path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO saved_device SELECT device, generation + 1, 'of the next' FROM saved_device")
+    assert migrate(site.path, tmp_path / "new.db") == 0
+    moved = rows(tmp_path / "new.db")["saved_device"]
+    assert len(moved) == 4
+    assert "of the next" not in {state for _, state in moved}
 
 
 async def test_the_progress_goes_up_to_twice_the_rows(site: Site, tmp_path: Path) -> None:

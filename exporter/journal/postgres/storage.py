@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError
 from exporter.journal.postgres.address import parameters
+from exporter.journal.postgres.contents import open_contents
 from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.postgres.reader import open_reader
 
@@ -33,9 +34,9 @@ def reader(url: str) -> Reader:
     return open_reader(parameters(url))
 
 
-def contents(_url: str, _pieces: Sequence[Piece], *, new: bool) -> AbstractContextManager[Contents]:  # noqa: ARG001
-    """Open a database to move what is in it."""
-    raise ConfigError("storage.url: what a PostgreSQL database holds cannot be moved yet")
+def contents(url: str, pieces: Sequence[Piece], *, new: bool) -> AbstractContextManager[Contents]:  # noqa: ARG001
+    """Open a database, which must be there in any case, to move what is in it."""
+    return open_contents(parameters(url), pieces)
 
 
 def backup(_url: str, _target: Path) -> int:
