@@ -30,6 +30,7 @@ def make(language: str) -> Dashboard:
     page.row("Does it keep", _commits(), _batches(), _queue(), _failures())
     page.row("Does it tell", _pushes(), _latency(), _ways())
     page.row("Gateways", _gateways(), _states_read(), _reconnects(), _reasons(), _corrections())
+    page.row("Several exporters", _leading(), _behind(), _clocks())
     page.row("Is it quick enough", _scrapes(), _lag(), _tasks())
     page.row("What changes around it", _moves(), _fullness())
     return page.build()
@@ -213,6 +214,46 @@ def _latency() -> p.Panel:
         "s",
         size=(8, 7),
         empty="No alert was pushed",
+    )
+
+
+def _leading() -> p.Panel:
+    return p.lines(
+        "Who leads",
+        "1: this exporter does what only one may do: failover, incidents, cleaning up.",
+        [p.Query(e.of_the_instances("leading"), "{{instance}}")],
+        "short",
+        size=(8, 7),
+        decimals=0,
+        stepped=True,
+        empty="No exporter answers",
+    )
+
+
+def _behind() -> p.Panel:
+    return p.lines(
+        "Behind the journal",
+        "Since when an exporter does not know what others wrote; 5 s: silent, 30 s: no devices.",
+        [p.Query(e.of_the_instances("journal_lag_seconds"), "{{instance}}")],
+        "s",
+        size=(8, 7),
+        empty="No exporter answers",
+    )
+
+
+def _clocks() -> p.Panel:
+    clock = e.of_the_instances("time_seconds")
+    return p.lines(
+        "Clocks and standbys",
+        "Clocks of exporters ahead of Prometheus'; servers that hold each commit besides the first.",
+        [
+            p.Query(f"{clock} - timestamp({clock})", "{{instance}} seconds"),
+            p.Query(f"max({e.of_the_instances('journal_synchronous_standbys')}) >= 0", "synchronous standbys"),
+        ],
+        "short",
+        size=(8, 7),
+        least=None,
+        empty="No exporter answers",
     )
 
 

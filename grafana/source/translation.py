@@ -342,6 +342,21 @@ INDONESIAN: Final = {
     ),
     "Does it tell": "Apakah memberi tahu",
     "Posts of alerts, by Alertmanager and result.": "Kiriman peringatan, menurut Alertmanager dan hasil.",
+    "Several exporters": "Beberapa exporter",
+    "Who leads": "Siapa yang memimpin",
+    "1: this exporter does what only one may do: failover, incidents, cleaning up.": (
+        "1: exporter ini mengurus yang hanya boleh diurus satu: failover, insiden, bersih-bersih."
+    ),
+    "Behind the journal": "Tertinggal dari jurnal",
+    "Since when an exporter does not know what others wrote; 5 s: silent, 30 s: no devices.": (
+        "Sejak kapan exporter tidak tahu tulisan yang lain; 5 detik: diam, 30 detik: tanpa perangkat."
+    ),
+    "Clocks and standbys": "Jam dan standby",
+    "Clocks of exporters ahead of Prometheus'; servers that hold each commit besides the first.": (
+        "Selisih jam exporter terhadap jam Prometheus; jumlah server lain yang menyimpan setiap commit."
+    ),
+    "{{instance}} seconds": "{{instance}} detik",
+    "synchronous standbys": "standby sinkron",
     "Is it quick enough": "Apakah cukup cepat",
     "Time to render a scrape": "Waktu menyusun metrik",
     "Time to write the metrics for one scrape.": "Waktu menyusun metrik untuk sekali pengambilan.",
