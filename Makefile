@@ -75,8 +75,8 @@ demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; 
 venv: $(VENV)/.dev ## create .venv with everything that development needs
 
 .PHONY: tools
-tools: ## fetch prometheus, promtool, alertmanager, amtool, helm and the Pushgateway (for a benchmark) into .tools/bin
-	@scripts/get_tools.sh prometheus-pushgateway helm
+tools: ## fetch prometheus, promtool, alertmanager, amtool, helm, Caddy and the Pushgateway (for a benchmark) into .tools/bin
+	@scripts/get_tools.sh prometheus-pushgateway helm caddy
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy --strict

@@ -1,6 +1,6 @@
 """Write what every service of the stack reads: the project's files and the operator's, with `.env` in them.
 
-    python -m scripts.render [--rendered FOLDER] [--secrets FOLDER] [--data FOLDER] [--mail-catcher HOST:PORT]
+    python -m scripts.render [--rendered FOLDER] [--secrets FOLDER] [--data FOLDER] [--mail-catcher HOST:PORT] [--pair]
 
 Runs once at each start and at `make reload`, in the folder that holds the project's files, as root in a container
 without a network: so the operator's files may be private, and each service can read no more than its own. Nothing is
@@ -9,8 +9,10 @@ written unless everything can be; a wrong setting ends with a line about it and 
     config/      the operator's: device-exporter.yml; alertmanager.yml, prometheus.yml and web.yml go over the shipped
                  ones; rules/*.yml and templates/*.tmpl are added
     secrets/     the operator's secrets, one file each
-    RENDERED/    device-exporter.yml, web.yml, alertmanager/, prometheus/, grafana/, caddy/
+    RENDERED/    device-exporter.yml, web.yml, storage-url, alertmanager/, prometheus/, grafana/, caddy/
     DATA/        admin-password and relay-token, made once
+
+`--pair` is for the profile ha, of which scripts/pair.py knows: two of everything over one PostgreSQL.
 """
 
 from __future__ import annotations
@@ -28,16 +30,17 @@ import bcrypt
 import yaml
 
 from exporter.lib.yaml import BadYaml, parse_yaml
-from scripts import alertmanager_config
+from scripts import alertmanager_config, pair
 from scripts.settings import BadSettings, Settings, read_secrets, read_settings
 
-EXPORTER, NOBODY, GRAFANA, ROOT = 10001, 65534, 472, 0
+EXPORTER, NOBODY, GRAFANA, POSTGRES, ROOT = 10001, 65534, 472, 999, 0
 ADMIN = "admin"
 PAGES: Final = "http://localhost:9877"
 """What the committed dashboards link to for the exporter's pages."""
 
 PAGES_ADDRESS: Final = ":8081"
 """Where the front door finds what people outside may see; no port of this machine is published for it."""
+SQLITE: Final = "sqlite:////data/exporter.db"
 
 Tree = dict[str, Any]
 
@@ -94,16 +97,18 @@ def shipped_or_own(name: str, folder: str) -> Path:
     return own if own.is_file() else Path(folder) / name
 
 
-def exporter_config(tree: Tree, settings: Settings, known: set[str]) -> Tree:
+def exporter_config(tree: Tree, settings: Settings, known: set[str], *, paired: bool) -> Tree:
     """Return the exporter's configuration: the operator's file over what `.env` says."""
     alerts = {"language": settings.language, "timezone": settings.timezone}
     if settings.grafana_link:
         board = "devices-device" + ("-id" if settings.language == "id" else "")
         alerts["dashboard_url"] = f"{settings.grafana_link}/d/{board}?var-device={{device_id}}"
-    ours: Tree = {"alerts": alerts}
+    ours: Tree = {"alerts": alerts, "alertmanager": {"urls": pair.ALERTMANAGERS if paired else pair.ALERTMANAGERS[:1]}}
     if settings.public_url:
         ours["web"] = {"external_url": settings.public_url}
         ours["pages"] = {"listen_address": PAGES_ADDRESS, "external_url": settings.public_url}
+        if "link_secret" in known:
+            ours["pages"]["secret_file"] = "/run/secrets/link_secret"
     if "webhook_secret" in known:
         ours["webhook"] = {"secret_file": "/run/secrets/webhook_secret"}
     if "sms_urls" in known:
@@ -170,20 +175,24 @@ def made_once(folder: Path, name: str, given: bytes | None) -> str:
     return path.read_text().strip()
 
 
-def render(rendered: Path, secret_folder: Path, data: Path, catcher: str | None) -> list[str]:
+def render(rendered: Path, secret_folder: Path, data: Path, catcher: str | None, *, paired: bool) -> list[str]:
     """Write everything; return what an operator should know. Raises BadSettings before anything is written."""
     settings = read_settings(os.environ)
     known = read_secrets(Path("secrets"), os.environ)
     password = made_once(data, "admin-password", known.get("admin_password"))
     if "sms_urls" in known:
         known.setdefault("relay_token", made_once(data, "relay-token", None).encode())
+    if paired:  # a secret that each exporter made for itself would not be the other's
+        for name in ("webhook-secret", "link-secret"):
+            known.setdefault(name.replace("-", "_"), made_once(data, name, None).encode())
     output = Output()
-    tree = exporter_config(read_tree(Path("config/device-exporter.yml")), settings, set(known))
+    tree = exporter_config(read_tree(Path("config/device-exporter.yml")), settings, set(known), paired=paired)
+    _add_storage(output, made_once(data, "postgres-password", None) if paired else "")
     output.add("device-exporter.yml", json.dumps(tree, ensure_ascii=False, indent=2), EXPORTER)
     web = web_config(read_tree(Path("config/web.yml")), password, read_tree(rendered / "web.yml"))
     output.add("web.yml", json.dumps(web, indent=2), EXPORTER)
     output.add("exporter-password", password, EXPORTER)
-    _add_prometheus(output, settings, rendered / "prometheus", password)
+    _add_prometheus(output, settings, rendered / "prometheus", password, paired=paired)
     _add_grafana(output, settings, password)
     add_folder(output, Path("caddy"), "caddy", 10002)
     output.add("caddy/caddy.env", f"PUBLIC_ADDRESS={settings.public_address}\n", 10002)
@@ -194,6 +203,8 @@ def render(rendered: Path, secret_folder: Path, data: Path, catcher: str | None)
     hidden.write(secret_folder, group=NOBODY)
     config, off = alertmanager_config.rendered(checked, settings, rendered / "alertmanager", catcher)
     output.add("alertmanager/alertmanager.yml", alertmanager_config.dump(config), NOBODY)
+    output.add("alertmanager/start.sh", Path("alertmanager/start.sh").read_bytes(), NOBODY)
+    output.add("alertmanager/peers.env", pair.PEERS if paired else "", NOBODY)
     for folder in (Path("alertmanager/templates"), Path("config/templates")):
         for path in sorted(folder.glob("*.tmpl")):
             text = alertmanager_config.templates_with(path.read_text(encoding="utf-8"), settings)
@@ -213,10 +224,19 @@ def _yaml(path: Path) -> str:
     return text
 
 
-def _add_prometheus(output: Output, settings: Settings, folder: Path, password: str) -> None:
+def _add_storage(output: Output, password: str) -> None:
+    output.add("storage-url", pair.storage_url(password) if password else SQLITE, EXPORTER)
+    if password:
+        output.add("postgres/password", password, POSTGRES)
+
+
+def _add_prometheus(output: Output, settings: Settings, folder: Path, password: str, *, paired: bool) -> None:
     source = shipped_or_own("prometheus.yml", "prometheus")
     config = prometheus_config(read_tree(source), settings, folder)
-    output.add("prometheus/prometheus.yml", alertmanager_config.dump(config), NOBODY)
+    names = ("prometheus.yml", "prometheus-2.yml") if paired else ("prometheus.yml",)
+    for number, name in enumerate(names, 1):
+        own = pair.prometheus_config(config, str(number)) if paired else config
+        output.add(f"prometheus/{name}", alertmanager_config.dump(own), NOBODY)
     output.add("prometheus/admin-password", password, NOBODY)
     for rules in (Path("prometheus/rules"), Path("config/rules")):
         for path in sorted(rules.glob("*.yml")):
@@ -252,9 +272,11 @@ def main() -> int:
     parser.add_argument("--secrets", type=Path, default=Path("/run/secrets"))
     parser.add_argument("--data", type=Path, default=Path("/data"))
     parser.add_argument("--mail-catcher", metavar="HOST:PORT")
+    parser.add_argument("--pair", action="store_true")
     arguments = parser.parse_args()
     try:
-        said = render(arguments.rendered, arguments.secrets, arguments.data, arguments.mail_catcher)
+        folders = (arguments.rendered, arguments.secrets, arguments.data)
+        said = render(*folders, arguments.mail_catcher, paired=arguments.pair)
     except BadSettings as error:
         for line in str(error).splitlines():
             print(line, file=sys.stderr)

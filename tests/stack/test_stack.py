@@ -78,6 +78,7 @@ def test_only_the_webhook_the_pages_and_grafana_are_published_and_on_loopback(st
 
     assert published == {
         ("exporter", "127.0.0.1", "8080/tcp"),
+        ("exporter", "127.0.0.1", "8081/tcp"),
         ("exporter", "127.0.0.1", "9877/tcp"),
         ("grafana", "127.0.0.1", "3000/tcp"),
     }

@@ -215,3 +215,41 @@ def test_every_place_for_a_setting_in_the_shipped_files_is_found(stack):
 
     texts = [path.read_text() for path in (stack.rendered / "alertmanager").rglob("*") if path.is_file()]
     assert [text for text in texts if "Asia/Jakarta" in text or "localhost" in text.replace("(localhost|127", "")] == []
+
+
+def test_a_pair_has_two_of_everything_over_one_database(stack):
+    stack.render("--pair")
+    url = stack.read("storage-url")
+    first, second = (yaml.safe_load(stack.read(f"prometheus/{name}.yml")) for name in ("prometheus", "prometheus-2"))
+    config = yaml.safe_load(stack.read("device-exporter.yml"))
+
+    assert url == f"postgresql://exporter:{stack.read('postgres/password')}@postgres:5432/exporter"
+    assert config["alertmanager"]["urls"] == ["http://alertmanager:9093", "http://alertmanager-2:9093"]
+    assert (stack.secrets / "webhook_secret").read_text() == (stack.data / "webhook-secret").read_text().strip()
+    assert [one["global"].pop("external_labels") for one in (first, second)] == [{"replica": "1"}, {"replica": "2"}]
+    assert first == second
+    assert first["alerting"]["alert_relabel_configs"] == [{"regex": "replica", "action": "labeldrop"}]
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in first["scrape_configs"]}
+    assert targets["device-exporter"] == ["exporter-admin:9877", "exporter-admin-2:9877"]
+    assert targets["alertmanager"] == ["alertmanager:9093", "alertmanager-2:9093"]
+    assert first["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == targets["alertmanager"]
+    assert "--cluster.peer=alertmanager-2:9094" in stack.read("alertmanager/peers.env")
+
+
+def test_a_pair_signs_its_links_alike(stack):
+    stack.render("--pair", PUBLIC_URL="https://alerts.toko.id")
+    pages = yaml.safe_load(stack.read("device-exporter.yml"))["pages"]
+
+    assert pages["secret_file"] == "/run/secrets/link_secret"
+    assert (stack.secrets / "link_secret").read_text() == (stack.data / "link-secret").read_text().strip()
+
+
+def test_without_a_pair_the_journal_is_a_file_and_alertmanager_alone(stack):
+    stack.render("--pair")
+    stack.render()
+
+    assert stack.read("storage-url") == "sqlite:////data/exporter.db"
+    assert stack.read("alertmanager/peers.env") == ""
+    assert not (stack.rendered / "prometheus/prometheus-2.yml").exists()
+    assert not (stack.rendered / "postgres/password").exists()
+    assert "external_labels" not in stack.read("prometheus/prometheus.yml")
