@@ -120,7 +120,7 @@ class PostgresContents:
         )
 
     def _one(self, query: str | sql.Composed, *values: object) -> tuple[Any, ...]:
-        return self._connection.execute(query, values).fetchall()[0]  # type: ignore[call-overload, no-any-return]
+        return self._connection.execute(query, values).fetchall()[0]
 
 
 def _names(columns: Sequence[str]) -> sql.Composed:
