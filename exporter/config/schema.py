@@ -113,6 +113,13 @@ class Impact(msgspec.Struct, frozen=True):
     """Kept at most, over all channels; beyond that the longest silent are forgotten."""
 
 
+class Incidents(msgspec.Struct, frozen=True):
+    """What the list of incidents shows."""
+
+    min_duration: Duration = 60.0
+    """What was over sooner is kept and counted, and listed only when asked for."""
+
+
 class Hook(msgspec.Struct, frozen=True):
     """Whom to tell to switch; the secret signs the call."""
 
@@ -263,6 +270,7 @@ class Config(msgspec.Struct, frozen=True):
     policies: Policies = Policies()
     fleet: Ceilings = Ceilings()
     impact: Impact = Impact()
+    incidents: Incidents = Incidents()
     failover: tuple[Failover, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     notify: Notify = Notify()

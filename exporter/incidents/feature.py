@@ -117,6 +117,7 @@ class IncidentsFeature:
             author=self.author,
             renderer=Renderer("exporter.incidents", self._wording, nobody=self._nobody),
             zone=lambda: zone_of(self._config().alerts.timezone),
+            least=lambda: self._config().incidents.min_duration,
         ).routes()
 
     async def reload(self, _: Config) -> None:

@@ -102,6 +102,11 @@ class Incident(msgspec.Struct, frozen=True):
     affected_conversations: int | None
     """Null where nobody counted, as for an outage that became known after its end."""
     waiting_conversations: int | None
+    part_of: int | None = None
+    """The number of the incident that stands for this one: an earlier one of a device that flaps, or a mass outage."""
+    shared: str = ""
+    """What the devices of its mass outage share: `engine`, `gateway` or `business_id`; empty: it is in none."""
+    gateway: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ only a page of this process holds. A key in it makes sending the form twice the 
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +16,10 @@ import msgspec
 from aiohttp import web
 
 from exporter.errors import JournalUnavailable, Overloaded
-from exporter.incidents.api import clean, cursor, number_of
+from exporter.incidents.api import clean, number_of
 from exporter.incidents.api_types import STATUS_FILTERS
-from exporter.incidents.model import MANUAL, NOTE_LENGTH
+from exporter.incidents.listing import Line, Listing, Place
+from exporter.incidents.model import MANUAL, NOTE_LENGTH, Entry, Incident
 from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.view import Filter, View
 from exporter.look.rendering import base
@@ -36,7 +38,14 @@ if TYPE_CHECKING:
 
 PATH: Final = "/incidents"
 ON_A_PAGE: Final = 50
+RENEW: Final = 60
+"""Seconds."""
+LONGEST_SEARCH: Final = 200
+_CURSOR: Final = re.compile(r"[01]-[0-9]{1,12}-[0-9]{1,18}", re.ASCII)
 _SECTION: Final = "incidents"
+_SEVERITIES: Final = ("critical", "warning", "info")
+_NO_FILTERS: Final = ("lang", "cursor", "all", "renew")
+_OF_THE_API: Final = ("status", "engine", "business_id", "device_id")
 
 
 class _Refused(Exception):
@@ -49,7 +58,10 @@ class _Refused(Exception):
 
 
 class IncidentPages:
-    """The pages. `author` names who sent a form; dates in filters are days of `zone`."""
+    """The pages. `author` names who sent a form; dates in filters are days of `zone`.
+
+    `least` is the shortest outage that is listed unless all are asked for, seconds.
+    """
 
     def __init__(
         self,
@@ -60,6 +72,7 @@ class IncidentPages:
         author: Callable[[web.Request], str],
         renderer: Renderer,
         zone: Callable[[], tzinfo],
+        least: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._incidents = incidents
         self._read = read
@@ -67,6 +80,7 @@ class IncidentPages:
         self._author = author
         self._renderer = renderer
         self._zone = zone
+        self._least = least
         self._token = Token()
 
     def routes(self) -> list[web.RouteDef]:
@@ -81,35 +95,42 @@ class IncidentPages:
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Answer the list."""
-        given = {name: value for name, value in request.query.items() if value and name not in ("lang", "cursor")}
-        wanted = self._filter(given)
-        before, now = cursor(request.query.get("cursor")), self._clock()
+        given = {name: value for name, value in request.query.items() if value and name not in _NO_FILTERS}
+        wanted, everything = self._filter(given), request.query.get("all") == "1"
+        after, now = _place(request.query.get("cursor", "")), self._clock()
 
         def read(tables: Rows) -> dict[str, Any]:
-            view = View(tables)
+            view, listing = View(tables), Listing(tables, now, self._least(), everything=everything)
             return {
-                "found": view.page(wanted, now, before=before, limit=ON_A_PAGE + 1),
-                "open_count": view.open_count(),
+                "found": listing.page(wanted, after, ON_A_PAGE + 1),
+                "totals": listing.totals(),
                 "engines": view.choices("engine"),
                 "businesses": view.choices("business_id"),
             }
 
         values = await self._read(read)
         found = values.pop("found")
-        older = {**given, "cursor": str(found[ON_A_PAGE - 1].number)} if len(found) > ON_A_PAGE else None
-        exported = {**given, "since": f"{wanted.since:.0f}"} if wanted.since is not None else given
+        kept = given | ({"all": "1"} if everything else {})
+        older = {**kept, "cursor": _cursor(found[ON_A_PAGE - 1])} if len(found) > ON_A_PAGE else None
+        known = {name: value for name, value in given.items() if name in _OF_THE_API}
+        exported = {**known, "since": f"{wanted.since:.0f}"} if wanted.since is not None else known
         return self._renderer.page(
             request,
             "list.html",
             section=_SECTION,
-            incidents=found[:ON_A_PAGE],
+            renew=RENEW,
+            now=now,
+            lines=found[:ON_A_PAGE],
             statuses=STATUS_FILTERS,
+            severities=_SEVERITIES,
             wanted=wanted,
             since=given.get("since", ""),
             filtered=bool(given),
-            paged=before is not None,
+            everything=everything,
+            everything_url=f"{base(request)}incidents?{urlencode(given if everything else {**given, 'all': '1'})}",
+            paged=after is not None,
             older_url=f"{base(request)}incidents?{urlencode(older)}" if older else None,
-            newest_url=f"{base(request)}incidents?{urlencode(given)}" if before is not None else None,
+            newest_url=f"{base(request)}incidents?{urlencode(kept)}" if after is not None else None,
             export_query=f"{urlencode(exported)}&" if exported else "",
             **values,
         )
@@ -168,9 +189,15 @@ class IncidentPages:
     ) -> web.StreamResponse:
         """Answer an incident; a form that was refused keeps what was typed."""
         number, now = number_of(request), self._clock()
-        found = await self._read(lambda tables: View(tables).one(number, now))
+
+        def read(tables: Rows) -> tuple[Line, list[Entry], list[Incident]] | None:
+            found, listing = View(tables).one(number, now), Listing(tables, now, 0.0)
+            return None if found is None else (listing.line(found[0]), found[1], listing.parts(number))
+
+        found = await self._read(read)
         if found is None:
             raise NotFound("no such incident")
+        line, timeline, parts = found
         words = self._renderer.words(request)
         return self._renderer.page(
             request,
@@ -178,11 +205,13 @@ class IncidentPages:
             section=_SECTION,
             here=None if request.method in ("GET", "HEAD") else f"../{number}",
             status=refused.status if refused is not None else 200,
-            one=found[0],
-            timeline=found[1],
+            one=line.head,
+            line=line,
+            parts=parts,
+            timeline=timeline,
             message=words.text(refused.reason, most=words.number(NOTE_LENGTH)) if refused is not None else "",
             manual=MANUAL,
-            chosen=chosen or found[0].status,
+            chosen=chosen or line.head.status,
             draft=draft,
             status_draft=status_draft,
             note_length=NOTE_LENGTH,
@@ -221,7 +250,19 @@ class IncidentPages:
         status, since = given.get("status"), given.get("since")
         if status is not None and status not in STATUS_FILTERS:
             raise BadParameter(f"status: {', '.join(STATUS_FILTERS)}")
-        wanted = Filter(status, given.get("engine"), given.get("business_id"), given.get("device_id"))
+        severity, search = given.get("severity"), given.get("q", "").strip()
+        if severity is not None and severity not in _SEVERITIES:
+            raise BadParameter(f"severity: {', '.join(_SEVERITIES)}")
+        if len(search) > LONGEST_SEARCH:
+            raise BadParameter(f"q: {LONGEST_SEARCH}")
+        wanted = Filter(
+            status,
+            given.get("engine"),
+            given.get("business_id"),
+            given.get("device_id"),
+            severity=severity,
+            search=search or None,
+        )
         if since is None:
             return wanted
         try:
@@ -229,6 +270,19 @@ class IncidentPages:
             return msgspec.structs.replace(wanted, since=max(0.0, day.timestamp()))
         except (ValueError, OverflowError):
             raise BadParameter("since: 2025-01-31") from None
+
+
+def _cursor(line: Line) -> str:
+    return "-".join(map(str, line.place))
+
+
+def _place(text: str) -> Place | None:
+    """Return where the list goes on; BadParameter for a cursor that no page gave."""
+    if not text:
+        return None
+    if not _CURSOR.fullmatch(text):
+        raise BadParameter("cursor")
+    return Place(*(int(part) for part in text.split("-")))
 
 
 def _saved(number: int, *, found: bool) -> web.Response:

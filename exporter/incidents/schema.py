@@ -29,5 +29,12 @@ PIECE: Final = Piece(
         CREATE TABLE IF NOT EXISTS incident_progress (
             id {bigint} PRIMARY KEY CHECK (id = 1), since {real} NOT NULL, seq {bigint} NOT NULL);
         """,
+        """
+        ALTER TABLE incident ADD COLUMN part_of {bigint};
+        ALTER TABLE incident ADD COLUMN shared TEXT NOT NULL DEFAULT '';
+        ALTER TABLE incident ADD COLUMN gateway TEXT NOT NULL DEFAULT '';
+        CREATE INDEX incident_started ON incident (started_at);
+        CREATE INDEX incident_part ON incident (part_of) WHERE part_of IS NOT NULL;
+        """,
     ),
 )

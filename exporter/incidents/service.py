@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from exporter.domain.thresholds import due
 from exporter.errors import ExporterError, JournalUnavailable
 from exporter.incidents import store
+from exporter.incidents.folding import fold
 from exporter.incidents.model import ALERTED, ESCALATED, MUTED, NOTE, RESOLVED, STATUS, Entry, Held, Open
 from exporter.incidents.open_incidents import OpenIncidents
 from exporter.incidents.reconcile import abandon, reconcile
@@ -209,7 +210,7 @@ class Incidents:
         steps = self.open.steps[:BATCH]
         if not steps:
             return
-        await self._transact_leading(lambda transaction: store.apply(transaction, steps))
+        await self._transact_leading(lambda transaction: self._apply(transaction, steps))
         del self.open.steps[: len(steps)]
         for step in steps:
             if isinstance(step, Open):
@@ -237,7 +238,7 @@ class Incidents:
         if self._timeline(device_id) is not seen:
             return  # changed while we read; it stays unclear, and the next round looks again
         steps = self._steps(device_id, device, held, fresh, history)
-        held = await self._transact_leading(lambda transaction: _apply_and_read(transaction, device_id, steps))
+        held = await self._transact_leading(lambda transaction: self._apply_and_read(transaction, device_id, steps))
         if self._timeline(device_id) is seen:
             self.open.settle(device_id, next((one for one in held if one.resolved_at is None), None))
 
@@ -264,6 +265,21 @@ class Incidents:
         device = self._recorder.fleet.devices.get(device_id)
         return device.timeline if device is not None else None
 
+    def _apply(self, transaction: Transaction, steps: list[Step]) -> None:
+        store.apply(transaction, steps)
+        fold(transaction, [step for step in steps if isinstance(step, Open)], self._size)
+
+    def _apply_and_read(self, transaction: Transaction, device_id: str, steps: list[Step]) -> list[Held]:
+        self._apply(transaction, steps)
+        return store.held(transaction, device_id)
+
+    def _size(self, scope: str, value: str) -> int:
+        """Return how many devices share a value; called in the journal's thread."""
+        fleet = self._recorder.fleet
+        if scope == "gateway":
+            return sum(device.identity.gateway == value for device in list(fleet.devices.values()))
+        return sum(group.up + group.down for group in list(fleet.groups.values()) if getattr(group, scope) == value)
+
     async def _transact(self, job: Callable[[Transaction], _Result]) -> _Result:
         return await self._recorder.transact(PIECE.name, job)
 
@@ -273,8 +289,3 @@ class Incidents:
 
 def _read(transaction: Transaction, device_id: str, since: float) -> tuple[list[Held], set[int]]:
     return store.held(transaction, device_id), store.fresh_times(transaction, device_id, since)
-
-
-def _apply_and_read(transaction: Transaction, device_id: str, steps: list[Step]) -> list[Held]:
-    store.apply(transaction, steps)
-    return store.held(transaction, device_id)

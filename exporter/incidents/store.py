@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from exporter.incidents import folding
 from exporter.incidents.model import (
     CORRECTED,
     DOWN,
@@ -135,6 +136,7 @@ def prune(transaction: Transaction, before: float, early_before: float) -> None:
     numbers = "SELECT number FROM incident WHERE resolved_at < ?"
     transaction.run(f"DELETE FROM incident_entry WHERE incident IN ({numbers})", (before,))  # noqa: S608 - a constant
     transaction.run("DELETE FROM incident WHERE resolved_at < ?", (before,))
+    folding.tidy(transaction)
     transaction.run("DELETE FROM incident_early WHERE at < ?", (early_before,))
 
 
@@ -142,12 +144,12 @@ def _open(transaction: Transaction, step: Open) -> None:
     who = step.identity
     made = transaction.rows(
         "INSERT INTO incident (device_id, outage, started_at, opened_at, status, severity, affected, waiting, "
-        "device_name, engine, channel_id, channel_name, business_id, business_name) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number",
+        "device_name, engine, channel_id, channel_name, business_id, business_name, gateway) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number",
         (
             *(who.device_id, step.outage, step.outage, step.at, INVESTIGATING, step.severity),
             *(step.affected, step.waiting, who.device_name, who.engine, who.channel_id, who.channel_name),
-            *(who.business_id, who.business_name),
+            *(who.business_id, who.business_name, who.gateway),
         ),
     )
     if not made:
@@ -174,6 +176,7 @@ def _close(transaction: Transaction, step: Close) -> None:
         text = f"{step.former_end:.0f} {step.end:.0f}"
         _entry(transaction, number, f"{END_CORRECTED} {text}", Entry(step.at, END_CORRECTED, text, ""))
     if step.resolution == CORRECTED:
+        folding.leave(transaction, number)
         _entry(transaction, number, TOO_SHORT, Entry(step.at, TOO_SHORT, "", ""))
     else:
         _withdraw(transaction, number, TOO_SHORT, MERGED)
@@ -208,6 +211,7 @@ def _merge(transaction: Transaction, step: Merge) -> None:
         "UPDATE incident SET status = ?, resolved_at = ?, resolution = ? WHERE number = ?",
         (RESOLVED, step.end, CORRECTED, number),
     )
+    folding.leave(transaction, number)
     _withdraw(transaction, number, UP)
     _entry(transaction, number, MERGED, Entry(step.at, MERGED, "", ""))
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from exporter.journal.port import Rows
 
 _RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "number, status, resolution, severity, device_id, device_name, engine, channel_id, channel_name, business_id, "
-    "business_name, started_at, opened_at, resolved_at, affected, waiting"
+    "business_name, started_at, opened_at, resolved_at, affected, waiting, part_of, shared, gateway"
 )
-_NAMES: Final = _COLUMNS.split(", ")
+_NAMES: Final = COLUMNS.split(", ")
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -27,6 +27,9 @@ class Filter(msgspec.Struct, frozen=True):
     business_id: str | None = None
     device_id: str | None = None
     since: float | None = None
+    severity: str | None = None
+    search: str | None = None
+    """Part of a name of device or business, or of the device's id, in any case."""
 
 
 class View:
@@ -37,17 +40,17 @@ class View:
 
     def page(self, wanted: Filter, now: float, *, before: int | None = None, limit: int = 100) -> list[Incident]:
         """Return incidents, newest numbers first, those below the number `before`."""
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         if before is not None:
             where, values = [*where, "number < ?"], [*values, before]
         condition = f"WHERE {' AND '.join(where)}" if where else ""
-        query = f"SELECT {_COLUMNS} FROM incident {condition} ORDER BY number DESC LIMIT ?"  # noqa: S608 - constants
-        return [_incident(row, now) for row in self._rows(query, (*values, limit))]
+        query = f"SELECT {COLUMNS} FROM incident {condition} ORDER BY number DESC LIMIT ?"  # noqa: S608 - constants
+        return [incident_of(row, now) for row in self._rows(query, (*values, limit))]
 
     def one(self, number: int, now: float) -> tuple[Incident, list[Entry]] | None:
         """Return an incident and its timeline in order of time; None if there is no such incident."""
-        rows = self._rows(f"SELECT {_COLUMNS} FROM incident WHERE number = ?", (number,))  # noqa: S608 - constants
-        return (_incident(rows[0], now), self.timelines([number])[number]) if rows else None
+        rows = self._rows(f"SELECT {COLUMNS} FROM incident WHERE number = ?", (number,))  # noqa: S608 - constants
+        return (incident_of(rows[0], now), self.timelines([number])[number]) if rows else None
 
     def timelines(self, numbers: list[int]) -> dict[int, list[Entry]]:
         """Return the timelines of several incidents."""
@@ -69,13 +72,9 @@ class View:
         query = f"SELECT {column}, {name} FROM incident WHERE number IN ({newest}) ORDER BY 1 LIMIT 500"  # noqa: S608
         return [(row[0], row[1]) for row in self._rows(query)]
 
-    def open_count(self) -> int:
-        """Return how many incidents are not resolved."""
-        count: int = self._rows("SELECT count(*) FROM incident WHERE resolved_at IS NULL")[0][0]
-        return count
 
-
-def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
+def where_of(wanted: Filter) -> tuple[list[str], list[Any]]:
+    """Return conditions, and their values."""
     where: list[str] = []
     values: list[Any] = []
     if wanted.status == "open":
@@ -83,18 +82,30 @@ def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
     elif wanted.status is not None:
         where.append("status = ?")
         values.append(wanted.status)
-    for name in ("engine", "business_id", "device_id"):
+    for name in ("engine", "business_id", "device_id", "severity"):
         value = getattr(wanted, name)
         if value is not None:
             where.append(f"{name} = ?")
             values.append(value)
+    if wanted.search:
+        places = ("device_name", "business_name", "device_id")
+        where.append(f"({' OR '.join(f'LOWER({place}) LIKE ? ESCAPE ?' for place in places)})")
+        values += [_part(wanted.search), "\\"] * len(places)
     if wanted.since is not None:
         where.append("started_at >= ?")
         values.append(wanted.since)
     return where, values
 
 
-def _incident(row: tuple[Any, ...], now: float) -> Incident:
+def _part(text: str) -> str:
+    """Return the pattern of what has a text in it."""
+    for letter in "\\%_":
+        text = text.replace(letter, f"\\{letter}")
+    return f"%{text.lower()}%"
+
+
+def incident_of(row: tuple[Any, ...], now: float) -> Incident:
+    """Return a row of COLUMNS as an incident."""
     known = dict(zip(_NAMES, row, strict=True))
     until = now if known["resolved_at"] is None else known["resolved_at"]
     duration = round(max(0.0, until - known["started_at"]), 3)

@@ -11,6 +11,7 @@ from exporter.look import wording
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from exporter.incidents.listing import Line
     from exporter.incidents.model import Entry
     from exporter.lib.words import Language
 
@@ -22,6 +23,15 @@ class Wording(wording.Wording):
 
     def __init__(self, language: Language, zone: tzinfo) -> None:
         super().__init__(language, zone, TEXTS)
+
+    def title(self, line: Line) -> str:
+        """Return what an incident is about: a device, or what the devices of a mass outage share."""
+        head = line.head
+        if not head.shared:
+            return head.device_name or head.device_id
+        names = {"engine": self.engine(head.engine), "gateway": head.gateway}
+        what = names.get(head.shared, head.business_name or head.business_id)
+        return self.text("mass", what=what, count=self.number(line.devices))
 
     def headline(self, entry: Entry) -> str:
         """Return what happened, without a note's own words."""

@@ -111,11 +111,11 @@ async def test_no_page_says_so_while_somebody_is(tmp_path):
 
 
 async def many(browser: Browser, count: int) -> None:
-    """Open incidents #2, #3, … of other devices."""
+    """Open incidents #2, #3, … of other devices, one after the other, so that none belong together."""
     now = browser.desk.recorder.now
     for number in range(count):
         who = identity(f"device_{number + 2}", engine=["wa", "slack"][number % 2], business_id=f"biz_{number % 3}")
-        browser.desk.recorder.hear(int(now) - 400, up=False, device=who)
+        browser.desk.recorder.hear(int(now) - 400 - 100 * (count - number), up=False, device=who)
     await browser.desk.go(now)
 
 
@@ -144,6 +144,9 @@ async def test_one_incident_as_json(tmp_path):
                 "duration_seconds": 300.0,
                 "affected_conversations": None,
                 "waiting_conversations": None,
+                "part_of": None,
+                "shared": "",
+                "gateway": "csku",
             },
             "timeline": [{"at": float(BEGIN), "kind": "down", "text": "", "author": ""}],
         }
@@ -426,7 +429,13 @@ async def test_a_long_list_has_pages(tmp_path):
         assert "status=open" in older
 
 
-@pytest.mark.parametrize("query", ["?status=x", "?since=31.1.2025", "?since=0000-00-00", "?cursor=x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("?status=x", "?since=31.1.2025", "?since=0000-00-00", "?cursor=x", "?cursor=1-2", "?severity=x"),
+        f"?q={'x' * 201}",
+    ],
+)
 async def test_filters_that_cannot_be_answer_with_a_page(tmp_path, query):
     async with site(tmp_path) as browser:
         answer, text = await browser.get(f"/incidents{query}")

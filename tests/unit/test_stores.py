@@ -16,9 +16,12 @@ from exporter.failover.machine import State
 from exporter.failover.store import CHANNELS, Store
 from exporter.impact import store as impact
 from exporter.impact.conversations import Row
+from exporter.incidents import folding
 from exporter.incidents import store as incidents
+from exporter.incidents.listing import Listing
 from exporter.incidents.model import (
     CONNECTED,
+    CORRECTED,
     DOWN,
     INVESTIGATING,
     MERGED,
@@ -247,10 +250,27 @@ def test_incidents_are_read_by_filters_pages_and_choices(tables: Tables) -> None
     assert [one.device_id for one in shown.page(Filter(status=RESOLVED, engine="wa", business_id="b1"), NOW)] == ["d0"]
     assert [one.device_id for one in shown.page(Filter(status="open", since=NOW + 2.0), NOW)] == ["d3", "d2"]
     assert [one.number for one in shown.page(Filter(device_id="d2"), NOW)] == [3]
-    assert shown.open_count() == 3
     assert shown.choices("engine") == [("wa", "wa")]
     assert shown.choices("business_id") == [("b1", "Toko Makmur")]
     assert shown.timelines([]) == {}
+
+
+def test_incidents_that_belong_together_are_one_line_and_a_head_that_was_none_makes_room(tables: Tables) -> None:
+    together = [opened(NOW + number, f"d{number}") for number in range(5)]
+    short = Close("d9", NOW + 5000, NOW + 5010.0, CONNECTED, 0.0)
+    tables(incidents.apply, [*together, opened(NOW + 5000, "d9"), short])
+    tables(folding.fold, together, lambda *_: 10)
+    tables(folding.fold, together, lambda *_: 10)
+    listing = Listing(tables.reader, NOW + 9000.0, 60.0)
+    assert [(line.head.number, line.parts, line.devices) for line in listing.page(Filter(), None, 9)] == [(1, 4, 5)]
+    assert (listing.totals().listed, listing.totals().hidden) == (1, 1)
+    assert [one.number for one in listing.parts(1)] == [5, 4, 3, 2]
+    tables(incidents.apply, [Close("d0", NOW, NOW + 1.0, CORRECTED, 0.0)])
+    tables(folding.leave, 1)
+    assert [(line.head.number, line.parts) for line in listing.page(Filter(engine="wa"), None, 9)] == [(2, 3)]
+    tables.journal.transact(lambda rows: rows.run("DELETE FROM incident WHERE number = 2"))
+    tables(folding.tidy)
+    assert [(line.head.number, line.parts) for line in listing.page(Filter(search="FRONT"), None, 9)] == [(3, 2)]
 
 
 # -- the others -------------------------------------------------------------------------------------------------------

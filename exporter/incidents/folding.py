@@ -1,0 +1,129 @@
+"""Which incidents people see as one: those of a device that flaps, and those of a mass outage. Jobs for a transaction.
+
+An incident is of one outage. One that begins within `QUIET` after the last one of its device ended is part of that one;
+those of one engine, gateway or business that began together are parts of their first one, where they are so many that
+an alert would tell of them as one. A part is no line of its own; the first one, the head, stands for all. What is found
+to be no incident leaves its head. Every step may be done twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from exporter.alerting.alert import SUBJECT_LABELS
+from exporter.alerting.mass_counts import MASS_KINDS, TOGETHER
+from exporter.domain.identity import BUILT_IN_GATEWAY
+from exporter.incidents.model import CORRECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from exporter.incidents.model import Open
+    from exporter.journal.port import Transaction
+
+QUIET: Final = 1800
+"""Seconds."""
+SCOPES: Final = {SUBJECT_LABELS[name]: kind for name, kind in MASS_KINDS.items()}
+"""What devices of a mass outage share, and how many make one, in the order in which alerts are judged."""
+_AT_ONCE: Final = 500
+
+
+class _Mine(NamedTuple):
+    number: int
+    part_of: int | None
+    shared: str
+
+
+def fold(transaction: Transaction, opened: Iterable[Open], sizes: Callable[[str, str], int]) -> None:
+    """Put incidents that were opened where they belong; `sizes` says how many devices share a value of a scope."""
+    for step in opened:
+        mine = _find(transaction, step)
+        if mine is None or mine.shared:
+            continue
+        if any(_together(transaction, step, mine, scope, sizes) for scope in SCOPES) or mine.part_of is not None:
+            continue
+        before = _before(transaction, step)
+        if before is not None:
+            transaction.run("UPDATE incident SET part_of = ? WHERE number = ?", (before, mine.number))
+
+
+def leave(transaction: Transaction, number: int) -> None:
+    """Take an incident out of its group; if it was the head, the next one is."""
+    parts = transaction.rows("SELECT MIN(number) FROM incident WHERE part_of = ?", (number,))
+    if parts[0][0] is not None:
+        head = parts[0][0]
+        transaction.run("UPDATE incident SET part_of = ? WHERE part_of = ?", (head, number))
+        transaction.run("UPDATE incident SET part_of = NULL WHERE number = ?", (head,))
+    transaction.run("UPDATE incident SET part_of = NULL, shared = '' WHERE number = ?", (number,))
+
+
+def tidy(transaction: Transaction) -> None:
+    """Give groups whose head was deleted a new one."""
+    gone = "SELECT DISTINCT part_of FROM incident WHERE part_of NOT IN (SELECT number FROM incident)"
+    for (number,) in transaction.rows(gone):
+        leave(transaction, number)
+
+
+def _find(transaction: Transaction, step: Open) -> _Mine | None:
+    query = "SELECT number, part_of, shared FROM incident WHERE device_id = ? AND outage = ? AND resolution <> ?"
+    rows = transaction.rows(query, (step.device_id, step.outage, CORRECTED))
+    return _Mine(*rows[0]) if rows else None
+
+
+def _before(transaction: Transaction, step: Open) -> int | None:
+    """Return the head of the device's incident that this one goes on with."""
+    rows = transaction.rows(
+        "SELECT COALESCE(part_of, number) FROM incident WHERE device_id = ? AND outage < ? AND resolution <> ? "
+        "AND shared = '' AND (resolved_at IS NULL OR resolved_at >= ?) ORDER BY outage DESC LIMIT 1",
+        (step.device_id, step.outage, CORRECTED, step.outage - QUIET),
+    )
+    return rows[0][0] if rows else None
+
+
+def _together(transaction: Transaction, step: Open, mine: _Mine, scope: str, sizes: Callable[[str, str], int]) -> bool:
+    """Make an incident, and all that began with it, one mass outage where they are enough; return whether it is."""
+    value, kind = getattr(step.identity, scope), SCOPES[scope]
+    if not value or value == BUILT_IN_GATEWAY:
+        return False
+    near = transaction.rows(
+        f"SELECT number, part_of, shared, device_id FROM incident WHERE {scope} = ? AND started_at BETWEEN ? AND ? "  # noqa: S608 - constants
+        "AND resolution <> ?",
+        (value, step.outage - TOGETHER, step.outage + TOGETHER, CORRECTED),
+    )
+    count = len({row[3] for row in near})
+    if count >= kind.devices and (count >= (kind.together or count + 1) or count >= kind.share * sizes(scope, value)):
+        _join(transaction, [_Mine(*row[:3]) for row in near if row[2] in ("", scope)], scope)
+        return True
+    running = transaction.rows(
+        f"SELECT COALESCE(part_of, number) FROM incident WHERE {scope} = ? AND shared = ? AND resolved_at IS NULL "  # noqa: S608 - constants
+        "GROUP BY 1 HAVING COUNT(*) >= ? ORDER BY 1 LIMIT 1",
+        (value, scope, kind.devices),
+    )
+    if running:
+        _become(transaction, [mine], running[0][0], scope)
+    return bool(running)
+
+
+def _join(transaction: Transaction, members: Sequence[_Mine], scope: str) -> None:
+    heads = [one.part_of or one.number for one in members if one.shared]
+    head = min(heads or (one.number for one in members))
+    if not heads:
+        leave(transaction, head)
+        transaction.run("UPDATE incident SET shared = ? WHERE number = ?", (scope, head))
+    _become(transaction, [one for one in members if not one.shared and one.number != head], head, scope)
+
+
+def _become(transaction: Transaction, members: Sequence[_Mine], head: int, scope: str) -> None:
+    """Make incidents parts of a head."""
+    for begin in range(0, len(members), _AT_ONCE):
+        numbers = [one.number for one in members[begin : begin + _AT_ONCE]]
+        places = ", ".join("?" * len(numbers))
+        for (number,) in transaction.rows(
+            f"SELECT DISTINCT part_of FROM incident WHERE part_of IN ({places})",  # noqa: S608 - constants
+            numbers,
+        ):
+            leave(transaction, number)  # the flaps before are no part of the mass outage
+        transaction.run(
+            f"UPDATE incident SET part_of = ?, shared = ? WHERE number IN ({places})",  # noqa: S608 - constants
+            (head, scope, *numbers),
+        )
