@@ -425,7 +425,7 @@ def test_a_telegram_message_says_what_whose_since_when_and_how_bad_with_links_th
         r"sejak \d\d/\d\d \d\d\.\d\d WIB, sudah 2 menit \d detik; 14 percakapan terdampak, 3 menunggu petugas", second
     )
     assert '<a href="https://alerts.toko.id/grafana/d/devices-device-id?var-device=device_7f3a">Dasbor</a>' in third
-    assert '<a href="https://alerts.toko.id/incidents?device_id=device_7f3a">Insiden</a>' in third
+    assert '<a href="https://alerts.toko.id/devices/device_7f3a">Halaman perangkat</a>' in third
     assert "localhost" not in text
 
 
