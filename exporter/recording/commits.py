@@ -85,6 +85,11 @@ class Commits:
         self._failing = False  # the last commit failed
         self._warn = RateLimited(log)
 
+    @property
+    def shown_ms(self) -> int:
+        """The time at which the fleet may be shown: of what others append, only the last mark tells what was seen."""
+        return (self.exposed_ms or self.at_ms) if self._journal.shared else self.at_ms
+
     async def load(self, loaded_seq: int, gaps_until: int) -> None:
         """Apply what the journal has beyond record `loaded_seq`, which memory is at."""
         self.applied, self._gaps_until = loaded_seq, gaps_until

@@ -228,7 +228,7 @@ class Recorder:
         renewing = asyncio.create_task(self._renew(), name="exposing")
         try:
             await asyncio.wait((marking,), timeout=PATIENCE)
-            yield self._commits.at_ms / 1000
+            yield self._commits.shown_ms / 1000
         finally:
             renewing.cancel()
             self._exposing -= 1
