@@ -625,7 +625,7 @@ async def test_the_durable_table_is_bounded_and_holds_digests_only(bench, gatewa
             bench.now = NOW + second
             await bench.post(webhook(start=f"2025-01-28T09:20:0{second}Z"))
 
-    rows = await transact("", lambda transaction: transaction.rows("SELECT * FROM notify_delivery"))
+    rows = await transact("", lambda transaction: transaction.rows("SELECT key, sent_at FROM notify_delivery"))
     assert sorted(sent_at - NOW for _, sent_at in rows) == [2, 3, 4, 5]
     assert {len(key) for key, _ in rows} == {16}
     later = JournalDeliveries(transact)
