@@ -70,11 +70,12 @@ BEGIN
     END IF;
     IF places IS NOT NULL THEN
         t.seq := last + cardinality(places);
-        UPDATE device SET identity = newest.identity
-        FROM (SELECT DISTINCT ON (e.device) e.device, e.timestamp, e.identity FROM event e WHERE e.seq > last
-              ORDER BY e.device, e.timestamp DESC, e.seq DESC) AS newest
-        WHERE device.id = newest.device AND device.identity IS DISTINCT FROM newest.identity
-          AND NOT EXISTS (SELECT FROM event e WHERE e.device = newest.device AND e.timestamp > newest.timestamp);
+        UPDATE device SET identity = newest.i
+        FROM (SELECT DISTINCT ON (d) d, at, i
+              FROM unnest(p_device, p_timestamp, p_identity) WITH ORDINALITY AS u(d, at, i, place)
+              WHERE place = ANY (places) ORDER BY d, at DESC, place DESC) AS newest
+        WHERE device.id = newest.d AND device.identity IS DISTINCT FROM newest.i
+          AND NOT EXISTS (SELECT FROM event e WHERE e.device = newest.d AND e.timestamp > newest.at);
     END IF;
     INSERT INTO turn SELECT t.*;
     RETURN QUERY SELECT last, NULL::int, NULL::bigint, NULL::smallint, NULL::int, t.at_ms, exposed, places;
