@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -149,7 +149,8 @@ class Cluster:
 def _kill_children(pid: int) -> None:
     children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
     for child in children:
-        os.kill(int(child), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the first one's death is the others'
+            os.kill(int(child), signal.SIGKILL)
 
 
 @cache

@@ -55,8 +55,8 @@ class Answer:
 class Client:
     """One connection that stays open, as a platform's would; ConnectionError and OSError when it breaks."""
 
-    def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=patient(15))
+    def __init__(self, url: str, headers: dict[str, str] | None = None, *, timeout: float = 15) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=patient(timeout))
         self._headers = headers or {}
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
