@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from contextlib import AbstractAsyncContextManager
 
     from exporter.domain.fleet import Fleet
@@ -62,8 +62,8 @@ class RecorderPort(Protocol):
 class ExpositionPort(Protocol):
     """Renders all metrics."""
 
-    async def render(self, now: float, *, openmetrics: bool, gzip: bool) -> list[bytes] | bytes:
-        """Return the body, in parts or whole, already compressed if `gzip`."""
+    async def render(self, now: float, *, openmetrics: bool, gzip: bool, names: Collection[str]) -> list[bytes] | bytes:
+        """Return the body, in parts or whole, already compressed if `gzip`; without `names` all families."""
 
 
 class WebhookSettings(Protocol):

@@ -28,7 +28,12 @@ def scrape_handler(
         started = time.perf_counter()
         chosen = negotiate(request.headers.get("Accept"), request.headers.get("Accept-Encoding"))
         async with recorder.exposing() as now:
-            rendered = await exposition.render(now, openmetrics=chosen.openmetrics, gzip=chosen.gzip)
+            rendered = await exposition.render(
+                now,
+                openmetrics=chosen.openmetrics,
+                gzip=chosen.gzip,
+                names=frozenset(request.query.getall("name[]", ())),
+            )
         metrics.scrape(time.perf_counter() - started)
         parts = [rendered] if isinstance(rendered, bytes) else rendered
         response = web.StreamResponse(headers={**answers.HEADERS, "Vary": "Accept, Accept-Encoding"})

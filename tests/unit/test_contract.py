@@ -32,7 +32,8 @@ OTHER_LABELS = {
     *("job", "instance", "le", "__name__"),  # Prometheus' own
     *("alertname", "alertstate", "severity", "source", "escalation"),  # of alerts
     *("integration", "rule_group"),  # of Alertmanager's and Prometheus' own metrics
-    "direction",  # of corrections, of which there are none here
+    *("device", "business", "channel"),  # that dashboards add: a name, or an id where there is none
+    *("reason", "direction"),  # of outages and corrections, of which there are none here
 }
 NAME = re.compile(r"(?<![\w:.$\-/])(?:device|fleet|policy|channel|failover_group)_[a-z0-9_]+(?![\w:(*…])")
 RECORDED = re.compile(r"(?<![\w:\"])[a-z][a-z0-9_]*(?::[a-z0-9_]+)+(?![\w:])")

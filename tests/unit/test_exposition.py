@@ -108,6 +108,21 @@ async def test_an_empty_fleet_has_headers_and_no_samples():
 
 
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
+async def test_named_families_come_alone_and_a_family_by_the_name_of_its_sample_too(openmetrics):
+    registry = CollectorRegistry()
+    Counter("wanted", "A counter.", registry=registry)
+    Counter("other", "Another.", registry=registry)
+    names = {"device_up", "wanted_total"}
+
+    parts = await Exposition(small_fleet(), registry).render(NOW, openmetrics=openmetrics, gzip=False, names=names)
+
+    text = b"".join(parts).decode()
+    families = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert families - {"wanted_created"} == names
+    assert text.count("# EOF") == int(openmetrics)
+
+
+@pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
 async def test_openmetrics_ends_once_and_text_not_at_all(openmetrics):
     registry = CollectorRegistry()
     Gauge("one", "One.", registry=registry)

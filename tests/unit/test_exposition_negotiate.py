@@ -57,6 +57,9 @@ def test_the_choice_is_prometheus_clients(accept):
         pytest.param("application/openmetrics-text;version=2.0.0", PLAIN, id="a version that we do not write"),
         pytest.param("text/*", PLAIN, id="any text"),
         pytest.param(
+            'application/openmetrics-text; version="1.0.0"', f"{OPENMETRICS}; escaping=underscores", id="quoted version"
+        ),
+        pytest.param(
             "application/openmetrics-text;version=1.0.0;escaping=dots",
             f"{OPENMETRICS}; escaping=underscores",
             id="dots would double our underscores",
@@ -78,6 +81,8 @@ def test_the_best_format_that_we_write_is_chosen(accept, content_type):
         pytest.param("*", True, id="anything"),
         pytest.param("*, gzip;q=0", False, id="anything but gzip"),
         pytest.param("identity", False, id="identity"),
+        pytest.param("x-gzip", True, id="the old name of gzip"),
+        pytest.param("x-gzip;q=0, gzip", True, id="one of its names is accepted"),
     ],
 )
 def test_gzip_is_used_where_it_is_accepted(accept_encoding, gzip):

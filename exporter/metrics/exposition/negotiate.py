@@ -60,7 +60,8 @@ def _escaped(content_type: str, parameters: dict[str, str]) -> str:
 
 def _gzip_accepted(accept_encoding: str | None) -> bool:
     qualities = {choice.value: choice.quality for choice in _choices(accept_encoding)}
-    return qualities.get("gzip", qualities.get("*", 0.0)) > 0
+    named = [qualities[name] for name in ("gzip", "x-gzip") if name in qualities]  # two names of one coding
+    return max(named, default=qualities.get("*", 0.0)) > 0
 
 
 def _choices(header: str | None) -> Iterator[_Choice]:
@@ -69,7 +70,7 @@ def _choices(header: str | None) -> Iterator[_Choice]:
         parameters = {}
         for token in rest:
             key, _, given = token.partition("=")
-            parameters[key.strip().lower()] = given.strip()
+            parameters[key.strip().lower()] = given.strip().strip('"')
         yield _Choice(value.lower(), parameters, _quality(parameters.get("q", "1")))
 
 

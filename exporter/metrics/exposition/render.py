@@ -23,7 +23,7 @@ from exporter.metrics.exposition.scrape import Scrape
 from exporter.metrics.exposition.table import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from prometheus_client import CollectorRegistry, Metric
 
@@ -69,10 +69,15 @@ class Exposition:
         """Add a gauge of many series with labels of its own; see `gauges` for what `values(now)` may return."""
         self._gauges.append(Gauge(Family(name, "gauge", help), label_names, values))
 
-    async def render(self, now: float, *, openmetrics: bool, gzip: bool) -> list[bytes]:
-        """Return the parts of the body at the time `now`, Unix seconds; `now` must not run backwards."""
+    async def render(
+        self, now: float, *, openmetrics: bool, gzip: bool, names: Collection[str] = frozenset()
+    ) -> list[bytes]:
+        """Return the parts of the body at the time `now`, Unix seconds; `now` must not run backwards.
+
+        With `names` only families of these names, or that have samples of these names.
+        """
         async with self._lock:
-            scrape = Scrape(now, self._pace, openmetrics=openmetrics, gzip=gzip)
+            scrape = Scrape(now, self._pace, openmetrics=openmetrics, gzip=gzip, names=names)
             self._pace.start()
             if not self._silent():
                 await self._render_fleet(scrape)
@@ -91,8 +96,9 @@ class Exposition:
     async def _render_registry(self, scrape: Scrape, *, openmetrics: bool) -> None:
         generate = openmetrics_exposition.generate_latest if openmetrics else generate_latest
         for metric in self._registry.collect():
+            scrape.begin(metric.name)
             scrape.write(generate(_Single(metric)).removesuffix(END))
             if self._pace.spent():
                 await self._pace.rest()
         if openmetrics:
-            scrape.write(END)
+            scrape.end()
