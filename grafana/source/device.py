@@ -198,6 +198,7 @@ def _alerts() -> p.Panel:
         ],
         "short",
         stepped=True,
+        most=1,
         size=(12, 8),
         decimals=0,
         empty="No alerts in this range",

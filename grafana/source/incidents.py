@@ -175,7 +175,7 @@ def _failover() -> p.Panel:
             t.Column("Value #E", "Both down", p.DURATION, width=110),
             t.Column("Value #F", "Available", "percentunit", decimals=3, width=95),
         ],
-        size=(12, 8),
+        size=(24, 6),
         empty="No channel has a backup",
         sort=("On backup", True),
     )

@@ -84,8 +84,8 @@ ENGINE_COLORS: Final = {
 ENGINES: Final[Named] = {engine: (name, "") for engine, name in ENGINE_NAMES.items()}
 
 DURATION: Final = "dtdhms"  # days, then hours, minutes and seconds as a clock: the same in every language
-HOURS, MINUTES = "suffix: h", "suffix: min"
-PER_SECOND, PER_MINUTE = "suffix: /s", "suffix: /min"
+HOURS, MINUTES = "suffix:h", "suffix:min"
+PER_SECOND, PER_MINUTE = "suffix:/s", "suffix:/min"
 
 
 @dataclass(frozen=True)

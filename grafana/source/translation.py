@@ -414,10 +414,10 @@ INDONESIAN: Final = {
     "Hours disconnected on each day, today included. Exact: by the times in the events.": (
         "Jam terputus pada tiap hari, termasuk hari ini. Tepat, menurut waktu kejadiannya."
     ),
-    "suffix: h": ("suffix: jam"),
-    "suffix: min": ("suffix: mnt"),
-    "suffix: /s": ("suffix: /dtk"),
-    "suffix: /min": ("suffix: /mnt"),
+    "suffix:h": ("suffix:jam"),
+    "suffix:min": ("suffix:mnt"),
+    "suffix:/s": ("suffix:/dtk"),
+    "suffix:/min": ("suffix:/mnt"),
     "Downtime a day, last 30 days": ("Waktu putus per hari, 30 hari terakhir"),
     "Each outage that a scrape saw, the newest first; of several between two points the last one. All of them, "
     "with what was done: its incidents.": (
