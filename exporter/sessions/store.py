@@ -81,7 +81,8 @@ def save_blind(transaction: Transaction, device_id: str, start: int, end: int) -
 
 def blind_seconds(transaction: Transaction) -> dict[str, int]:
     """Return how long nothing was known, by device."""
-    return dict(transaction.rows('SELECT device_id, SUM("end" - start) FROM session_blind GROUP BY device_id'))
+    rows = transaction.rows('SELECT device_id, SUM("end" - start) FROM session_blind GROUP BY device_id')
+    return {device_id: int(seconds) for device_id, seconds in rows}  # a sum of PostgreSQL's is a Decimal
 
 
 def came_up(transaction: Transaction, device_id: str, start: int, end: int) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from exporter.conventions import ACCEPTED, DUPLICATE, LATE
@@ -17,6 +18,7 @@ from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.sqlite.journal import SqliteJournal
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
+from exporter.sessions import store as sessions
 from tests.memory_journal import Memory, MemoryJournal
 from tests.postgres import shared_cluster
 from tests.unit.journal_site import NOW, FakeClock, append, event, identity, picture
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 DOWN, UP, CUT = Kind.DISCONNECTED, Kind.CONNECTED, Kind.FORGOTTEN
 NOW_MS = NOW * 1000
 TOYS = Piece("toys", ("CREATE TABLE toy (name TEXT PRIMARY KEY, price {bigint} NOT NULL);",))
+PIECES = [TOYS, sessions.PIECE]
 
 
 class Storage(Protocol):
@@ -44,7 +47,7 @@ class SqliteStorage:
         self._path = folder / "exporter.db"
 
     def journal(self, clock: FakeClock) -> Journal:
-        return SqliteJournal(self._path, clock, [TOYS])
+        return SqliteJournal(self._path, clock, PIECES)
 
 
 class MemoryStorage:
@@ -60,7 +63,7 @@ class PostgresStorage:
         self._url = shared_cluster().database()
 
     def journal(self, clock: FakeClock) -> Journal:
-        return PostgresJournal(self._url, [TOYS], clock=clock)
+        return PostgresJournal(self._url, PIECES, clock=clock)
 
 
 STORAGES = (SqliteStorage, MemoryStorage, PostgresStorage)
@@ -404,6 +407,22 @@ class TestTheRest:
         others = [journal.heartbeat(90_000), journal.expose(0), journal.quarantine("a", "b", None, "c")]
         await asyncio.gather(*appends, *others)
         assert [number for number, _ in await journal.tail(0)] == list(range(1, 51))
+
+
+@pytest.mark.parametrize("storage", [SqliteStorage, PostgresStorage], indirect=True)
+async def test_a_history_has_what_the_gateway_told_beside_the_events(journal: Journal) -> None:
+    given = [append(NOW - 100, UP, "gw:s1"), append(NOW - 50, DOWN, "gw:s1")]
+    await journal.append([replace(one, identity=replace(one.identity, gateway="gw")) for one in given], 0)
+    await journal.transact(lambda tables: sessions.save_reason(tables, [("gw:s1", NOW - 50, "banned")]))
+    await journal.transact(lambda tables: sessions.save_blind(tables, "gw:s1", NOW - 70, NOW - 50))
+
+    alone = await journal.read(lambda reader: reader.device("gw:s1"))
+    [among_all] = await journal.read(lambda reader: list(reader.histories()))
+
+    assert alone is not None
+    assert alone == among_all
+    assert (alone.blind, alone.reasons) == ([(NOW - 70, NOW - 50)], {NOW - 50: "banned"})
+    assert await journal.transact(sessions.blind_seconds) == {"gw:s1": 20}
 
 
 async def test_a_recorder_on_it_comes_back_as_it_was_when_killed(storage: Storage, clock: FakeClock) -> None:
