@@ -74,8 +74,10 @@ def save_reason(transaction: Transaction, rows: Sequence[tuple[str, int, str]]) 
 
 def save_blind(transaction: Transaction, device_id: str, start: int, end: int) -> None:
     """Keep a time in which nothing was known of a device, Unix seconds."""
-    transaction.many(
-        "session_blind", ("device_id", "start", '"end"'), [(device_id, start, end)], key=("device_id", "start")
+    transaction.run(
+        'INSERT INTO session_blind (device_id, start, "end") VALUES (?, ?, ?) '
+        'ON CONFLICT (device_id, start) DO UPDATE SET "end" = excluded."end"',
+        (device_id, start, end),
     )
 
 
