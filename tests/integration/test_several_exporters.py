@@ -13,9 +13,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.conventions import ACCEPTED, DUPLICATE
+from exporter.domain.policy import Policies
 from exporter.domain.records import Checkpoint
 from exporter.domain.timeline import Kind
 from exporter.errors import ConfigError, JournalDiverged, JournalUnavailable, NotLeading
+from exporter.incidents.model import ALERTED
+from exporter.incidents.schema import PIECE
+from exporter.incidents.service import Incidents
 from exporter.journal.port import Piece
 from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.storage import open_reader
@@ -86,7 +90,7 @@ async def journals(url: str, count: int, **more: Any) -> AsyncIterator[list[Post
 
 @asynccontextmanager
 async def exporters(url: str, count: int, clock: Callable[[], float] = time.time) -> AsyncIterator[list[Recorder]]:
-    journals = [PostgresJournal(url, [TOYS]) for _ in range(count)]
+    journals = [PostgresJournal(url, [TOYS, PIECE]) for _ in range(count)]
     started = [Recorder(journal, clock, SelfMetrics(CollectorRegistry())) for journal in journals]
     try:
         for recorder in started:
@@ -269,6 +273,37 @@ class TestLeading:
                     await write
             assert await other.transact(buy, epoch=2) == 1
             assert (await other.load()).checkpoint is None
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_incidents_go_on_where_the_former_leader_stopped_with_the_lines_of_all(url: str) -> None:
+    async def lead(recorder: Recorder, incidents: Incidents) -> None:
+        async def work() -> None:
+            await incidents.lead()
+            await incidents.run()
+
+        await recorder.leading.while_leading(work)
+
+    async def found(query: str) -> list[tuple[Any, ...]]:
+        return await asyncio.to_thread(look, url, query)
+
+    async with exporters(url, 2) as (one, other):
+        kept = [Incidents(recorder, Policies) for recorder in (one, other)]
+        leading = [asyncio.create_task(lead(*both)) for both in zip((one, other), kept, strict=True)]
+        down = int(time.time()) - 5000
+        await other.submit(event(down, up=False))
+        await eventually(lambda: found("SELECT 1 FROM incident WHERE resolved_at IS NULL"), "the leader opens it")
+        kept[1].note_event(ALERTED, down + 90.0, device_id="d1")
+        await kept[1].write_lines()
+        assert await found("SELECT at FROM incident_entry WHERE kind = 'alerted'") == [(down + 90.0,)]
+        leading[0].cancel()
+        await one.end()
+        await other.submit(event(down + 4000, up=True))
+        closed = "SELECT device_id, resolved_at FROM incident WHERE resolved_at IS NOT NULL"
+        await eventually(lambda: found(closed), "the next leader closes it")
+        assert await found("SELECT device_id, resolved_at FROM incident") == [("d1", down + 4000.0)]
+        leading[1].cancel()
+        await asyncio.wait(leading)
 
 
 class TestTheServer:

@@ -17,6 +17,7 @@ from exporter.failover.sender import Answer
 from exporter.failover.service import FailoverService
 from exporter.failover.store import Store
 from exporter.gateways.events import DeviceEvent
+from tests.patience import eventually
 from tests.unit.journal_site import NOW, Site
 
 if TYPE_CHECKING:
@@ -387,3 +388,19 @@ async def test_the_group_is_down_only_while_both_are_and_a_restart_knows_it(hous
         assert group(house) == (30.0, 5020.0)
         house.site.clock.now += 5
         assert group(house) == (35.0, 5025.0)
+
+
+async def test_only_the_exporter_that_leads_calls_a_hook_and_shows_where_the_pairs_are(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.running() as service:
+        await house.both_up()
+        await house.settle()
+        monkeypatch.setattr(house.site.recorder.leading, "_until", 0.0)
+        await house.event("d1", "a", up=False)
+        await house.settle()
+        assert house.hooks.calls == []
+        assert list(service.active(NOW)) == list(service.pending(NOW)) == []
+        assert house.registry.get_sample_value("failover_group_observed_seconds_total", {"channel_id": "a"}) is None
+        monkeypatch.undo()
+        await eventually(lambda: house.hooks.actions == ["switch"], "it leads again, and calls")
