@@ -160,7 +160,8 @@ class IncidentApi:
         text = clean(body.text)
         if not text:
             raise BadParameter("text is empty")
-        entry = await self._incidents.add_note(number, text, author=self._author(request), key=body.key)
+        author = self._author(request)
+        entry = await self._incidents.add_note(number, text, author=author, key=body.key, public=body.public)
         if entry is None:
             raise NotFound("no such incident")
         return answers.json(entry, 201)
@@ -176,7 +177,12 @@ class IncidentApi:
             raise BadParameter(f"status must be one of {', '.join(MANUAL)}; resolved comes with the reconnect")
         try:
             found = await self._incidents.set_status(
-                number, body.status, text=clean(body.note), author=self._author(request), key=body.key
+                number,
+                body.status,
+                text=clean(body.note),
+                author=self._author(request),
+                key=body.key,
+                public=body.public,
             )
         except AlreadyResolved as error:
             return answers.error(409, error.code, str(error))

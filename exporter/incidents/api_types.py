@@ -39,6 +39,8 @@ class NewNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: Text
     key: Key | None = None
     """The same key again adds nothing: for retries."""
+    public: bool = False
+    """Whether status pages show it, to everybody."""
 
 
 class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,3 +49,5 @@ class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(MANUAL)})]
     note: Annotated[str, msgspec.Meta(max_length=NOTE_LENGTH)] = ""
     key: Key | None = None
+    public: bool = False
+    """Whether status pages show the note, to everybody."""

@@ -118,6 +118,8 @@ class Entry(msgspec.Struct, frozen=True):
     """A note's own words, or what the kind says it is."""
     author: str
     """Who wrote a note: the basic-auth user, or empty."""
+    public: bool = False
+    """Whether a note is shown on status pages."""
 
 
 class Held(msgspec.Struct, frozen=True):

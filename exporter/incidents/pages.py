@@ -146,7 +146,12 @@ class IncidentPages:
         try:
             self._check(form, text, reason="" if text else "note_empty")
             author = self._author(request)
-            found = await self._incidents.add_note(number, text, author=author, key=form.get("key")) is not None
+            found = (
+                await self._incidents.add_note(
+                    number, text, author=author, key=form.get("key"), public="public" in form
+                )
+                is not None
+            )
         except _Refused as refused:
             return await self._show(request, refused, draft=text)
         except (JournalUnavailable, Overloaded):
@@ -160,7 +165,8 @@ class IncidentPages:
         try:
             self._check(form, text, reason="" if status in MANUAL else "bad_status")
             author, key = self._author(request), form.get("key")
-            found = await self._incidents.set_status(number, status, text=text, author=author, key=key)
+            public = "public" in form
+            found = await self._incidents.set_status(number, status, text=text, author=author, key=key, public=public)
         except AlreadyResolved:
             return await self._show(request, _Refused(409, "already_resolved"), draft=text)
         except _Refused as refused:

@@ -36,5 +36,7 @@ PIECE: Final = Piece(
         CREATE INDEX incident_started ON incident (started_at);
         CREATE INDEX incident_part ON incident (part_of) WHERE part_of IS NOT NULL;
         """,
+        # whether a note is for everybody: on status pages
+        "ALTER TABLE incident_entry ADD COLUMN public {bigint} NOT NULL DEFAULT 0;",
     ),
 )

@@ -109,14 +109,23 @@ class Incidents:
 
     # -- what people do -----------------------------------------------------------------------------------------------
 
-    async def add_note(self, number: int, text: str, *, author: str = "", key: str | None = None) -> Entry | None:
+    async def add_note(
+        self, number: int, text: str, *, author: str = "", key: str | None = None, public: bool = False
+    ) -> Entry | None:
         """Add a note durably; None if there is no such incident. The same key again adds nothing."""
-        entry = Entry(self._recorder.clock(), NOTE, text, author)
+        entry = Entry(self._recorder.clock(), NOTE, text, author, public)
         name = f"{NOTE} {key or secrets.token_hex(8)}"
         return await self._transact(lambda transaction: store.note(transaction, number, name, entry))
 
     async def set_status(
-        self, number: int, status: str, *, text: str = "", author: str = "", key: str | None = None
+        self,
+        number: int,
+        status: str,
+        *,
+        text: str = "",
+        author: str = "",
+        key: str | None = None,
+        public: bool = False,
     ) -> bool:
         """Set the status durably, with a note if there is a text; False if there is no such incident.
 
@@ -125,7 +134,7 @@ class Incidents:
         now = self._recorder.clock()
         entries = [Entry(now, STATUS, status, author)]
         if text:
-            entries.append(Entry(now, NOTE, text, author))
+            entries.append(Entry(now, NOTE, text, author, public))
         name = f"{STATUS} {key or secrets.token_hex(8)}"
         former = await self._transact(
             lambda transaction: store.set_status(transaction, number, status, name, entries),

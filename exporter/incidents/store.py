@@ -45,7 +45,7 @@ EARLY_FOR: Final = 86400.0
 _OF_OUTAGE: Final = "SELECT number FROM incident WHERE device_id = ? AND outage = ?"
 _HELD: Final = "outage, started_at, opened_at, resolved_at, resolution"
 _ADD_ENTRY: Final = (
-    "INSERT INTO incident_entry (incident, key, at, kind, text, author) VALUES (?, ?, ?, ?, ?, ?) "
+    "INSERT INTO incident_entry (incident, key, at, kind, text, author, public) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (incident, key)"
 )
 _NEW_ENTRY: Final = "at = excluded.at, kind = excluded.kind, text = excluded.text, author = excluded.author"
@@ -113,8 +113,9 @@ def note(transaction: Transaction, number: int, key: str, entry: Entry) -> Entry
     if not transaction.rows("SELECT 1 FROM incident WHERE number = ?", (number,)):
         return None
     _entry(transaction, number, key, entry)
-    query = "SELECT at, kind, text, author FROM incident_entry WHERE incident = ? AND key = ?"
-    return Entry(*transaction.rows(query, (number, key))[0])
+    query = "SELECT at, kind, text, author, public FROM incident_entry WHERE incident = ? AND key = ?"
+    at, kind, text, author, public = transaction.rows(query, (number, key))[0]
+    return Entry(at, kind, text, author, bool(public))
 
 
 def set_status(transaction: Transaction, number: int, status: str, key: str, entries: list[Entry]) -> str | None:
@@ -267,4 +268,5 @@ def _withdraw(transaction: Transaction, number: int, *keys: str) -> None:
 
 def _entry(transaction: Transaction, number: int, key: str, entry: Entry, *, replace: bool = False) -> None:
     action = "UPDATE SET " + _NEW_ENTRY if replace else "NOTHING"
-    transaction.run(f"{_ADD_ENTRY} DO {action}", (number, key, *msgspec.structs.astuple(entry)))
+    *words, public = msgspec.structs.astuple(entry)
+    transaction.run(f"{_ADD_ENTRY} DO {action}", (number, key, *words, int(public)))

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from exporter.incidents.model import KINDS, TYPE, Entry, Incident
+from exporter.incidents.model import CORRECTED, KINDS, TYPE, Entry, Incident
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exporter.journal.port import Rows
 
 _RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
@@ -58,12 +60,34 @@ class View:
         if not numbers:
             return found
         places = ", ".join("?" * len(numbers))
-        query = f"SELECT incident, at, kind, text, author FROM incident_entry WHERE incident IN ({places})"  # noqa: S608
-        for number, *entry in self._rows(query, numbers):
-            found[number].append(Entry(*entry))
+        query = f"SELECT incident, at, kind, text, author, public FROM incident_entry WHERE incident IN ({places})"  # noqa: S608
+        for number, at, kind, text, author, public in self._rows(query, numbers):
+            found[number].append(Entry(at, kind, text, author, bool(public)))
         for entries in found.values():
             entries.sort(key=lambda entry: (entry.at, _RANK.get(entry.kind, len(_RANK))))
         return found
+
+    def published(
+        self, device_ids: Sequence[str], since: float, now: float, business_id: str | None, limit: int
+    ) -> list[tuple[Incident, list[Entry]]]:
+        """Return incidents of devices that are open or began after a time, newest first, with their published notes.
+
+        Those that turned out to be none are left out, and so are those of another business, where one is given.
+        """
+        found: list[Incident] = []
+        for first in range(0, len(device_ids), 400):
+            some = device_ids[first : first + 400]
+            query = (
+                f"SELECT {COLUMNS} FROM incident WHERE device_id IN ({', '.join('?' * len(some))}) "  # noqa: S608
+                "AND resolution <> ? AND (resolved_at IS NULL OR started_at >= ?) "
+                "AND (? = '' OR business_id = ?) ORDER BY started_at DESC LIMIT ?"
+            )
+            business = business_id or ""
+            rows = self._rows(query, (*some, CORRECTED, since, business, business, limit))
+            found += [incident_of(row, now) for row in rows]
+        newest = sorted(found, key=lambda incident: -incident.started_at)[:limit]
+        entries = self.timelines([incident.number for incident in newest])
+        return [(one, [entry for entry in entries[one.number] if entry.public]) for one in newest]
 
     def choices(self, column: str) -> list[tuple[str, str]]:
         """Return (id, newest name) of the engines or businesses that have incidents, at most 500."""

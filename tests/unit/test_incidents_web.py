@@ -148,7 +148,7 @@ async def test_one_incident_as_json(tmp_path):
                 "shared": "",
                 "gateway": "csku",
             },
-            "timeline": [{"at": float(BEGIN), "kind": "down", "text": "", "author": ""}],
+            "timeline": [{"at": float(BEGIN), "kind": "down", "text": "", "author": "", "public": False}],
         }
 
 
