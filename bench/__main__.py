@@ -32,6 +32,7 @@ BENCHMARKS = (
     "dashboards",
     "postgres",
     "gateways",
+    "pages",
 )
 PAGE = ROOT / "docs" / "benchmarks.md"
 GENERATED = "<!-- What follows is written by `make bench`. -->\n"

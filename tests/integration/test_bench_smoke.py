@@ -25,6 +25,7 @@ NEEDS = {
     "alerts": ("prometheus", "alertmanager"),
     "rules": ("prometheus", "promtool"),
     "dashboards": ("prometheus", "promtool"),
+    "pages": ("wrk",),
 }
 
 
