@@ -153,6 +153,12 @@ class Demo:
     def _write_configurations(self) -> None:
         policy = yaml.safe_load((ROOT / "config" / "device-exporter.example.yml").read_text())
         policy["alertmanager"] = {"urls": [self.alertmanager_url]}
+        page = {"title": "Toko Makmur", "match": {"business_id": "biz_1"}, "slug": "toko-makmur"}
+        policy["pages"] = {
+            "listen_address": f"127.0.0.1:{self.options.pages_port}",
+            "external_url": f"http://127.0.0.1:{self.options.pages_port}/",
+            "items": [page],
+        }
         (self.home / "device-exporter.yml").write_text(yaml.safe_dump(policy))
         prometheus = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
         prometheus["global"] = dict.fromkeys(prometheus["global"], SOON)
@@ -253,6 +259,7 @@ def main() -> int:
     parser.add_argument("--days", default=30, type=int, help="how much history")
     parser.add_argument("--webhook-port", default=8080, type=int)
     parser.add_argument("--admin-port", default=9877, type=int)
+    parser.add_argument("--pages-port", default=8081, type=int)
     parser.add_argument("--prometheus-port", default=9090, type=int)
     parser.add_argument("--alertmanager-port", default=9093, type=int)
     parser.add_argument("--for", dest="seconds", default=None, type=float, help="stop by itself after so many seconds")
@@ -262,6 +269,7 @@ def main() -> int:
     try:
         demo.up()
         say(f"exporter     {demo.exporter_url}  (API, metrics, incidents)")
+        say(f"status page  http://127.0.0.1:{demo.options.pages_port}/s/toko-makmur")
         say(f"prometheus   {demo.prometheus_url}")
         say(f"alertmanager {demo.alertmanager_url}")
         say("Grafana is part of the stack, with COMPOSE_PROJECT_NAME=demo: docker compose --profile demo up -d --wait")

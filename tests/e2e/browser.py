@@ -127,9 +127,10 @@ class Tab:
         await self.click(selector)
         await self.call("Input.insertText", text=text)
 
-    async def picture(self) -> bytes:
-        """Return the whole page as a PNG."""
-        found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    async def picture(self, clip: dict[str, float] | None = None) -> bytes:
+        """Return the whole page, or a part of it, as a PNG."""
+        part: dict[str, Any] = {} if clip is None else {"clip": clip}
+        found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, **part)
         return base64.b64decode(found["data"])
 
     async def overflow(self) -> list[str]:

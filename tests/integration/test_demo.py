@@ -32,7 +32,7 @@ class RunningDemo:
     """The demo's process and what its programs say."""
 
     def __init__(self, home: Path, tools: Path) -> None:
-        names = ("webhook", "admin", "prometheus", "alertmanager")
+        names = ("webhook", "admin", "pages", "prometheus", "alertmanager")
         self.ports = {name: free_port() for name in names}
         ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
         sizes = [f"--devices={DEVICES}", f"--days={DAYS}", f"--home={home / 'demo'}"]
