@@ -14,6 +14,7 @@ from exporter.notify.feature import NotifyFeature
 from exporter.operators.feature import OperatorsFeature
 from exporter.operators.sources import Sources
 from exporter.sessions.feature import SessionsFeature
+from exporter.status_pages.feature import StatusPagesFeature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ ORDER: Final = {
     "failover": "after maintenance, which it asks whether a channel is down as planned",
     "days": "anywhere",
     "operators": "anywhere: it keeps nothing and asks the others when somebody looks",
+    "status_pages": "anywhere: they keep their addresses only, and ask the others when somebody looks",
     "incidents": "last: it writes down what the others did, also what they do when they start",
 }
 """In this order features are made, hear of each change, start and are reloaded; they stop in the reverse one."""
@@ -48,6 +50,7 @@ PIECES: Final[tuple[Piece, ...]] = tuple(
         FailoverFeature,
         DaysFeature,
         IncidentsFeature,
+        StatusPagesFeature,
     )
 )
 """Their parts of the schema, which the journal is built with; they do not build on each other."""
@@ -91,6 +94,13 @@ class Features:
             ),
             nobody=lambda: self.alerting.ways.nobody,
             author=self.incidents.author,
+        )
+        failover = self.failover.service
+        self.status_pages = StatusPagesFeature(
+            recorder,
+            config,
+            windows=self.maintenance.service.coming,
+            covered=lambda: {pair[0] for pair, on in failover.active(recorder.clock()) if on},
         )
         self.all: tuple[Feature, ...] = tuple(getattr(self, name) for name in ORDER)
         self._join()

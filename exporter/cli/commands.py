@@ -50,6 +50,11 @@ COMMANDS: Final = (
         ("devices --state down", "devices --engine wa --json"),
     ),
     Command(
+        "pages",
+        "the addresses of the status pages",
+        ("pages --config.file exporter.yml",),
+    ),
+    Command(
         "report",
         "exact availability from the journal",
         (

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from exporter.config import gateways
+from exporter.config import gateways, pages
 from exporter.config.schema import Config, Failover, Maintenance, Pages, Secret, Target, Tls, Webhook
 from exporter.conventions import ALERT_LABELS
 from exporter.domain.identity import ENGINE_LENGTH
@@ -67,6 +67,7 @@ class Checks:
             ),
             gateways=gateways.checked(config.gateways, self),
             notify=msgspec.structs.replace(config.notify, targets=self._targets(config)),
+            pages=msgspec.structs.replace(config.pages, items=pages.checked(config, zone, self)),
         )
 
     # Sections -------------------------------------------------------------------------------------------------

@@ -48,6 +48,40 @@ class Web(msgspec.Struct, frozen=True):
     """Further names of this listener; one that begins with a dot stands for all below it."""
 
 
+class Match(msgspec.Struct, frozen=True):
+    """Which devices: all given fields must be equal; none given means every device."""
+
+    device_id: str | None = None
+    engine: str | None = None
+    channel_id: str | None = None
+    business_id: str | None = None
+
+
+class StatusPage(msgspec.Struct, frozen=True):
+    """What one page shows to people outside: of `match` and `devices` at least one must be given."""
+
+    title: str
+    match: Match | None = None
+    devices: tuple[str, ...] = ()
+    """Only these ids; of those that match, where both are given."""
+    slug: str | None = None
+    """The page's own part of its address; without one, letters by chance, which the journal keeps."""
+    hosts: tuple[str, ...] = ()
+    """Names under which the page is asked for directly; nothing else is seen there."""
+    language: Language | None = None
+    """Filled with `alerts.language` where the file gives none."""
+    timezone: str = ""
+    """Filled with `alerts.timezone` where the file gives none."""
+    publish_after: Duration = 120.0
+    """Shorter outages count, but neither the banner nor the list of incidents tells of them."""
+    names: dict[str, str] = {}
+    """Public names by device id; without one it is the device's own, numbers of phones masked."""
+    history: Duration = 90 * 86400.0
+    index: bool = False
+    """Whether search engines may list the page."""
+    contact: str | None = None
+
+
 class Pages(msgspec.Struct, frozen=True):
     """The listener for people outside: who has an outage, and status pages. Off without an address."""
 
@@ -57,6 +91,8 @@ class Pages(msgspec.Struct, frozen=True):
     secret: Secret = Secret("")
     """Signs links: a line for each key, of which the first signs and all are taken. Empty: see `ensure_link_secret`."""
     secret_file: str | None = None
+    items: tuple[StatusPage, ...] = ()
+    """Status pages."""
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -140,15 +176,6 @@ class Failover(msgspec.Struct, frozen=True):
     """How long a call is tried before people are told."""
     in_maintenance: bool = False
     """Whether to switch although the channel is down as planned."""
-
-
-class Match(msgspec.Struct, frozen=True):
-    """Which devices: all given fields must be equal; none given means every device."""
-
-    device_id: str | None = None
-    engine: str | None = None
-    channel_id: str | None = None
-    business_id: str | None = None
 
 
 class Maintenance(msgspec.Struct, frozen=True):

@@ -22,13 +22,14 @@ FIRST_PRUNE: Final = 600.0
 
 
 class DaysFeature:
-    """Days of the zone that alerts are told in."""
+    """Days of the zone that alerts are told in, and of those of status pages."""
 
     name: ClassVar[str] = PIECE.name
     piece: ClassVar[Piece] = PIECE
 
     def __init__(self, recorder: Recorder, config: Callable[[], Config]) -> None:
-        self.service = DaySums(recorder, lambda: {config().alerts.timezone}, lambda: config().storage.retention)
+        self._config = config
+        self.service = DaySums(recorder, self._zones, lambda: config().storage.retention)
 
     async def lead(self) -> None:
         """Go on where another exporter stopped."""
@@ -40,3 +41,7 @@ class DaysFeature:
             Task("days", self.service.catch_up, INTERVAL, leading=True),
             Task("day_retention", self.service.prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
         ]
+
+    def _zones(self) -> set[str]:
+        config = self._config()
+        return {config.alerts.timezone, *(page.timezone for page in config.pages.items)}

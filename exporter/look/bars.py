@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 HEIGHT: Final = 40.0
 STEP: Final = 10
@@ -35,21 +35,37 @@ class Cell(NamedTuple):
     """`full`, `within`, `below` or `far` of the objective."""
 
     @property
+    def is_known(self) -> bool:
+        """Whether there is anything of the device on this day."""
+        return bool(self.up or self.down or self.planned or self.unknown)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it was up for some time, and besides down only."""
+        return self.up > 0 and not (self.planned or self.unknown)
+
+    @property
     def is_full(self) -> bool:
         """Whether it was up, and nothing else."""
-        return self.up > 0 and not (self.down or self.planned or self.unknown)
+        return self.is_plain and not self.down
 
 
-def bars(cells: Sequence[Cell], label: str, name: str = "bars") -> Markup:
-    """Return the strip; `label` says what it shows, `name` tells it from other strips of the same page."""
-    parts: list[Markup] = []
-    for is_full, run in groupby(enumerate(cells), key=lambda one: one[1].is_full):
-        days = list(run)
-        parts += [_full(place for place, _ in days)] if is_full else [_cell(place, day, name) for place, day in days]
+def bars(cells: Sequence[Cell], label: str, name: str = "bars", *, first: bool = True, titles: bool = True) -> Markup:
+    """Return the strip; `label` says what it shows.
+
+    `name` tells its patterns from others of the same page; strips that come after the `first` of a name use that one's.
+    Without `titles` of its days a strip is a fifth as long.
+    """
+    parts = [_runs(cells)]
+    if titles:
+        parts += [_cell(place, day, name) for place, day in enumerate(cells) if not day.is_full]
+    else:
+        parts += _merged(cells, name)
     template = Markup(
-        '<svg class="bars" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}{}</svg>'
+        '<svg class="bars" viewBox="0 0 {} {:g}" preserveAspectRatio="none" role="img" aria-label="{}">{}{}</svg>'
     )
-    return template.format(len(cells) * STEP, HEIGHT, label, _patterns(name), Markup("").join(parts))
+    patterns = _patterns(name) if first else ""
+    return template.format(len(cells) * STEP, HEIGHT, label, patterns, Markup("").join(parts))
 
 
 def heights(cell: Cell) -> list[tuple[str, float]]:
@@ -66,21 +82,51 @@ def heights(cell: Cell) -> list[tuple[str, float]]:
     return [*found, ("full", rest)] if cell.up and rest > 0 else found
 
 
-def _full(places: Iterable[int]) -> Markup:
-    path = "".join(f"M{place * STEP} 0h{WIDE}v{HEIGHT:g}h-{WIDE}z" for place in places)
-    return Markup('<path class="full" d="{}"/>').format(path)
+def _runs(cells: Sequence[Cell]) -> Markup:
+    """Return the days of nothing but time up and down as whole bars, a line for each run; down goes over it.
+
+    The style sheet makes it as wide as the strip is high, with dashes of a day's width.
+    """
+    runs = [
+        [place for place, _ in run] for plain, run in groupby(enumerate(cells), lambda one: one[1].is_plain) if plain
+    ]
+    middle = HEIGHT / 2
+    path = "".join(f"M{run[0] * STEP} {middle:g}h{len(run) * STEP - STEP + WIDE}" for run in runs)
+    return Markup('<path class="run" d="{}"/>').format(path)
+
+
+def _merged(cells: Sequence[Cell], name: str) -> list[Markup]:
+    """Return one path for all segments of a kind."""
+    paths: dict[str, str] = {}
+    for place, cell in enumerate(cells):
+        if cell.is_full:
+            continue
+        if not cell.is_known:
+            paths["before"] = f"{paths.get('before', '')}M{place * STEP + 1} 1h{WIDE - 2}v{HEIGHT - 2:g}h{2 - WIDE}z"
+            continue
+        bottom = HEIGHT
+        for kind, tall in heights(cell):
+            bottom -= tall
+            if kind != "full" or not cell.is_plain:
+                box = f"M{place * STEP} {max(0.0, bottom):.3g}h{WIDE}v{tall:.3g}h-{WIDE}z"
+                paths[kind] = paths.get(kind, "") + box
+    return [Markup('<path class="{}"{} d="{}"/>').format(kind, _fill(kind, name), path) for kind, path in paths.items()]
+
+
+def _fill(kind: str, name: str) -> Markup:
+    """Return the attribute that fills planned and unknown time."""
+    return Markup(' fill="url(#{}-{})"').format(name, kind) if kind in ("planned", "unknown") else Markup("")
 
 
 def _cell(place: int, cell: Cell, name: str) -> Markup:
-    if not (cell.up or cell.down or cell.planned or cell.unknown):
+    if not cell.is_known:
         box = Markup('<rect class="before" x="{}" y="1" width="{}" height="{:g}"/>')
         return _titled(cell.title, [box.format(place * STEP + 1, WIDE - 2, HEIGHT - 2)])
     parts, bottom = [], HEIGHT
     for kind, tall in heights(cell):
         bottom -= tall
         box = Markup('<rect class="{}" x="{}" y="{:.4g}" width="{}" height="{:.4g}"{}/>')
-        fill = Markup(' fill="url(#{}-{})"').format(name, kind) if kind in ("planned", "unknown") else ""
-        parts.append(box.format(kind, place * STEP, max(0.0, bottom), WIDE, tall, fill))
+        parts.append(box.format(kind, place * STEP, max(0.0, bottom), WIDE, tall, _fill(kind, name)))
     return _titled(cell.title, parts)
 
 

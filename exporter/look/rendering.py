@@ -81,6 +81,12 @@ class Renderer:
         )
         self._templates.filters |= {"short": _short, "rfc3339": rfc3339, "slug": _slug, "path": _path}
 
+    def fill(self, template: str, words: Wording, /, **values: object) -> str:
+        """Return a template, filled in."""
+        other = other_language(words.language)
+        common = {"language": words.language, "other_language": other, "t": words.text, "w": words}
+        return self._templates.get_template(template).render(common, style=Markup(style()), **values)  # noqa: S704 - ours
+
     def words(self, request: web.Request) -> Wording:
         """Return the words of the reader's language."""
         return self._wording(chosen_language(request))
@@ -105,15 +111,12 @@ class Renderer:
         other = other_language(words.language)
         own = here if here is not None else f"./{request.rel_url.raw_path.rpartition('/')[2]}"
         stopped = request.query.get(RENEW) == "off"
-        text = self._templates.get_template(template).render(
-            language=words.language,
-            t=words.text,
-            w=words,
+        text = self.fill(
+            template,
+            words,
             base=base(request),
-            style=Markup(style()),  # noqa: S704 - ours
             section=section,
             nobody=self._nobody(),
-            other_language=other,
             other_language_url=_with(own, request, "lang", other),
             renew=None if stopped else renew,
             renew_url=_with(own, request, RENEW, "" if stopped else "off") if renew else None,

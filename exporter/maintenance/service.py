@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from exporter.config import Config
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Change
+    from exporter.maintenance.repeated import Span
     from exporter.recording.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -161,6 +162,13 @@ class Maintenance:
     def listed(self) -> Iterator[tuple[str, Window]]:
         """Yield the key and the window of all that are in use, the file's first."""
         return iter(self.schedule.windows.items())
+
+    def coming(self, at: float) -> Iterator[tuple[Window, Span]]:
+        """Yield the windows that are not over, with the time that runs or comes next."""
+        for key, window in self.listed():
+            span = self.schedule.span(key, at)
+            if span is not None:
+                yield window, span
 
     # -- marking ------------------------------------------------------------------------------------------------------
 

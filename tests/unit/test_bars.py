@@ -36,10 +36,19 @@ def test_no_day_is_taller_than_its_cell():
 def test_days_that_were_up_are_one_path_and_every_other_one_says_what_it_was():
     days = [cell(up=1), cell(up=1), cell(up=1, down=1), cell(), cell(up=1)]
     svg = bars(days, "90 days")
-    assert svg.count("<path") == 2
+    assert svg.count("<path") == 1
     assert svg.count("<title>a day</title>") == 2
     assert 'class="before"' in svg
     assert 'role="img" aria-label="90 days"' in svg
+
+
+def test_without_titles_all_segments_of_a_kind_are_one_path():
+    days = [cell(up=1, down=1), cell(up=1), cell(down=1), cell(up=1, unknown=1), cell(planned=1), cell()]
+    svg = bars(days, "90 days", first=False, titles=False)
+    assert "<title>" not in svg
+    drawn = re.findall(r'<path class="(\w+)"[^>]* d="([^"]*)"', svg)
+    shapes = {kind: path.count("M") for kind, path in drawn}
+    assert shapes == {"run": 1, "far": 2, "unknown": 1, "full": 1, "planned": 1, "before": 1}
 
 
 def test_titles_and_labels_are_escaped():

@@ -643,7 +643,7 @@ def documented(name: str) -> dict[str, str]:
 @PAGES
 def test_every_key_is_documented_and_every_documented_key_exists(name):
     chosen = {"policies": "<engine>"}
-    inner = {"businesses": "<session>", "mapping": "<key>"}
+    inner = {"businesses": "<session>", "mapping": "<key>", "names": "<device_id>"}
     expected = {
         ".".join(
             inner.get(before, chosen.get(path[0], "<name>")) if part == ANY else part

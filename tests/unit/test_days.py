@@ -130,6 +130,23 @@ async def test_an_outage_of_last_week_counts_once_it_outlasts_its_window(
         assert [day.down_ms // 1000 for day in days] == [0] * 7 + [11 * HOUR]
 
 
+async def test_an_outage_counts_late_that_lay_in_windows_with_blind_time_between_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with days_at(tmp_path, monkeypatch) as one:
+        await one.tell(TODAY - 20 * DAY, up=True)
+        await one.plan(TODAY - 9 * DAY, Kind.PLANNED)
+        await one.tell(TODAY - 8 * DAY, up=False)
+        await one.plan(TODAY - 6 * DAY, Kind.PLANNED_END)
+        await one.unheard(TODAY - 6 * DAY, TODAY - 3 * DAY)
+        await one.plan(TODAY - 3 * DAY, Kind.PLANNED)
+        await one.settle()
+        assert [day.outages for day in await one.days(9)] == [0] * 9
+        await one.plan(TODAY + HOUR, Kind.PLANNED_END)
+        await one.settle()
+        assert [day.outages for day in await one.days(9)] == [1] + [0] * 8
+
+
 async def test_an_event_that_is_weeks_late_changes_the_days_of_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

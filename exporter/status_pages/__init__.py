@@ -1,0 +1,1 @@
+"""Pages for people outside: how a business' devices are and were, without an id, a number or an internal note."""

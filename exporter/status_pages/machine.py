@@ -1,0 +1,142 @@
+"""A picture for programs: an Atom feed, a summary in the shape that status tools know, and a badge's words. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+from exporter.lib.safe_text import harmless
+from exporter.lib.times import rfc3339
+from exporter.status_pages.drawing import badge_words
+from exporter.status_pages.picture import key_of, ratio_of
+from exporter.status_pages.words import PageWords
+
+if TYPE_CHECKING:
+    from exporter.lib.words import Language
+    from exporter.maintenance.repeated import Span
+    from exporter.status_pages.picture import Picture, PublicIncident
+
+ATOM: Final = "http://www.w3.org/2005/Atom"
+STATES: Final = {"up": "operational", "down": "major_outage", "covered": "degraded_performance"}
+"""What others call a device's state; `planned` is `under_maintenance`."""
+
+
+def feed(picture: Picture, language: Language, url: str) -> str:
+    """Return the incidents and planned times as an Atom feed (RFC 4287).
+
+    An entry keeps its id whatever becomes of it, and `updated` moves only when something of it changed.
+    """
+    words = PageWords(language, picture)
+    host = urlsplit(url).hostname or "localhost"
+    root = ET.Element("feed", {"xmlns": ATOM, "xml:lang": language})
+    _element(root, "id", f"tag:{host},2026:page/{picture.slug}")
+    _element(root, "title", words.text("feed_title", title=picture.page.title))
+    _element(root, "link", href=url)
+    _element(root, "link", rel="self", href=f"{url.rstrip('/')}/feed.atom")
+    begun = (span.start for span, _ in picture.windows if span.start < picture.at)
+    _element(root, "updated", rfc3339(max([0.0, *(one.updated_at for one in picture.incidents), *begun])))
+    author = _element(root, "author")
+    _element(author, "name", picture.page.title)
+    for one in picture.incidents:
+        _incident(root, one, words, host, url)
+    for span, count in picture.windows:
+        _window(root, span, count, words, f"tag:{host},2026:page/{picture.slug}", url)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode")
+
+
+def summary(picture: Picture, language: Language, url: str) -> bytes:
+    """Return the page as JSON in the shape of Statuspage's `summary.json`, with what that cannot say under `x_…`."""
+    words, total = PageWords(language, picture), picture.total()
+    indicator = "none" if picture.indicator == "unknown" else picture.indicator
+    content: dict[str, Any] = {
+        "page": {
+            "id": picture.slug,
+            "name": harmless(picture.page.title),
+            "url": url,
+            "time_zone": picture.page.timezone,
+            "updated_at": rfc3339(picture.at),
+        },
+        "status": {"indicator": indicator, "description": words.banner(picture)},
+        "components": [
+            {
+                "id": one.key,
+                "name": harmless(words.name(one)),
+                "status": STATES.get(one.state, "under_maintenance"),
+                "updated_at": rfc3339(one.since),
+                "x_availability": one.ratio,
+            }
+            for one in picture.components
+        ],
+        "incidents": [_told(one, words, url) for one in picture.incidents],
+        "scheduled_maintenances": [
+            {
+                "id": key_of(picture.slug, span),
+                "name": words.text("feed_planned"),
+                "status": "in_progress" if span.start <= picture.at else "scheduled",
+                "scheduled_for": rfc3339(span.start),
+                "scheduled_until": rfc3339(span.end),
+            }
+            for span, _ in picture.windows
+        ],
+        "x_availability": ratio_of(total),
+        "x_days": len(total),
+        "x_unknown_since": rfc3339(picture.at) if picture.blind else None,
+    }
+    return msgspec.json.encode(content)
+
+
+def badge_json(picture: Picture, language: Language, metric: str) -> bytes:
+    """Return a badge's words for `img.shields.io/endpoint`."""
+    label, said, colour = badge_words(picture, language, metric)
+    bad = picture.indicator in ("major", "critical")
+    return msgspec.json.encode({"schemaVersion": 1, "label": label, "message": said, "color": colour, "isError": bad})
+
+
+def _told(one: PublicIncident, words: PageWords, url: str) -> dict[str, Any]:
+    return {
+        "id": one.key,
+        "name": _headline(one, words),
+        "status": one.status,
+        "created_at": rfc3339(one.started_at),
+        "updated_at": rfc3339(one.updated_at),
+        "resolved_at": None if one.resolved_at is None else rfc3339(one.resolved_at),
+        "shortlink": f"{url}#i-{one.key}",
+        "incident_updates": [{"created_at": rfc3339(at), "body": harmless(text)} for at, text in one.notes],
+    }
+
+
+def _headline(one: PublicIncident, words: PageWords) -> str:
+    return words.text("feed_down", channel=harmless(one.name) or words.text("unnamed"))
+
+
+def _incident(root: ET.Element, one: PublicIncident, words: PageWords, host: str, url: str) -> None:
+    entry = _element(root, "entry")
+    _element(entry, "id", f"tag:{host},2026:incident/{one.key}")
+    _element(entry, "title", f"{words.known('status', one.status)}: {_headline(one, words)}")
+    _element(entry, "link", href=f"{url}#i-{one.key}")
+    _element(entry, "published", rfc3339(one.started_at))
+    _element(entry, "updated", rfc3339(one.updated_at))
+    lines = [f"{words.time(at)}: {text}" for at, text in one.notes]
+    if one.resolved_at is not None:
+        lines.insert(0, f"{words.time(one.resolved_at)}: {words.text('status_resolved')}")
+    lines.append(words.text("since", time=words.time(one.started_at)))
+    _element(entry, "content", "\n".join(lines), type="text")
+
+
+def _window(root: ET.Element, span: Span, count: int, words: PageWords, tag: str, url: str) -> None:
+    entry = _element(root, "entry")
+    _element(entry, "id", f"{tag}/planned/{span.start}-{span.end}")
+    _element(entry, "title", words.text("feed_planned"))
+    _element(entry, "link", href=url)
+    _element(entry, "updated", rfc3339(span.start))
+    times = {"start": words.time(span.start), "end": words.time(span.end)}
+    _element(entry, "content", words.text("planned_line", count=words.counted("channels", count), **times), type="text")
+
+
+def _element(parent: ET.Element, name: str, text: str = "", **attributes: str) -> ET.Element:
+    made = ET.SubElement(parent, name, attributes)
+    made.text = harmless(text) or None
+    return made

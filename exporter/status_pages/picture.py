@@ -1,0 +1,254 @@
+"""What one page shows at one moment, as data: read once, then drawn in every form and language.
+
+Public by construction: nothing of a device gets in but its public name, its engine, its state and its days; nothing of
+an incident but its times, its status and notes that somebody published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from exporter.days.reading import read_days
+from exporter.days.sums import Day, last_days
+from exporter.incidents.view import View
+from exporter.lib.safe_text import one_line
+from exporter.lib.times import zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from exporter.config.schema import StatusPage
+    from exporter.domain.accounts import Device
+    from exporter.domain.identity import Identity
+    from exporter.domain.timeline import Timeline
+    from exporter.incidents.model import Entry, Incident
+    from exporter.journal.port import Reader
+    from exporter.maintenance.repeated import Span
+    from exporter.maintenance.windows import Window
+
+State = Literal["up", "down", "covered", "planned"]
+Indicator = Literal["none", "minor", "major", "critical", "maintenance", "unknown"]
+LONGEST_NAME: Final = 80
+LONGEST_NOTE: Final = 1000
+MOST_NOTES: Final = 10
+MOST_INCIDENTS: Final = 30
+AHEAD: Final = 7 * 86_400
+"""Seconds for which planned windows are announced."""
+DAY: Final = 86_400.0
+_PHONE: Final = re.compile(r"\d(?:[\s.()-]{0,2}\d){6,}")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One device."""
+
+    key: str
+    """Stands for its id, which nobody outside learns."""
+    name: str
+    engine: str
+    state: State
+    since: int
+    days: list[Day]
+    objective: float
+    watched: tuple[Device, Timeline]
+    """What it was made of."""
+
+    @property
+    def ratio(self) -> float | None:
+        """Availability over its days; None where nothing was observed."""
+        return ratio_of(self.days)
+
+
+@dataclass(frozen=True)
+class PublicIncident:
+    """One incident as everybody may see it. Times are Unix seconds."""
+
+    key: str
+    name: str
+    started_at: int
+    resolved_at: float | None
+    status: str
+    notes: list[tuple[float, str]]
+    """Published ones, newest first."""
+
+    @property
+    def updated_at(self) -> float:
+        """When the newest of it happened."""
+        return max([self.started_at, self.resolved_at or 0, *(at for at, _ in self.notes)])
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The page at `at`, Unix seconds."""
+
+    slug: str
+    page: StatusPage
+    at: float
+    components: list[Component]
+    incidents: list[PublicIncident]
+    """Running ones first, then the newest first."""
+    windows: list[tuple[Span, int]]
+    """Planned times that run or come soon, and how many devices they are about."""
+    blind: bool = False
+    """Whether what happened since `at` is not known."""
+
+    @property
+    def indicator(self) -> Indicator:
+        """How bad it is."""
+        states = [component.state for component in self.components]
+        down, count = states.count("down"), len(states)
+        if self.blind:
+            return "unknown"
+        if down:
+            return "critical" if down == count else "major" if 2 * down >= count else "minor"
+        if "covered" in states:
+            return "minor"
+        return "maintenance" if "planned" in states else "none"
+
+    def count(self, state: State) -> int:
+        """Return how many devices are in a state."""
+        return sum(component.state == state for component in self.components)
+
+    def total(self) -> list[Day]:
+        """Return the days of all devices together."""
+        columns = zip(*(component.days for component in self.components if component.days), strict=False)
+        return [_sum(column) for column in columns]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a picture needs beside the journal, taken in one turn of the event loop."""
+
+    now: float
+    devices: Sequence[Device]
+    windows: Sequence[tuple[Window, Span]]
+    """Planned windows with their running or next time."""
+    covered: Collection[str]
+    """Channels whose traffic goes over a backup."""
+    objective: Callable[[str], float]
+    """The availability objective of an engine, as a ratio."""
+
+
+def selects(page: StatusPage, identity: Identity) -> bool:
+    """Return whether a page shows a device."""
+    match = page.match
+    fields = match.__struct_fields__ if match is not None else ()
+    fits = all(getattr(match, name) in (None, getattr(identity, name)) for name in fields)
+    return fits and (not page.devices or identity.device_id in page.devices)
+
+
+def take(reader: Reader, slug: str, page: StatusPage, around: Surroundings) -> Picture:
+    """Read what a page shows. Blocks; JournalUnavailable."""
+    shown = sorted((device for device in around.devices if selects(page, device.identity)), key=_order)
+    ids = [device.identity.device_id for device in shown]
+    edges = last_days(max(1, round(page.history / DAY)), around.now, zone_of(page.timezone))
+    days = read_days(reader, ids, edges, around.now, page.timezone)
+    names = {device.identity.device_id: public_name(page, device.identity) for device in shown}
+    components = [_component(slug, page, device, names[device.identity.device_id], days, around) for device in shown]
+    windows = [(span, sum(window.holds(device.identity) for device in shown)) for window, span in around.windows]
+    return Picture(
+        slug,
+        page,
+        around.now,
+        components,
+        _incidents(reader, slug, page, names, around.now),
+        sorted({one for one in windows if one[1] and one[0].start < around.now + AHEAD}),
+    )
+
+
+def public_name(page: StatusPage, identity: Identity) -> str:
+    """Return what a device is called outside; empty: it has no name that may be shown."""
+    given = page.names.get(identity.device_id)
+    name = identity.device_name if given is None else given
+    if given is None:
+        name = _PHONE.sub(_masked, name).replace(identity.device_id, "")
+    name = one_line(name)
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def key_of(slug: str, text: object) -> str:
+    """Return what stands for an id or a number on one page: it tells nothing, and is the same each time."""
+    return hashlib.sha256(f"{slug}\0{text}".encode(errors="replace")).hexdigest()[:16]
+
+
+def ratio_of(days: Sequence[Day]) -> float | None:
+    """Return the availability of days together; None where nothing was observed."""
+    observed = sum(day.observed_ms for day in days)
+    return (observed - sum(day.down_ms for day in days)) / observed if observed else None
+
+
+def _masked(found: re.Match[str]) -> str:
+    digits = re.sub(r"\D", "", found[0])
+    return f"{'•' * (len(digits) - 3)}{digits[-3:]}"
+
+
+def _order(device: Device) -> tuple[str, str]:
+    return device.identity.device_name.casefold(), device.identity.device_id
+
+
+def _component(
+    slug: str, page: StatusPage, device: Device, name: str, days: dict[str, list[Day]], around: Surroundings
+) -> Component:
+    who, timeline = device.identity, device.timeline
+    return Component(
+        key_of(slug, who.device_id),
+        name,
+        who.engine,
+        _state(page, device, around),
+        timeline.since,
+        days.get(who.device_id, []),
+        around.objective(who.engine),
+        (device, timeline),
+    )
+
+
+def _state(page: StatusPage, device: Device, around: Surroundings) -> State:
+    timeline = device.timeline
+    if timeline.in_window:
+        return "planned"
+    if timeline.up or around.now - timeline.since < page.publish_after:
+        return "up"
+    return "covered" if device.identity.channel_id in around.covered else "down"
+
+
+def _incidents(reader: Reader, slug: str, page: StatusPage, names: dict[str, str], now: float) -> list[PublicIncident]:
+    business = page.match.business_id if page.match is not None else None
+    found = View(reader).published(list(names), now - page.history, now, business, MOST_INCIDENTS)
+    shown = [
+        _incident(slug, names[incident.device_id], incident, notes)
+        for incident, notes in found
+        if incident.duration_seconds >= page.publish_after
+    ]
+    return sorted(shown, key=lambda one: (one.resolved_at is not None, -one.started_at))
+
+
+def _incident(slug: str, name: str, incident: Incident, notes: Sequence[Entry]) -> PublicIncident:
+    newest = sorted(notes, key=lambda entry: -entry.at)[:MOST_NOTES]
+    return PublicIncident(
+        key_of(slug, incident.number),
+        name,
+        incident.started_at,
+        incident.resolved_at,
+        incident.status,
+        [(entry.at, _cut(entry.text)) for entry in newest],
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_NOTE else f"{text[: LONGEST_NOTE - 1]}…"
+
+
+def _sum(days: Sequence[Day]) -> Day:
+    first = days[0]
+    return Day(
+        first.start,
+        first.end,
+        sum(day.observed_ms for day in days),
+        sum(day.down_ms for day in days),
+        sum(day.planned_ms for day in days),
+        sum(day.blind_ms for day in days),
+        sum(day.outages for day in days),
+    )

@@ -1,0 +1,182 @@
+"""Draws pages seldom and answers often: what was drawn is kept, whole and packed, until it is old or untrue.
+
+A page is read from the journal in a thread, at most once a second where its devices change and every `AGE` seconds
+where they do not; viewers in between get the bytes that are there. If the journal cannot be read, the page says since
+when nothing is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from exporter.errors import JournalUnavailable
+from exporter.status_pages import drawing, machine
+from exporter.status_pages.picture import Surroundings, take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from exporter.config import Config
+    from exporter.config.schema import StatusPage
+    from exporter.lib.words import Language
+    from exporter.maintenance.repeated import Span
+    from exporter.maintenance.windows import Window
+    from exporter.recording.recorder import Recorder
+    from exporter.status_pages.picture import Picture
+
+AGE: Final = 10.0
+"""Seconds after which a page is drawn anew, behind the back of who asks for it."""
+OLD: Final = 60.0
+"""Seconds after which whoever asks waits for the new one."""
+PAUSE: Final = 1.0
+TYPES: Final = {
+    "page": "text/html",
+    "feed.atom": "application/atom+xml",
+    "summary.json": "application/json",
+    "badge.svg": "image/svg+xml",
+    "badge.json": "application/json",
+    "bars.svg": "image/svg+xml",
+}
+PARTS: Final = tuple(name for name in TYPES if name != "page")
+METRICS: Final = ("state", "90d", "30d")
+
+
+class Drawn(NamedTuple):
+    """One answer."""
+
+    body: bytes
+    packed: bytes
+    tag: str
+
+
+class Wanted(NamedTuple):
+    """Which answer: a part in a language, for who came by the page's own host or by its address."""
+
+    part: str
+    language: Language
+    metric: str
+    own_host: bool
+    url: str
+
+
+class _Shown:
+    """A page as it is now, and what was drawn of it."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+        self.drawn: dict[Wanted, asyncio.Task[Drawn]] = {}
+
+
+class StatusPages:
+    """`windows` gives planned windows with their running or next time, `covered` the channels that a backup serves."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        config: Callable[[], Config],
+        windows: Callable[[float], Iterable[tuple[Window, Span]]],
+        covered: Callable[[], Collection[str]],
+    ) -> None:
+        self._recorder = recorder
+        self._config = config
+        self._windows = windows
+        self._covered = covered
+        self._shown: dict[str, _Shown] = {}
+        self._taking: dict[str, asyncio.Task[None]] = {}
+
+    def clear(self) -> None:
+        """Forget everything that was drawn: the pages are others."""
+        self._shown.clear()
+
+    async def draw(self, slug: str, page: StatusPage, wanted: Wanted) -> Drawn:
+        """Return one answer. JournalUnavailable where nothing was ever read."""
+        shown = await self._current(slug, page)
+        task = shown.drawn.get(wanted)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = shown.drawn[wanted] = asyncio.create_task(asyncio.to_thread(_draw, shown.picture, wanted))
+        return await asyncio.shield(task)
+
+    async def _current(self, slug: str, page: StatusPage) -> _Shown:
+        shown, now = self._shown.get(slug), self._recorder.clock()
+        if shown is None or shown.picture.page is not page:
+            await self._take(slug, page)
+            return self._shown[slug]
+        age = now - shown.picture.at
+        if age >= OLD or age < -PAUSE or (age >= PAUSE and self._has_changed(shown.picture)):
+            await self._take(slug, page)
+        elif age >= AGE:
+            self._taken(slug, page)
+        return self._shown[slug]
+
+    def _has_changed(self, picture: Picture) -> bool:
+        return any(device.timeline is not timeline for device, timeline in (one.watched for one in picture.components))
+
+    async def _take(self, slug: str, page: StatusPage) -> None:
+        await asyncio.shield(self._taken(slug, page))
+
+    def _taken(self, slug: str, page: StatusPage) -> asyncio.Task[None]:
+        """Return the reading of a page that is under way, begun if need be."""
+        task = self._taking.get(slug)
+        if task is None:
+            task = self._taking[slug] = asyncio.create_task(self._read(slug, page), name="status_page")
+            task.add_done_callback(lambda done: self._done(slug, done))
+        return task
+
+    def _done(self, slug: str, task: asyncio.Task[None]) -> None:
+        self._taking.pop(slug, None)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it
+
+    async def _read(self, slug: str, page: StatusPage) -> None:
+        around = self._surroundings()
+        try:
+            picture = await self._recorder.read(lambda reader: take(reader, slug, page, around))
+        except JournalUnavailable:
+            former = self._shown.get(slug)
+            if former is None or former.picture.page is not page:
+                raise
+            if not former.picture.blind:
+                self._shown[slug] = _Shown(replace(former.picture, blind=True))
+            return
+        if not self._recorder.healthy:
+            picture = replace(picture, blind=True)
+        self._shown[slug] = _Shown(picture)
+
+    def _surroundings(self) -> Surroundings:
+        policies, now = self._config().policies, self._recorder.clock()
+        return Surroundings(
+            now,
+            list(self._recorder.fleet.devices.values()),
+            list(self._windows(now)),
+            frozenset(self._covered()),
+            lambda engine: policies.for_engine(engine).objective_ratio,
+        )
+
+
+def _draw(picture: Picture, wanted: Wanted) -> Drawn:
+    body = _body(picture, wanted)
+    content = body if isinstance(body, bytes) else body.encode(errors="replace")
+    return Drawn(content, gzip.compress(content, 6, mtime=0), hashlib.sha256(content).hexdigest()[:24])
+
+
+def _body(picture: Picture, wanted: Wanted) -> str | bytes:
+    language, url = wanted.language, wanted.url
+    match wanted.part:
+        case "page":
+            base = "./" if wanted.own_host else f"{picture.slug}/"
+            other = "en" if language == "id" else "id"
+            switch = f"{'./' if wanted.own_host else picture.slug}?lang={other}"
+            return drawing.page(picture, language, base, switch)
+        case "feed.atom":
+            return machine.feed(picture, language, url)
+        case "summary.json":
+            return machine.summary(picture, language, url)
+        case "badge.json":
+            return machine.badge_json(picture, language, wanted.metric)
+        case "badge.svg":
+            return drawing.badge(picture, language, wanted.metric)
+    return drawing.strip(picture, language)

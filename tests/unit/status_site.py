@@ -1,0 +1,109 @@
+"""A pages listener with status pages over a real journal."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from exporter.config.schema import Config, Match, Pages, StatusPage
+from exporter.days.sums import last_days
+from exporter.domain.identity import Identity
+from exporter.gateways.events import DeviceEvent
+from exporter.incidents import store
+from exporter.incidents.model import NOTE, Close, Entry, Open
+from exporter.lib.times import zone_of
+from exporter.status_pages.feature import StatusPagesFeature
+from exporter.web.pages import pages_app
+from tests.unit.journal_site import NOW, FakeClock, Site
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from exporter.journal.port import Transaction
+    from exporter.maintenance.repeated import Span
+    from exporter.maintenance.windows import Window
+
+ZONE = "Asia/Jakarta"
+DAY, HOUR = 86_400, 3600
+TODAY = last_days(1, NOW, zone_of(ZONE))[0]
+PARTS = ("", "/feed.atom", "/summary.json", "/badge.svg", "/badge.json", "/bars.svg")
+
+
+class Answer(NamedTuple):
+    status: int
+    text: str
+    headers: dict[str, str]
+
+
+def page(title: str = "Toko Makmur", business: str = "b1", **other: object) -> StatusPage:
+    given = {"slug": "toko", "language": "en", "timezone": ZONE, "match": Match(business_id=business)} | other
+    return StatusPage(title=title, **given)  # type: ignore[arg-type]
+
+
+def who(device_id: str, *, name: str = "Front desk", business: str = "b1", engine: str = "wa") -> Identity:
+    return Identity(device_id, name, engine, f"c-{device_id}", "A channel", business, f"Owner {business}", "m1", "Sari")
+
+
+class Outside:
+    """The listener. `clock` may be moved; `windows` are planned ones."""
+
+    def __init__(self, folder: Path, *pages: StatusPage) -> None:
+        self.clock = FakeClock(TODAY + 12 * HOUR)
+        self.site = Site(folder, self.clock)
+        self.config = Config(pages=Pages(external_url="https://status.example.id/", items=pages))
+        self.windows: list[tuple[Window, Span]] = []
+        self.covered: set[str] = set()
+
+    async def start(self) -> None:
+        self.recorder = await self.site.start()
+        self.feature = StatusPagesFeature(
+            self.recorder, lambda: self.config, windows=lambda _: self.windows, covered=lambda: self.covered
+        )
+        await self.feature.start()
+
+    async def take(self, *pages: StatusPage) -> None:
+        self.config = msgspec.structs.replace(self.config, pages=Pages(items=pages))
+        await self.feature.reload(self.config)
+
+    async def tell(self, device: Identity, at: int, *, up: bool) -> None:
+        await self.recorder.submit(DeviceEvent(timestamp=at, up=up, identity=device))
+
+    async def incident(self, device: Identity, start: int, end: int | None, *notes: tuple[str, bool]) -> None:
+        """Keep an incident with (text, whether public) notes."""
+
+        def put(transaction: Transaction) -> None:
+            store.apply(transaction, [Open(device, start, start, "critical")])
+            query = "SELECT number FROM incident WHERE device_id = ? AND outage = ?"
+            number = transaction.rows(query, (device.device_id, start))[0][0]
+            for place, (text, public) in enumerate(notes):
+                store.note(transaction, number, f"n{place}", Entry(start + 60 + place, NOTE, text, "sari", public))
+            if end is not None:
+                store.apply(transaction, [Close(device.device_id, start, end, "connected", end)])
+
+        await self.recorder.transact("incidents", put)
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.get(path, headers=given) as answer:
+            return Answer(answer.status, await answer.text(), dict(answer.headers))
+
+
+@asynccontextmanager
+async def outside(folder: Path, *pages: StatusPage) -> AsyncIterator[Outside]:
+    site = Outside(folder, *pages)
+    await site.start()
+    runner = web.AppRunner(pages_app(site.feature.outside()), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as session:
+            site.session = session
+            yield site
+    finally:
+        await runner.cleanup()
+        await site.site.kill()

@@ -1,0 +1,289 @@
+"""Status pages: what people outside see, what they never see, and that every figure is the report's."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.config.schema import Match
+from exporter.days.sums import last_days
+from exporter.errors import JournalUnavailable
+from exporter.lib.times import zone_of
+from exporter.maintenance.repeated import Span
+from exporter.maintenance.windows import Window
+from exporter.report.availability import availability
+from tests.unit.status_site import DAY, HOUR, PARTS, TODAY, ZONE, outside, page, who
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u202egnp.exe ]]> &amp;"
+ATOM = "{http://www.w3.org/2005/Atom}"
+
+
+async def test_every_figure_is_the_reports_for_the_same_days(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY - 40 * DAY, up=True)
+        await site.tell(who("d1"), TODAY - 9 * DAY + HOUR, up=False)
+        await site.tell(who("d1"), TODAY - 9 * DAY + 3 * HOUR + 7, up=True)
+        await site.tell(who("d2", name="Counter"), TODAY - 30 * DAY + 5, up=False)
+        await site.tell(who("d2", name="Counter"), TODAY - 2 * DAY, up=True)
+        found = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
+        start = last_days(90, site.clock.now, zone_of(ZONE))[0]
+        rows = await site.recorder.read(
+            lambda reader: availability(
+                reader.histories(), blind=reader.blind_intervals(), start=start, end=site.clock.now, by="device"
+            )
+        )
+        total = await site.recorder.read(
+            lambda reader: availability(
+                reader.histories(), blind=reader.blind_intervals(), start=start, end=site.clock.now, by="business"
+            )
+        )
+    by_name = {row.name: row.availability_ratio for row in rows}
+    assert {one["name"]: one["x_availability"] for one in found["components"]} == by_name
+    assert found["x_availability"] == total[0].availability_ratio
+
+
+@pytest.mark.parametrize(
+    ("down", "of", "banner", "indicator"),
+    [
+        (0, 3, "All channels connected", "none"),
+        (1, 3, "1 of 3 channels disconnected", "minor"),
+        (2, 3, "Major outage: 2 of 3 channels disconnected", "major"),
+        (3, 3, "All channels disconnected", "critical"),
+        (1, 1, "This channel is disconnected", "critical"),
+        (0, 0, "No channel is watched yet", "none"),
+    ],
+)
+async def test_the_banner_says_it_in_one_sentence(
+    tmp_path: Path, down: int, of: int, banner: str, indicator: str
+) -> None:
+    async with outside(tmp_path, page()) as site:
+        for number in range(of):
+            await site.tell(who(f"d{number}"), TODAY, up=number >= down)
+        assert f"<h1>{banner}</h1>" in (await site.get("/s/toko")).text
+        summary = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
+        assert summary["status"] == {"indicator": indicator, "description": banner}
+
+
+async def test_a_short_outage_counts_but_the_banner_waits(tmp_path: Path) -> None:
+    async with outside(tmp_path, page(publish_after=120.0)) as site:
+        await site.tell(who("d1"), TODAY, up=True)
+        await site.tell(who("d1"), int(site.clock.now) - 119, up=False)
+        shown = (await site.get("/s/toko")).text
+        assert "All channels connected" in shown
+        assert "down 1 min 59 s" in shown
+        site.clock.now += 61
+        assert "This channel is disconnected" in (await site.get("/s/toko")).text
+
+
+async def test_a_change_is_seen_at_once(tmp_path: Path) -> None:
+    async with outside(tmp_path, page(publish_after=0.0)) as site:
+        await site.tell(who("d1"), TODAY, up=True)
+        assert "All channels connected" in (await site.get("/s/toko")).text
+        site.clock.now += 2
+        await site.tell(who("d1"), int(site.clock.now), up=False)
+        assert "This channel is disconnected" in (await site.get("/s/toko")).text
+
+
+async def test_a_backup_that_serves_and_planned_time_are_no_outage(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY, up=False)
+        site.covered = {"c-d1"}
+        assert "Served by the backup channel" in (await site.get("/s/toko")).text
+
+
+async def test_planned_windows_of_these_devices_are_announced_without_their_comment(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY, up=True)
+        begin = TODAY + DAY
+        ours = Window(Match(business_id="b1"), ZONE, start_at=begin, end_at=begin + HOUR, comment="new SIM of Sari")
+        other = Window(Match(business_id="b2"), ZONE, start_at=begin + 5, end_at=begin + HOUR, comment="theirs")
+        site.windows = [(ours, Span(begin, begin + HOUR)), (other, Span(begin + 5, begin + HOUR))]
+        shown = (await site.get("/s/toko")).text
+        assert "Planned maintenance" in shown
+        assert "1 channel" in shown
+        assert "Sari" not in shown
+        entries = ET.fromstring((await site.get("/s/toko/feed.atom")).text).findall(f"{ATOM}entry")
+        assert len(entries) == 1
+
+
+async def test_of_an_incident_only_times_status_and_published_notes_are_shown(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        device = who("d1")
+        await site.tell(device, TODAY - 9 * DAY, up=True)
+        await site.incident(
+            device, TODAY - DAY, TODAY - DAY + HOUR, ("The provider works on it.", True), ("PIN 1234", False)
+        )
+        await site.incident(device, TODAY - 2 * DAY, TODAY - 2 * DAY + 60, ("too short to tell", True))
+        for part in ("", "/feed.atom", "/summary.json"):
+            shown = (await site.get(f"/s/toko{part}")).text
+            assert "The provider works on it." in shown
+            assert "1234" not in shown
+            assert "too short" not in shown
+            assert "sari" not in shown
+
+
+async def test_no_id_and_no_name_but_the_public_one_gets_out(tmp_path: Path) -> None:
+    shown_as = page(names={"device_7f3a": "Front desk, Jakarta"})
+    async with outside(tmp_path, shown_as) as site:
+        device = who("device_7f3a", name="Kasir 0812-3456-7890")
+        await site.tell(device, TODAY - DAY, up=True)
+        await site.tell(who("device_0001", name="WA +62 811 2345 678"), TODAY - DAY, up=True)
+        await site.tell(who("device_0002", name="device_0002"), TODAY - DAY, up=True)
+        await site.incident(device, TODAY - HOUR, None)
+        secret = ["device_7f3a", "device_0001", "device_0002", "b1", "Owner", "c-device", "A channel", "Sari", "m1"]
+        secret += ["Kasir", "3456", "2345"]
+        for part in PARTS:
+            shown = (await site.get(f"/s/toko{part}")).text
+            assert [one for one in secret if one in re.sub("#b3261e|#11151a|[0-9a-f]{16}", "", shown)] == [], part
+        assert "••678" in (await site.get("/s/toko")).text
+
+
+names = st.text(st.characters(codec="utf-8"), max_size=60)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(names, min_size=2, max_size=5))
+async def test_a_page_of_one_business_never_shows_anything_of_another(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    theirs = [f"{text}THEIRS{number}" for number, text in enumerate(texts)]
+    pages = (page(), page("Batik", "b2", slug="batik"), page("By engine", slug="engine", match=Match(engine="slack")))
+    async with outside(tmp_path_factory.mktemp("pages"), *pages) as site:
+        await site.tell(who("d1"), TODAY - DAY, up=True)
+        for number, name in enumerate(theirs):
+            device = who(f"theirs{number}", name=name, business="b2", engine="wa")
+            await site.tell(device, TODAY - DAY, up=False)
+            await site.incident(device, TODAY - DAY, None, (f"note {name}", True))
+        moved = who("d9", name="was THEIRS", business="b2")
+        await site.tell(moved, TODAY - DAY, up=False)
+        await site.incident(moved, TODAY - DAY, TODAY - HOUR, ("when it was THEIRS", True))
+        await site.tell(who("d9", name="ours now"), TODAY, up=True)
+        for slug, part, query in itertools.product(("toko", "engine"), PARTS, ("", "?lang=id", "?metric=90d")):
+            shown = (await site.get(f"/s/{slug}{part}{query}")).text
+            assert "THEIRS" not in shown
+            assert "theirs" not in shown
+        assert "THEIRS0" in (await site.get("/s/batik")).text
+
+
+async def test_unknown_foreign_and_forbidden_addresses_look_the_same(tmp_path: Path) -> None:
+    pages = (page(), page("Batik", "b2", slug="batik", hosts=("status.batik.id",)))
+    async with outside(tmp_path, *pages) as site:
+        asked = [("/s/nothing", {}), ("/s/toko/", {}), ("/s/toko/x.json", {}), ("/", {}), ("/summary.json", {})]
+        asked += [("/s/toko", {"Host": "status.batik.id"}), ("/s/batik", {"Host": "status.batik.id"})]
+        asked += [("/", {"Host": "elsewhere.id"}), ("/-/tls-allowed?domain=elsewhere.id", {}), ("/s/%2e%2e/toko", {})]
+        found = []
+        for path, headers in asked:
+            answer = await site.get(path, **headers)
+            found.append((answer.status, answer.text, {k: v for k, v in answer.headers.items() if k != "Date"}))
+        assert found[0][0] == 404
+        assert [one for one in found if one != found[0]] == []
+        assert "Batik" in (await site.get("/", Host="status.batik.id:443")).text
+        assert (await site.get("/badge.svg", Host="STATUS.batik.id.")).status == 200
+        assert (await site.get("/-/tls-allowed?domain=status.batik.id")).status == 200
+        assert (await site.get("/s/batik")).status == 200
+
+
+@pytest.mark.parametrize(
+    "name", [HOSTILE, "", "x" * 10_000, "\u202e\u2066rtl\u2069", "\x00\x1b[31m", "\ud83d", "مرحبا"]
+)
+async def test_names_and_notes_of_any_kind_do_no_harm(tmp_path: Path, name: str) -> None:
+    name = name.encode(errors="replace").decode()
+    async with outside(tmp_path, page(name[:150].strip("\x00") or "-")) as site:
+        device = who("d1", name=name)
+        await site.tell(device, TODAY - 9 * DAY, up=True)
+        await site.tell(device, TODAY - DAY, up=False)
+        await site.incident(device, TODAY - DAY, None, (name or "-", True), ("y" * 4000, True))
+        for part in PARTS:
+            answer = await site.get(f"/s/toko{part}")
+            assert answer.status == 200
+            assert len(answer.text) < 60_000
+            assert "\u202e" not in answer.text
+            if part.endswith(("atom", "svg")):
+                ET.fromstring(answer.text)
+            elif part.endswith("json"):
+                msgspec.json.decode(answer.text)
+            else:
+                assert "<script" not in answer.text
+                assert "<img" not in answer.text
+
+
+async def test_what_did_not_change_is_not_sent_again(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY - DAY, up=True)
+        first = await site.get("/s/toko", Accept_Encoding="gzip")
+        assert first.headers["Content-Encoding"] == "gzip"
+        assert "max-age=15" in first.headers["Cache-Control"]
+        again = await site.get("/s/toko", If_None_Match=first.headers["Etag"])
+        assert (again.status, again.text) == (304, "")
+
+
+async def test_an_entry_of_the_feed_keeps_its_id_and_its_time_until_something_happens(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        device = who("d1")
+        await site.tell(device, TODAY - DAY, up=True)
+        await site.incident(device, TODAY - HOUR, None)
+
+        async def entry() -> tuple[str, str]:
+            root = ET.fromstring((await site.get("/s/toko/feed.atom")).text)
+            found = root.find(f"{ATOM}entry")
+            assert found is not None
+            assert root.findtext(f"{ATOM}updated") == found.findtext(f"{ATOM}updated")
+            return found.findtext(f"{ATOM}id", ""), found.findtext(f"{ATOM}updated", "")
+
+        first = await entry()
+        site.clock.now += 100
+        assert await entry() == first
+        await site.incident(device, TODAY - HOUR, TODAY - 600)
+        site.clock.now += 100
+        later = await entry()
+        assert later[0] == first[0]
+        assert later[1] > first[1]
+
+
+async def test_an_address_by_chance_is_kept_for_ever_and_cannot_be_guessed(tmp_path: Path) -> None:
+    hidden = page(slug=None)
+    async with outside(tmp_path, hidden) as site:
+        (slug,) = site.feature._by_slug
+        assert re.fullmatch("[a-z0-9]{20}", slug)
+        await site.take(page(title="Renamed", slug=None))
+        assert list(site.feature._by_slug) == [slug]
+    async with outside(tmp_path, hidden) as site:
+        assert list(site.feature._by_slug) == [slug]
+        assert (await site.get(f"/s/{slug}")).status == 200
+
+
+async def test_where_the_journal_cannot_be_read_the_page_says_since_when_nothing_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY - DAY, up=True)
+        assert "All channels connected" in (await site.get("/s/toko")).text
+
+        async def fails(_: object) -> None:
+            raise JournalUnavailable("disk full")
+
+        monkeypatch.setattr(site.recorder, "read", fails)
+        site.clock.now += 300
+        assert "state unknown since 12:00 WIB" in (await site.get("/s/toko")).text
+        assert "unknown" in (await site.get("/s/toko/badge.json")).text
+        await site.take(page("New", "b2", slug="new"))
+        assert (await site.get("/s/new")).status == 503
+
+
+async def test_search_engines_and_frames_are_kept_out_unless_the_page_says_otherwise(tmp_path: Path) -> None:
+    async with outside(tmp_path, page(), page("Open", "b2", slug="open", index=True)) as site:
+        assert "noindex" in (await site.get("/s/toko")).headers["X-Robots-Tag"]
+        shown = await site.get("/s/open")
+        assert "noindex" not in shown.headers["X-Robots-Tag"] + shown.text
+        assert "frame-ancestors 'none'" in shown.headers["Content-Security-Policy"]
+        assert (await site.get("/s/toko/badge.svg")).headers["Access-Control-Allow-Origin"] == "*"
