@@ -90,7 +90,7 @@ class Publishes(Protocol):
     """Has pages for people outside, on the pages listener."""
 
     def outside(self) -> Iterable[web.RouteDef]:
-        """Return the routes, all below `/a/` or `/s/`; see `exporter.web.pages`."""
+        """Return the routes, below `/a/` or `/s/` but for pages with a host of their own; see `exporter.web.pages`."""
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """The pages listener: what people outside may see, and the one thing that they may do. It faces the internet.
 
-It serves what features publish below `/a/` and `/s/`, and nothing of the other listeners. GET and HEAD change nothing;
+It serves what features publish below `/a/` and `/s/`, a status page at `/` for the page's own host, and nothing of the
+other listeners. GET and HEAD change nothing;
 POST is for forms of at most `FORM_LIMIT` bytes. Whatever is not there, or is not theirs to see, looks the same. Each
 address may ask so often and all together so often, so that no crowd holds up webhooks.
 
