@@ -23,6 +23,8 @@ DEVICE_INFO: Final = "device_info"
 DEVICE_DOWN_SINCE: Final = "device_down_since_timestamp_seconds"
 DEVICE_ALERT_DELIVERED: Final = "device_alert_delivered"
 DEVICE_AFFECTED_CONVERSATIONS: Final = "device_affected_conversations"
+DEVICE_ACKNOWLEDGED: Final = "device_acknowledged"
+INCIDENT_ACKNOWLEDGE: Final = "incident_acknowledge_seconds"
 DEVICE_MAINTENANCE: Final = "device_maintenance"
 DEVICE_MAINTENANCE_END: Final = "device_maintenance_end_timestamp_seconds"
 DEVICE_RECONNECTS: Final = "device_reconnects_total"
@@ -62,6 +64,8 @@ HELP: Final = {
     DEVICE_DOWN_SINCE: "Event time since when the device is disconnected, with its names; only while it is.",
     DEVICE_ALERT_DELIVERED: "Whether an Alertmanager acknowledged the direct alert of a device past its threshold.",
     DEVICE_AFFECTED_CONVERSATIONS: "Conversations active on the channel of a down device at the time it went down.",
+    DEVICE_ACKNOWLEDGED: "Whether somebody has the outage of the device; only while somebody does.",
+    INCIDENT_ACKNOWLEDGE: "From when people were told of an outage until somebody had it.",
     DEVICE_MAINTENANCE: "Whether the device is inside a planned maintenance window.",
     DEVICE_MAINTENANCE_END: "End of the maintenance window that the running outage outlasted.",
     DEVICE_RECONNECTS: "Soft states that passed in time, so that no outage came of them.",
@@ -86,7 +90,7 @@ HELP: Final = {
     FLEET_DISCONNECTS: "Outages begun, summed over devices.",
     FLEET_OUTAGE_DURATION: "Durations of finished outages.",
     POLICY_ALERT_AFTER: "How long a device must be down before it alerts.",
-    POLICY_ESCALATE_AFTER: "How long a device must be down before management is told.",
+    POLICY_ESCALATE_AFTER: "How long a device must be down before others are told as well, by step of the escalation.",
     POLICY_OBJECTIVE: "Availability objective.",
     POLICY_SEVERITY: "Severity of alerts about devices of the engine; always 1, the severity is a label.",
     POLICY_UTC_OFFSET: "How far local time is ahead of UTC now; the zone's short name is a label.",
@@ -139,6 +143,8 @@ ALERT_GATEWAY_OUTAGE: Final = "GatewayOutage"
 ALERT_BUSINESS_OUTAGE: Final = "BusinessOutage"
 ALERT_MANY_DEVICES_DOWN: Final = "ManyDevicesDown"
 ALERT_DEVICE_FLAPPING: Final = "DeviceFlapping"
+ALERT_DEVICE_ACKNOWLEDGED: Final = "DeviceAcknowledged"  # a notice: somebody has an outage, or gave it back
+ALERT_DEVICE_STILL_DOWN: Final = "DeviceStillDown"  # whoever had it did not end it in time
 ALERT_FAILOVER_FAILED: Final = "FailoverFailed"
 ALERT_NO_BACKUP: Final = "NoBackupAvailable"
 
@@ -146,6 +152,9 @@ DIGEST_LABEL: Final = "digest"  # of an alert that ManyDevicesDown speaks for: "
 ALERT_LABELS: Final = frozenset(
     (*DEVICE_LABELS, "alertname", "gateway", "severity", "source", "escalation", DIGEST_LABEL)
 )
+
+ESCALATION_LABEL: Final = "escalation"  # whom an alert escalates to
+ACK_LABEL: Final = "ack"  # of what is told about an acknowledgement: its number
 
 # Annotations of alerts that the relay reads; numbers as decimal digits
 FORGOTTEN_ANNOTATION: Final = "forgotten"  # of an alert that ends because its device is watched no longer
@@ -157,3 +166,4 @@ REASON_ANNOTATION: Final = "reason"
 REMEDY_ANNOTATION: Final = "remedy"  # in the language of alerts
 ACTION_ANNOTATION: Final = "action"  # one step for a person; with the suffix _id in Indonesian
 RESCAN_ANNOTATION: Final = "rescan_url"
+ACK_URL_ANNOTATION: Final = "ack_url"  # where somebody says that they have the outage

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.conventions import (
+    ACK_LABEL,
     ALERT_BUSINESS_OUTAGE,
-    ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_DEVICE_FLAPPING,
     ALERT_ENGINE_OUTAGE,
     ALERT_GATEWAY_OUTAGE,
     ALERT_MANY_DEVICES_DOWN,
+    ESCALATION_LABEL,
 )
+from exporter.domain.thresholds import rung_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +65,10 @@ class Alert:
     """The name of the alert that mutes it at Alertmanager, as far as we know."""
     forgotten: bool = False
     """Whether it ends because the device is watched no longer."""
+    outage: int | None = None
+    """Of an alert about an outage: since when the device was down when it began to fire."""
+    ack_url: str = ""
+    """Where people say that they have it."""
     facts: Facts | None = None
     """Numbers and texts for the annotations: conversations affected, the reason and what helps."""
     extent: Extent | None = None
@@ -89,8 +95,12 @@ class Alert:
 
     @property
     def key(self) -> Key:
-        """What it says of whom, whatever else its labels say."""
-        return self.name, self.labels.get(SUBJECT_LABELS.get(self.name, "device_id"), "")
+        """What it says of whom, whatever else its labels say. An escalation is one for each whom it is for.
+
+        What is said of an acknowledgement is said of its number.
+        """
+        subject = ACK_LABEL if ACK_LABEL in self.labels else SUBJECT_LABELS.get(self.name, "device_id")
+        return rung_key(self.name, self.labels.get(ESCALATION_LABEL, "")), self.labels.get(subject, "")
 
     @property
     def wanted_at(self) -> float | None:
@@ -104,8 +114,8 @@ class Alert:
         return now if self.received_at is None else now - self.due_at
 
 
-def device_labels(name: str, identity: Identity, severity: str) -> dict[str, str]:
-    """Return the labels of an alert about a device."""
+def device_labels(name: str, identity: Identity, severity: str, to: str = "") -> dict[str, str]:
+    """Return the labels of an alert about a device; `to` is whom it escalates to."""
     labels = {
         "alertname": name,
         "device_id": identity.device_id,
@@ -116,9 +126,7 @@ def device_labels(name: str, identity: Identity, severity: str) -> dict[str, str
         "severity": severity,
         "source": SOURCE,
     }
-    if name == ALERT_DEVICE_DOWN_ESCALATED:
-        labels["escalation"] = "management"
-    return labels
+    return {**labels, ESCALATION_LABEL: to} if to else labels
 
 
 def device_names(identity: Identity) -> dict[str, str]:

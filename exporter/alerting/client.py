@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import ssl
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _REFUSED: Final = frozenset({400, 413, 422})
 _OURS: Final = "|".join(sorted({*INHIBITORS, *OF_ALERTS}))
+_IN_FORCE: Final = {"active": "true", "pending": "false", "expired": "false"}
 _FILTER: Final = [("filter", f'alertname=~"{_OURS}"'), ("filter", f'source=~"{SOURCE}|{RULES_SOURCE}"')]
 
 
@@ -48,6 +51,48 @@ class Standing(msgspec.Struct, frozen=True, rename="camel"):
         return msgspec.structs.replace(self, labels=kept)
 
 
+class Matcher(msgspec.Struct, frozen=True, rename="camel"):
+    """One condition of a silence."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    def plain(self) -> dict[str, object]:
+        """Return it as the API takes it."""
+        return {"name": self.name, "value": self.value, "isRegex": self.is_regex, "isEqual": self.is_equal}
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether an alert with these labels meets it; what cannot be read is not met."""
+        value = labels.get(self.name, "")
+        try:
+            found = re.fullmatch(self.value, value) is not None if self.is_regex else value == self.value
+        except (re.error, RecursionError):
+            return False
+        return found == self.is_equal
+
+
+class _SilenceStatus(msgspec.Struct, frozen=True):
+    state: str = "active"
+
+
+class _Made(msgspec.Struct):
+    silence_id: str = msgspec.field(name="silenceID")
+
+
+class Silence(msgspec.Struct, frozen=True, rename="camel"):
+    """A silence that an Alertmanager has."""
+
+    id: str
+    matchers: list[Matcher]
+    starts_at: datetime
+    ends_at: datetime
+    status: _SilenceStatus = _SilenceStatus()
+    created_by: str = ""
+    comment: str = ""
+
+
 class _Configuration(msgspec.Struct):
     original: str
 
@@ -66,6 +111,7 @@ class Client:
         self._metrics = f"{url.rstrip('/')}/metrics"
         self._session = session
         self._decoder = msgspec.json.Decoder(list[Standing])
+        self._silences = msgspec.json.Decoder(list[Silence])
 
     async def post(self, alerts: list[dict[str, Any]]) -> None:
         """Post alerts. Raises Unavailable, Refused."""
@@ -90,6 +136,38 @@ class Client:
             return self._decoder.decode(body)
         except msgspec.DecodeError as error:
             raise Unavailable("the answer is not a list of alerts") from error
+
+    async def silences(self) -> list[Silence]:
+        """Return the silences that are in force. Raises Unavailable."""
+        status, body = await self._request("GET", "/silences", params=_IN_FORCE)
+        if status != 200:
+            raise Unavailable(f"status {status}")
+        try:
+            return [one for one in self._silences.decode(body) if one.status.state == "active"]
+        except msgspec.DecodeError as error:
+            raise Unavailable("the answer is not a list of silences") from error
+
+    async def silence(self, body: dict[str, Any]) -> str:
+        """Make a silence, or renew the one with its id; return its id, which may be another. Unavailable, Refused."""
+        headers = {"Content-Type": "application/json"}
+        data = msgspec.json.encode(body)
+        status, answer = await self._request("POST", "/silences", data=data, headers=headers)
+        if status in _REFUSED:
+            raise Refused(f"status {status}")
+        if status == 404 and "id" in body:  # it is gone meanwhile
+            return await self.silence({name: value for name, value in body.items() if name != "id"})
+        if status >= 300:
+            raise Unavailable(f"status {status}")
+        try:
+            return msgspec.json.decode(answer, type=_Made).silence_id
+        except msgspec.DecodeError as error:
+            raise Unavailable("the answer names no silence") from error
+
+    async def end_silence(self, number: str) -> None:
+        """End a silence; one that is over or not there is ended. Raises Unavailable."""
+        status, body = await self._request("DELETE", f"/silence/{quote(number, safe='')}")
+        if status >= 300 and status != 404 and b"already expired" not in body:
+            raise Unavailable(f"status {status}")
 
     async def configuration(self) -> str:
         """Return the YAML that it runs with, secrets left out. Raises Unavailable."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from exporter.alerting.client import Client, session
 from exporter.alerting.fleet_alerts import FleetAlerts
 from exporter.alerting.outbox import LIFE, Outbox
+from exporter.alerting.silences import GOSSIP, Quiet, Silences, quiet_of
 from exporter.conventions import ALERT_DEVICE_DOWN
 from exporter.lib.waiting import Wake
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from exporter.alerting.alert import Alert, Facts
-    from exporter.alerting.client import Standing
+    from exporter.alerting.client import Silence, Standing
     from exporter.alerting.members import Member
+    from exporter.alerting.taken import Taken
     from exporter.config import Config
     from exporter.config.schema import Alertmanager
     from exporter.domain.accounts import Device
@@ -58,11 +60,20 @@ class DirectAlerts:
         self._members = members
         self._planned_until = planned_until
         self._impact = impact
+        self.link: Callable[[Alert], str] = lambda _alert: ""
+        """Returns where people say that they have what an alert is about; empty: nowhere."""
+        self.taken_at_start: Callable[[], tuple[list[Taken], list[Taken]]] = lambda: ([], [])
+        """Returns who has what, and what outlasted the time of who had it."""
+        self.on_over: Callable[[Taken, float], None] = lambda _taken, _at: None
+        """Called when what somebody has, or had, is over."""
+        self.on_silences: Callable[[Sequence[Silence]], None] = lambda _silences: None
+        """Called with the silences of others that an Alertmanager has."""
         self.alerts = self._no_alerts()
         self._loaded = False
         self._outboxes: list[Outbox] = []
         self.on_acknowledged: list[Callable[[Alert], None]] = []
         """Called when an Alertmanager first takes an alert that fires; must not raise."""
+        self._silences: list[Silences] = []
         self._wake = Wake()
         recorder.subscribe(self._changed)
         self._count_from_zero()
@@ -88,6 +99,35 @@ class DirectAlerts:
             if name == ALERT_DEVICE_DOWN and device is not None:
                 yield device, float(alert.acknowledged_at is not None and alert.acknowledged_at >= oldest)
 
+    # -- who has what -------------------------------------------------------------------------------------------------
+
+    def take(self, taken: Taken) -> None:
+        """Let somebody have an outage: tell everybody, silence it, and hold its escalation."""
+        if self._loaded:
+            self.alerts.taken.take(taken, self._recorder.clock())
+        self._taken_changed()
+
+    def give_back(self, taken: Taken) -> None:
+        """Let nobody have it after all."""
+        if self._loaded:
+            self.alerts.taken.give_back(taken, self._recorder.clock())
+        self._taken_changed()
+
+    def run_out(self, taken: Taken) -> None:
+        """Tell everybody that an outage outlasts the time of who had it."""
+        if self._loaded:
+            self.alerts.run_out(taken, self._recorder.clock())
+        self._taken_changed()
+
+    def _taken_changed(self) -> None:
+        if self._loaded:
+            self.alerts.reconsider(self._recorder.clock())
+        for silences in self._silences:
+            silences.reconsider()
+        self._wake.set()
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
     def reconsider(self) -> None:
         """Take the changed configuration into use: policies, windows, Alertmanagers."""
         if self._loaded:
@@ -109,11 +149,14 @@ class DirectAlerts:
     async def _run_with(self, way: _Way) -> None:
         """Post until the settings or the members are others."""
         async with session(way.settings) as client, asyncio.TaskGroup() as tasks:
-            self._outboxes = [self._outbox(Client(one.url, client, one.server_name)) for one in way.members]
+            clients = [Client(one.url, client, one.server_name) for one in way.members]
+            self._silences = [self._silences_of(client, place) for place, client in enumerate(clients)]
+            self._outboxes = [self._outbox(*pair) for pair in zip(clients, self._silences, strict=True)]
             if not self._loaded:
                 await self._load()
             self._repeat()
-            running = [tasks.create_task(outbox.run()) for outbox in self._outboxes]
+            works = [*(one.run for one in self._outboxes), *(one.run for one in self._silences)]
+            running = [tasks.create_task(work()) for work in works]
             await self._keep_posting(way)
             for task in running:
                 task.cancel()
@@ -126,7 +169,9 @@ class DirectAlerts:
         now = self._recorder.clock()
         disconnects = await self._recorder.read(lambda reader: reader.disconnects_since(int(now - LOOK_BACK)))
         self.alerts = self._no_alerts()
+        self.alerts.taken.load(*self.taken_at_start(), now)
         self.alerts.load(now, disconnects, LIFE)
+        self.alerts.taken.tidy(now)
         self._loaded = True
 
     async def _keep_posting(self, way: _Way) -> None:
@@ -150,7 +195,7 @@ class DirectAlerts:
             return None
         return _Way(config.alertmanager, self._members())
 
-    def _outbox(self, client: Client) -> Outbox:
+    def _outbox(self, client: Client, silences: Silences) -> Outbox:
         return Outbox(
             client,
             lambda: self._config().alerts,
@@ -159,21 +204,39 @@ class DirectAlerts:
             self._adopt,
             self._told,
             lambda: self._recorder.following.fresh,
+            silences.lift,
         )
 
+    def _silences_of(self, client: Client, place: int) -> Silences:
+        def wanted() -> list[Quiet]:
+            return [quiet_of(taken, self._steps_of(taken)) for taken in self.alerts.taken.active.values()]
+
+        clock = self._recorder.clock
+        return Silences(client, wanted, clock, self._metrics, self.on_silences, GOSSIP * place)
+
+    def _steps_of(self, taken: Taken) -> list[str]:
+        """Return whom the escalations are for that are left out while an outage is taken."""
+        device = self._recorder.fleet.devices.get(taken.key[1]) if taken.of_device else None
+        policy = None if device is None else self._config().policies.for_engine(device.identity.engine)
+        return [step.to for step in policy.steps if step.unless] if policy is not None else []
+
     def _no_alerts(self) -> FleetAlerts:
-        return FleetAlerts(
+        alerts = FleetAlerts(
             self._recorder.fleet,
             lambda: self._config().policies,
             planned_until=self._planned_until,
             impact=self._impact,
+            link=self.link,
         )
+        alerts.taken.over = self.on_over
+        return alerts
 
     def _count_from_zero(self) -> None:
         """Let the counters exist before they count: an increase from nothing is no increase."""
         for url in (*self._config().alertmanager.urls, *(one.url for one in self._members())):
             for result in ("ok", "error"):
                 self._metrics.pushes.labels(url, result)
+            self._metrics.silence_failures.labels(url)
 
     def _told(self, alert: Alert) -> None:
         alert.muted_by = self.alerts.muting(alert)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.domain.thresholds import OF_ALERTS, OLD_NEWS, OLD_NEWS_WAIT, Thresholds
+from exporter.domain.thresholds import OLD_NEWS, OLD_NEWS_WAIT, Thresholds
 from exporter.lib.agenda import Agenda
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Fleet
     from exporter.domain.policy import Policies
+    from exporter.domain.thresholds import Rung
 
 
 class Due(NamedTuple):
@@ -24,7 +25,7 @@ class Due(NamedTuple):
 
     device_id: str
     since: int
-    name: str
+    rung: Rung
     received_at: float | None
 
 
@@ -38,9 +39,11 @@ class DueOutages:
         planned_until: Callable[[Device, float], float | None],
         firing: Container[Key],
     ) -> None:
+        """`postponed` may be set: it puts off a rung of a device that is due at a time, or leaves it out with None."""
         self._fleet = fleet
         self._firing = firing
         self._planned_until = planned_until
+        self.postponed: Callable[[Device, Rung, float | None], float | None] = lambda _device, _rung, at: at
         self.thresholds = Thresholds(policies)
         self._agenda: Agenda[Due] = Agenda()
         self._heard: dict[str, tuple[int, float]] = {}  # device: begin of its outage, when we heard of it
@@ -69,18 +72,17 @@ class DueOutages:
         """Whether a device is inside a planned window."""
         return device.timeline.in_window or self._planned_until(device, now) is not None
 
-    def is_early(self, device: Device, name: str, now: float) -> bool:
-        """Whether an alert of a device has not to fire yet."""
-        at = self._at(device, name, now)
-        return at is None or at > now
+    def reached(self, device: Device, now: float) -> dict[str, float | None]:
+        """Return when a device is due for each of its alerts, whoever has its outage; None: not now."""
+        return {rung.key: self._reached_at(device, rung, now) for rung in self.thresholds.rungs(device)}
 
     def schedule(self, device: Device, now: float, received_at: float | None) -> None:
         """Put down when the alerts of a device that is down have to fire."""
         device_id = device.identity.device_id
-        for name in OF_ALERTS:
-            at = self._at(device, name, now)
-            if at is not None and (name, device_id) not in self._firing:
-                self._agenda.add(at, Due(device_id, device.timeline.since, name, received_at))
+        for rung in self.thresholds.rungs(device):
+            at = self._at(device, rung, now)
+            if at is not None and (rung.key, device_id) not in self._firing:
+                self._agenda.add(at, Due(device_id, device.timeline.since, rung, received_at))
 
     def clear(self) -> None:
         """Drop what is scheduled."""
@@ -90,7 +92,7 @@ class DueOutages:
         """Take out what has to fire: the alert, its device, and since when it is due; None: nothing more."""
         while (due := self._agenda.pop_due(now)) is not None:
             device = self._still(due)
-            at = None if device is None else self._at(device, due.name, now)
+            at = None if device is None else self._at(device, due.rung, now)
             if device is None or at is None:
                 continue
             if at <= now:
@@ -105,15 +107,18 @@ class DueOutages:
     def drop_old(self) -> None:
         """Forget outages that were scheduled and are over, where they are many."""
         if len(self._agenda) > 1000 + 4 * len(self._fleet.down):
-            self._agenda.thin(lambda due: (due.device_id, due.name) if self._still(due) is not None else None)
+            self._agenda.thin(lambda due: (due.device_id, due.rung.key) if self._still(due) is not None else None)
 
-    def _at(self, device: Device, name: str, now: float) -> float | None:
+    def _at(self, device: Device, rung: Rung, now: float) -> float | None:
+        return self.postponed(device, rung, self._reached_at(device, rung, now))
+
+    def _reached_at(self, device: Device, rung: Rung, now: float) -> float | None:
         planned_until, heard_at = self._planned_until(device, now), self.heard_at(device)
-        return self.thresholds.due(device, name, planned_until=planned_until, heard_at=heard_at)
+        return self.thresholds.due(device, rung.after, planned_until=planned_until, heard_at=heard_at)
 
     def _still(self, due: Due) -> Device | None:
         """Return the device if the outage that was scheduled still runs and its alert does not fire yet."""
         device = self._fleet.down.get(due.device_id)
-        if device is None or device.timeline.since != due.since or (due.name, due.device_id) in self._firing:
+        if device is None or device.timeline.since != due.since or (due.rung.key, due.device_id) in self._firing:
             return None
         return device

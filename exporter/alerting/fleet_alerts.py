@@ -15,12 +15,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.alerting.alert import INHIBITORS, Alert, device_labels, device_names
-from exporter.alerting.bursts import Bursts, Flaps
+from exporter.alerting.bursts import Bursts
 from exporter.alerting.digest import Digests
 from exporter.alerting.due import DueOutages
 from exporter.alerting.ended import EndedAlerts
+from exporter.alerting.firing import Firing
+from exporter.alerting.flapping import Flapping
 from exporter.alerting.mass_counts import MASS_KINDS
 from exporter.alerting.mass_outages import MassOutages
+from exporter.alerting.taken import NO_ENDS, Taken, TakenOutages
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_FLAPPING, ALERT_MANY_DEVICES_DOWN
 from exporter.domain.thresholds import OF_ALERTS
 
@@ -44,15 +47,20 @@ class FleetAlerts:
         *,
         planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
         impact: Callable[[Device], Facts | None] = lambda _device: None,
+        link: Callable[[Alert], str] = lambda _alert: "",
     ) -> None:
         self._fleet = fleet
         self._impact = impact
-        self.firing: dict[Key, Alert] = {}
+        self._link = link
+        self.firing = Firing()
         self.ended = EndedAlerts()
         self._due = DueOutages(fleet, policies, planned_until, self.firing)
         self._mass = MassOutages(fleet, self._fire, self._resolve)
         self._digests = Digests(fleet, self._fire, self._resolve)
-        self._flaps = Flaps()
+        severity = self._due.thresholds.severity
+        self.taken = TakenOutages(fleet, self.firing, severity, self._fire, self._resolve)
+        self._due.postponed = self.taken.postponed
+        self._flapping = Flapping(self.firing, severity, self._fire, self._resolve)
         self._bursts = Bursts()
         self._out: list[Alert] = []
 
@@ -68,8 +76,8 @@ class FleetAlerts:
             self._end(alert, now, now)
         for device_id, at in disconnects:
             device = self._fleet.devices.get(device_id)
-            if device is not None and self._flaps.add(device_id, at):
-                self._set_flapping(device, at, now, None)
+            if device is not None:
+                self._flapping.count(device, at, None, now)
         for device in self._fleet.devices.values():
             if not device.timeline.up:
                 self._due.schedule(device, now, None)
@@ -81,7 +89,7 @@ class FleetAlerts:
         device = self._fleet.devices.get(labels.get("device_id", ""))
         names = {} if device is None else device_names(device.identity)
         alert = Alert(labels, starts_at, starts_at, None, names)
-        name, _ = alert.key
+        name = alert.name
         ours = self.firing.get(alert.key)
         if ours is not None and ours.fingerprint == alert.fingerprint:
             return
@@ -102,7 +110,8 @@ class FleetAlerts:
             self._due.heard(device, after.since, change.received_at)
         self._mass.change(change, now, self._due.counts_at(device, now))
         if moved and after is not None and after.outages > (before.outages if before is not None else 0):
-            self._count_flap(device, after.since, change.received_at, now)
+            planned = self._due.is_planned(device, now)
+            self._flapping.count(device, after.since, change.received_at, now, planned=planned)
         if after is None:
             self._forget(device.identity.device_id, now)
         elif after.up:
@@ -112,6 +121,11 @@ class FleetAlerts:
                 self._end_early(device, now)
             self._due.schedule(device, now, change.received_at)
 
+    def run_out(self, taken: Taken, now: float) -> None:
+        """Go on with an outage whose time with somebody is over; see `TakenOutages`."""
+        device = self._fleet.down.get(taken.key[1]) if taken.of_device else None
+        self.taken.run_out(taken, self._due.thresholds.rungs(device) if device is not None else [], now)
+
     def reconsider(self, now: float) -> None:
         """Schedule anew: the policies or the planned windows are others than before. What fires goes on as it is."""
         self._due.clear()
@@ -120,6 +134,7 @@ class FleetAlerts:
 
     def advance(self, now: float) -> list[Alert]:
         """Do what is due at `now`; return what must be posted, in order."""
+        self.taken.advance(now)
         while (found := self._due.pop(now)) is not None:
             self._fire_due(*found, now)
         self._mass.advance(now)
@@ -134,7 +149,8 @@ class FleetAlerts:
 
     def next_due(self, now: float = 0.0) -> float | None:
         """Return when `advance` has something to do next."""
-        times = (self._due.next_at(), self._bursts.next_release(now), self._mass.next_due(), self._digests.next_due())
+        parts = (self._mass, self._digests, self.taken)
+        times = (self._due.next_at(), self._bursts.next_release(now), *(part.next_due() for part in parts))
         return min((at for at in times if at is not None), default=None)
 
     def standing(self) -> list[Alert]:
@@ -144,23 +160,21 @@ class FleetAlerts:
 
     def tidy(self, now: float) -> None:
         """End what is quiet, count anew, drop what is long over. Call it once a re-send interval."""
-        for name, device_id in [key for key in self.firing if key[0] == ALERT_DEVICE_FLAPPING]:
-            if self._flaps.quiet_at(device_id) <= now:
-                self._resolve((name, device_id), now, now)
-        self._flaps.drop_quiet(now)
+        self._flapping.tidy(now)
         self._mass.tidy(now)
         self._digests.tidy()
+        self.taken.tidy(now)
         self._note_known(self.firing.values())
         self._drop_old(now)
 
     # -- devices ------------------------------------------------------------------------------------------------------
 
     def _fire_due(self, due: Due, device: Device, at: float, now: float) -> None:
-        labels = device_labels(due.name, device.identity, self._due.thresholds.severity(device))
+        labels = device_labels(due.rung.alert, device.identity, self._due.thresholds.severity(device), due.rung.to)
         since = min(device.timeline.since, self._due.heard_at(device) or now)  # a sender's clock may be ahead
         alert = Alert(labels, since, at, due.received_at, device_names(device.identity), facts=self._impact(device))
         self._begin(alert)
-        if due.name == ALERT_DEVICE_DOWN and alert.severity == "critical":
+        if alert.name == ALERT_DEVICE_DOWN and alert.severity == "critical":
             self._mass.speaks(device, now, due.received_at)
         if due.received_at is None or self._is_muted(alert):  # it may have been told before the start
             self._out.append(alert)
@@ -169,31 +183,31 @@ class FleetAlerts:
 
     def _end_device(self, device_id: str, at: float, now: float) -> None:
         self._due.over(device_id)
-        for name in OF_ALERTS:
-            self._resolve((name, device_id), at, now)
+        for key in self.firing.about_outage(device_id):
+            self._resolve(key, at, now)
 
     def _end_early(self, device: Device, now: float) -> None:
         """End what fires too early now that a correction let the outage begin later."""
-        for name in OF_ALERTS:
-            if self._due.is_early(device, name, now):
-                self._resolve((name, device.identity.device_id), device.timeline.since, now)
+        reached = self._due.reached(device, now)
+        for key in self.firing.about_outage(device.identity.device_id):
+            at = reached.get(key[0])
+            if at is None or at > now:
+                self._resolve(key, device.timeline.since, now)
 
     def _forget(self, device_id: str, now: float) -> None:
         """End what fires; it is not over, but nobody watches the device any more."""
-        for name in (*OF_ALERTS, ALERT_DEVICE_FLAPPING):
-            alert = self.firing.get((name, device_id))
-            if alert is not None:
-                alert.forgotten = True
-                self._resolve(alert.key, now, now)
+        for key in (*self.firing.about_outage(device_id), (ALERT_DEVICE_FLAPPING, device_id)):
+            if key in self.firing:
+                self.firing[key].forgotten = True
+                self._resolve(key, now, now)
         self._due.over(device_id)
-        self._flaps.forget(device_id)
+        self._flapping.forget(device_id)
 
     def _end_unseen(self, device: Device, now: float) -> None:
         since = min(device.timeline.since, now)
-        for name in OF_ALERTS:
-            if self._due.thresholds.has(device, name):
-                labels = device_labels(name, device.identity, self._due.thresholds.severity(device))
-                self._end(Alert(labels, since, since, None, device_names(device.identity)), since, now)
+        for rung in self._due.thresholds.rungs(device):
+            labels = device_labels(rung.alert, device.identity, self._due.thresholds.severity(device), rung.to)
+            self._end(Alert(labels, since, since, None, device_names(device.identity)), since, now)
 
     def _adopt_outage(self, alert: Alert, ours: Alert | None, device: Device, now: float) -> None:
         since = device.timeline.since
@@ -210,22 +224,6 @@ class FleetAlerts:
         else:
             self._end(alert, now, now)
 
-    # -- flapping and mass outages -------------------------------------------------------------------------------------
-
-    def _count_flap(self, device: Device, at: int, received_at: float, now: float) -> None:
-        device_id = device.identity.device_id
-        if self._due.is_planned(device, now) and (ALERT_DEVICE_FLAPPING, device_id) not in self.firing:
-            return
-        if self._flaps.add(device_id, at):
-            self._set_flapping(device, at, now, received_at)
-
-    def _set_flapping(self, device: Device, at: float, now: float, received_at: float | None) -> None:
-        device_id = device.identity.device_id
-        if (ALERT_DEVICE_FLAPPING, device_id) in self.firing or self._flaps.quiet_at(device_id) <= now:
-            return
-        labels = device_labels(ALERT_DEVICE_FLAPPING, device.identity, self._due.thresholds.severity(device))
-        self._fire(Alert(labels, min(at, now), at, received_at, device_names(device.identity)))
-
     # -- firing and over -----------------------------------------------------------------------------------------------
 
     def _fire(self, alert: Alert) -> None:
@@ -234,8 +232,11 @@ class FleetAlerts:
         self._out.append(alert)
 
     def _begin(self, alert: Alert) -> None:
-        self.firing[alert.key] = alert
+        device = self._fleet.down.get(alert.labels.get("device_id", "")) if alert.name in OF_ALERTS else None
+        alert.outage = device.timeline.since if device is not None else None
+        self.firing.begin(alert)
         self.ended.discard(alert.key)
+        alert.ack_url = self._link(alert)
 
     def _speak(self, alert: Alert, now: float) -> None:
         """Post an alert about a device, alone or as one of many."""
@@ -250,13 +251,14 @@ class FleetAlerts:
             self._digests.measure(alert)
 
     def _resolve(self, key: Key, at: float, now: float) -> None:
-        alert = self.firing.pop(key, None)
+        alert = self.firing.end(key)
         if alert is not None:
             self._end(alert, at, now)
 
     def _end(self, alert: Alert, at: float, now: float) -> None:
         self.ended.end(alert, at, now)
         self._digests.over(alert)
+        self.taken.ended(alert, now)
         self._out.append(alert)
 
     def _drop_old(self, now: float) -> None:
@@ -266,7 +268,7 @@ class FleetAlerts:
 
     def _note_known(self, alerts: Iterable[Alert]) -> None:
         for alert in alerts:
-            if alert.ends_at is None and not alert.known:
+            if alert.ends_at is None and not alert.known and alert.name not in NO_ENDS:
                 alert.known = not self._is_muted(alert)
 
     def _is_muted(self, alert: Alert) -> bool:

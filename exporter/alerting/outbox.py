@@ -24,7 +24,7 @@ from exporter.lib.logs import fields
 from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from exporter.alerting.alert import Fingerprint
     from exporter.alerting.client import Client, Standing
@@ -49,7 +49,10 @@ decides what becomes of alerts when the exporter dies: they stay, and ExporterDo
 
 
 class Outbox:
-    """The queue of one Alertmanager. `adopt` takes what it had before we spoke to it first."""
+    """The queue of one Alertmanager. `adopt` takes what it had before we spoke to it first.
+
+    `lift` is awaited with what ended before its end is posted.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Outbox:
         adopt: Callable[[list[Standing]], None],
         told: Callable[[Alert], None] = lambda _alert: None,
         fresh: Callable[[], bool] = lambda: True,
+        lift: Callable[[list[Alert]], Awaitable[None]] | None = None,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -67,6 +71,7 @@ class Outbox:
         self._adopt = adopt
         self._told = told
         self._fresh = fresh
+        self._lift = lift
         self._queues: tuple[dict[Fingerprint, Alert], ...] = ({}, {}, {})  # by rank
         self._wake = Wake()
         self._met = False  # whether we know what it had before our first post
@@ -197,6 +202,8 @@ class Outbox:
 
     async def _post(self, batch: list[Alert], ends_ahead: float) -> None:
         """Post a batch, an empty one too: where all is left to the rules, the way is still tried and counted."""
+        if self._lift is not None and (ended := [alert for alert in batch if alert.ends_at is not None]):
+            await self._lift(ended)  # an end that is silenced is told to nobody
         now, settings = self._clock(), self._settings()
         try:
             await self._client.post([payload(alert, now, ends_ahead, settings) for alert in batch])

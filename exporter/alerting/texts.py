@@ -7,22 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from exporter.alerting.alert import SUBJECT_LABELS
 from exporter.alerting.bursts import FLAP_WINDOW, FLAPS
 from exporter.alerting.extent import Extent
+from exporter.alerting.taken import NO_ENDS
 from exporter.conventions import (
     ALERT_BUSINESS_OUTAGE,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_DEVICE_FLAPPING,
+    ALERT_DEVICE_STILL_DOWN,
     ALERT_ENGINE_OUTAGE,
     ALERT_GATEWAY_OUTAGE,
-    ALERT_MANY_DEVICES_DOWN,
 )
 from exporter.lib.words import ENGINE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.alerting.alert import Alert
+    from exporter.alerting.alert import Alert, Facts
 
 _MINUTES: Final = int(FLAP_WINDOW / 60)
 _STILL: Final = "Alerts of its single devices are muted until it ends."
@@ -51,7 +53,20 @@ def listed(names: Sequence[str], others: int, more: str = "+{}") -> str:
 
 
 def _text(alert: Alert) -> _Text:
-    subject, extent = _Subject(alert), alert.extent or Extent()
+    subject = _Subject(alert)
+    match alert.name:
+        case name if name in SUBJECT_LABELS:
+            return _mass(alert, subject, alert.extent or Extent())
+        case name if name == ALERT_DEVICE_FLAPPING:
+            return _flapping(subject)
+        case name if name in NO_ENDS:
+            of_taken = _still_down if name == ALERT_DEVICE_STILL_DOWN else _acknowledged
+            return of_taken(subject, alert.facts or {})
+        case _:
+            return _device_down(subject, escalated=alert.name == ALERT_DEVICE_DOWN_ESCALATED)
+
+
+def _mass(alert: Alert, subject: _Subject, extent: Extent) -> _Text:
     match alert.name:
         case name if name == ALERT_ENGINE_OUTAGE:
             return _engine_outage(subject.engine, extent)
@@ -59,12 +74,8 @@ def _text(alert: Alert) -> _Text:
             return _gateway_outage(alert.labels.get("gateway", ""), extent)
         case name if name == ALERT_BUSINESS_OUTAGE:
             return _business_outage(subject.business, extent)
-        case name if name == ALERT_MANY_DEVICES_DOWN:
-            return _many_devices_down(extent)
-        case name if name == ALERT_DEVICE_FLAPPING:
-            return _flapping(subject)
         case _:
-            return _device_down(subject, escalated=alert.name == ALERT_DEVICE_DOWN_ESCALATED)
+            return _many_devices_down(extent)
 
 
 class _Subject:
@@ -78,6 +89,9 @@ class _Subject:
         self.user = labels.get("user_name", "")
         self.whose = f"{self.who} ({self.engine})" + (f" of {self.business}" if self.business else "")
         self.whose_id = f"{self.who} ({self.engine})" + (f" milik {self.business}" if self.business else "")
+        self.what = self.who or self.business or labels.get("gateway") or "several devices"
+        if "device_id" not in labels:
+            self.whose = self.whose_id = self.what
 
 
 def _device_down(subject: _Subject, *, escalated: bool) -> _Text:
@@ -93,6 +107,35 @@ def _device_down(subject: _Subject, *, escalated: bool) -> _Text:
         else f"{subject.whose_id} terputus.",
         f"Call {whom}: is the phone on and online? If so, link it to {subject.engine} again.",
         f"Hubungi {whom_id}: apakah ponselnya hidup dan ada internet? Jika ya, tautkan lagi ke {subject.engine}.",
+    )
+
+
+def _acknowledged(subject: _Subject, facts: Facts) -> _Text:
+    by, until, until_id = facts.get("acked_by", ""), facts.get("acked_until", ""), facts.get("acked_until_id", "")
+    if facts.get("undone"):
+        return _Text(
+            f"{by} does not have {subject.what} after all",
+            f"{by} tidak jadi menangani {subject.what}",
+            f"Nobody has {subject.whose} now.",
+            f"{subject.whose_id} belum ada yang menangani.",
+        )
+    return _Text(
+        f"{by} has {subject.what}. Reminder {until}",
+        f"{by} menangani {subject.what}. Pengingat {until_id}",
+        f"{by} has {subject.whose}. If it is still down at {until} everybody is told again.",
+        f"{by} menangani {subject.whose_id}. Kalau pada {until_id} masih mati, semua diberi tahu lagi.",
+    )
+
+
+def _still_down(subject: _Subject, facts: Facts) -> _Text:
+    by = facts.get("acked_by", "")
+    return _Text(
+        f"{subject.what} is still down; {by} had it",
+        f"{subject.what} masih mati; tadi ditangani {by}",
+        f"{subject.whose} is still disconnected. {by} had it, the time for that is over, and nobody has it now.",
+        f"{subject.whose_id} masih terputus. {by} sempat menanganinya, waktunya habis, dan sekarang belum ada lagi.",
+        f"Ask {by} how far it is, or take it over.",
+        f"Tanya {by} sudah sampai mana, atau ambil alih.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exporter.acknowledge.feature import AcknowledgeFeature
 from exporter.alerting.feature import AlertingFeature
 from exporter.days.feature import DaysFeature
 from exporter.failover.feature import FailoverFeature
@@ -36,7 +37,8 @@ ORDER: Final = {
     "days": "anywhere",
     "operators": "anywhere: it keeps nothing and asks the others when somebody looks",
     "status_pages": "anywhere: they keep their addresses only, and ask the others when somebody looks",
-    "incidents": "last: it writes down what the others did, also what they do when they start",
+    "incidents": "after those that it writes down: what the others did, also what they do when they start",
+    "acknowledge": "last: it puts lines into the incidents, and its start asks which there are",
 }
 """In this order features are made, hear of each change, start and are reloaded; they stop in the reverse one."""
 
@@ -51,6 +53,7 @@ PIECES: Final[tuple[Piece, ...]] = tuple(
         DaysFeature,
         IncidentsFeature,
         StatusPagesFeature,
+        AcknowledgeFeature,
     )
 )
 """Their parts of the schema, which the journal is built with; they do not build on each other."""
@@ -83,14 +86,17 @@ class Features:
             authenticated=authenticated,
             nobody=lambda: self.alerting.ways.nobody,
         )
+        self.acknowledge = AcknowledgeFeature(
+            recorder, config, metrics.registry, alerts=self.alerting.service, incidents=self.incidents.service
+        )
         self.operators = OperatorsFeature(
             Sources(
                 recorder=recorder,
                 config=config,
                 maintenance=self.maintenance.service,
                 explain=self.sessions.explain,
-                holder=lambda _: "",
-                ack_url=lambda _: "",
+                holder=self.acknowledge.holder,
+                ack_url=self.acknowledge.ack_url,
             ),
             nobody=lambda: self.alerting.ways.nobody,
             author=self.incidents.author,

@@ -70,7 +70,8 @@ class Builder:
         """Return the built-in policies with those of the configuration over them, key by key.
 
         An engine that is not built in takes what it leaves out from `default`. An inherited `escalate_after` moves
-        with `alert_after`, so that nobody has to give both.
+        with `alert_after`, so that nobody has to give both. The one of `escalate` and `escalate_after` that is given
+        goes over the other.
         """
         entries = {
             engine: self._given(Policy, entry, (*path, engine)) for engine, entry in self._mapping(value, path).items()
@@ -199,6 +200,10 @@ class Builder:
 
 
 def _over(base: Policy, given: dict[str, Any]) -> Policy:
+    if given.get("escalate") is not None:
+        given = {"escalate_after": None, **given}
+    elif "escalate_after" in given:
+        given = {"escalate": None, **given}
     policy = msgspec.structs.replace(base, **given)
     inherited = policy.escalate_after is not None and "escalate_after" not in given
     if inherited and policy.escalate_after < policy.alert_after:  # type: ignore[operator]

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PASSWORD = re.compile(r"[a-z]+://[^/@]*:[^/]*@")
 _HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_TO = re.compile(r"[a-z0-9_-]{1,32}")
+MOST_STEPS = 4
+"""As many as the rules know."""
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -143,6 +146,23 @@ class Checks:
             after, before = format_duration(policy.alert_after), format_duration(policy.escalate_after)
             message = f"is {before}, earlier than alert_after, {after}; must be the same or later, or null"
             self.wrong((*path, "escalate_after"), message)
+        self._escalate(policy, (*path, "escalate"))
+        self.at_least(policy.acknowledge_max, 3600, (*path, "acknowledge_max"))
+
+    def _escalate(self, policy: Policy, path: Path) -> None:
+        steps = policy.escalate or ()
+        if steps and policy.escalate_after is not None:
+            self.wrong(path, "give `escalate` or `escalate_after`, not both")
+        if len(steps) > MOST_STEPS:
+            self.wrong(path, f"has {len(steps)} steps; {MOST_STEPS} are the most")
+        if len({step.to for step in steps}) < len(steps):
+            self.wrong(path, "names the same `to` twice")
+        for place, step in enumerate(steps):
+            if not _TO.fullmatch(step.to):
+                self.wrong((*path, f"[{place}]", "to"), "has 1 to 32 small letters, digits, _ or -")
+            if step.after < policy.alert_after:
+                least = format_duration(policy.alert_after)
+                self.wrong((*path, f"[{place}]", "after"), f"must not be earlier than alert_after, {least}")
 
     def _failover(self, rules: tuple[Failover, ...]) -> None:
         seen: set[str] = set()

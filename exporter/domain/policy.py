@@ -14,7 +14,19 @@ from exporter.lib.durations import Duration
 
 DEFAULT_ENGINE: Final = "default"
 
+MANAGEMENT: Final = "management"
+
 Severity = Literal["critical", "warning", "info"]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of an escalation: after so many seconds down others are told as well."""
+
+    after: Duration
+    to: str = MANAGEMENT
+    """Who, as the label `escalation` says to Alertmanager's routes."""
+    unless: Literal["acknowledged"] | None = None
+    """When the step is left out: while somebody has the outage. None: never."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -24,11 +36,22 @@ class Policy(msgspec.Struct, frozen=True):
     """Seconds down before `DeviceDown`."""
     severity: Severity = "warning"
     escalate_after: Duration | None = None
-    """Seconds down before management is told; None: never."""
+    """Seconds down before management is told, unless somebody has the outage; None: never. Short for `escalate`."""
+    escalate: tuple[Step, ...] | None = None
+    """Steps in the place of `escalate_after`."""
+    acknowledge_max: Duration = 12 * 3600.0
+    """Seconds after which whoever has an outage is asked again, however long they wanted to have it."""
     objective: float = 99.0
     """Availability objective in percent, between 0 and 100, both excluded."""
     rescan_url: str = ""
     """Where a QR code is scanned anew; `{device_id}`, `{session}` and `{gateway}` stand for the device's own."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of escalation."""
+        if self.escalate is not None:
+            return self.escalate
+        return (Step(self.escalate_after, unless="acknowledged"),) if self.escalate_after is not None else ()
 
     @property
     def objective_ratio(self) -> float:

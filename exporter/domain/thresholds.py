@@ -1,19 +1,19 @@
 """When an outage is due: its alert fires, its incident opens. Pure: times are arguments, Unix seconds.
 
 The one place for it: `DeviceDown` and incidents are due `alert_after` seconds after the outage began,
-`DeviceDownEscalated` `escalate_after` seconds. An alert counts from when we heard of the outage where that is
+`DeviceDownEscalated` at each step of the escalation. An alert counts from when we heard of the outage where that is
 earlier: a clock may be ahead. Only time in one stretch outside planned windows counts: an outage that outlasts a window
 counts from the window's end, unless it had passed the threshold before the window.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from exporter.domain.accounts import Device
     from exporter.domain.policy import Policies, Policy
@@ -24,11 +24,37 @@ OLD_NEWS: Final = 600.0
 OLD_NEWS_WAIT: Final = 120.0
 """Its end is often on the way, too: people are told only if that does not come for so long."""
 
-OF_ALERTS: Final[Mapping[str, Callable[[Policy], float | None]]] = {
-    ALERT_DEVICE_DOWN: lambda policy: policy.alert_after,
-    ALERT_DEVICE_DOWN_ESCALATED: lambda policy: policy.escalate_after,
-}
-"""The alerts about an outage, each with its threshold in the policy; None: such devices have no such alert."""
+OF_ALERTS: Final = (ALERT_DEVICE_DOWN, ALERT_DEVICE_DOWN_ESCALATED)
+"""The alerts about an outage."""
+
+
+class Rung(NamedTuple):
+    """An alert about an outage, and how long that lasts before it is due."""
+
+    alert: str
+    after: float
+    to: str = ""
+    """Of an escalation: who is told."""
+    unless_taken: bool = False
+    """Whether it is left out while somebody has the outage."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other rungs of a device."""
+        return rung_key(self.alert, self.to)
+
+
+def rung_key(alert: str, to: str) -> str:
+    """Return what tells an alert of a device from its others: its name, and for an escalation whom it is for."""
+    return f"{alert} {to}" if to else alert
+
+
+def rungs(policy: Policy) -> list[Rung]:
+    """Return the alerts about an outage that a policy asks for."""
+    steps = (
+        Rung(ALERT_DEVICE_DOWN_ESCALATED, step.after, step.to, step.unless == "acknowledged") for step in policy.steps
+    )
+    return [Rung(ALERT_DEVICE_DOWN, policy.alert_after), *steps]
 
 
 def counts_from(timeline: Timeline, after: float) -> int | None:
@@ -90,23 +116,22 @@ class Thresholds:
         """Return the seconds down after which people are told of a device."""
         return self._policy(device).alert_after
 
-    def has(self, device: Device, alert: str) -> bool:
-        """Return whether there is such an alert for the device; `alert` is one of OF_ALERTS."""
-        return OF_ALERTS[alert](self._policy(device)) is not None
+    def rungs(self, device: Device) -> list[Rung]:
+        """Return the alerts that there are about outages of a device."""
+        return rungs(self._policy(device))
 
     def due(
-        self, device: Device, alert: str, *, planned_until: float | None = None, heard_at: float | None = None
+        self, device: Device, after: float, *, planned_until: float | None = None, heard_at: float | None = None
     ) -> float | None:
-        """Return when such an alert is due for the running outage of a device; None: not now.
+        """Return when the running outage of a device has lasted `after` seconds as alerts count; None: not now.
 
         `heard_at` is when we heard that the outage began; None: before this process started.
         `planned_until` is the end of a planned window that the device is in and whose begin the timeline may not have
         yet; the end of a window that it has is a change of the device, after which this is to be asked again.
         """
-        after = OF_ALERTS[alert](self._policy(device))
-        at = None if after is None else running_due(device.timeline, after)
-        if after is None or at is None:
-            return at
+        at = running_due(device.timeline, after)
+        if at is None:
+            return None
         if planned_until is not None and not device.timeline.in_window:
             at = max(at, _due(planned_until, after))
         return at if heard_at is None else _as_heard(at, device.timeline.since, after, heard_at)

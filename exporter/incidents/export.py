@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMATS: Final = ("csv", "markdown")
 _TYPES: Final = {"csv": "text/csv", "markdown": "text/markdown"}
 _ENDINGS: Final = {"csv": "csv", "markdown": "md"}
-_TIMES: Final = ("started_at", "opened_at", "resolved_at")
+_TIMES: Final = ("started_at", "opened_at", "resolved_at", "acknowledged_at")
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~=@&$^!]|(?<=:)/(?=/)|(?<=www)\.|^[-+])", re.IGNORECASE)
 _LIST: Final = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 
@@ -69,6 +69,7 @@ class Export:
             ("duration", wording.duration(incident.duration_seconds)),
             ("affected", self._count(incident.affected_conversations)),
             ("waiting", self._count(incident.waiting_conversations)),
+            ("acked_after", self._acked_after(incident)),
         ]
         title = markdown(incident.device_name or incident.device_id)
         lines = [f"\n## \\#{incident.number} {title}\n"]
@@ -81,6 +82,12 @@ class Export:
         if incident.resolution in ("corrected", "forgotten"):
             text += f" ({self._wording.text(f'resolution_{incident.resolution}')})"
         return text
+
+    def _acked_after(self, incident: Incident) -> str:
+        if incident.acknowledged_at is None:
+            return self._wording.text("nobody")
+        after = self._wording.duration(max(0.0, incident.acknowledged_at - incident.started_at))
+        return f"{after} ({incident.acknowledged_by})"
 
     def _count(self, count: int | None) -> str:
         return self._wording.text("unknown") if count is None else self._wording.number(count)

@@ -40,6 +40,13 @@ SENT: Final = "sent"
 """The relay sent a text; its text is the relay's target."""
 SWITCHED: Final = "switched"
 SWITCHED_BACK: Final = "switched_back"
+ACKNOWLEDGED: Final = "acknowledged"
+"""Somebody has it; its text is until when, Unix seconds, and who, then a note on lines of its own."""
+ACK_UNDONE: Final = "ack_undone"
+"""They do not have it after all; its text is who, as that of ACK_EXPIRED."""
+ACK_EXPIRED: Final = "ack_expired"
+SILENCED: Final = "silenced"
+"""Somebody silenced it in Alertmanager; its text is that of ACKNOWLEDGED."""
 NOTE: Final = "note"
 STATUS: Final = "status"
 """Its text is the new status."""
@@ -61,6 +68,10 @@ KINDS: Final = (
     SWITCHED,
     UP,
     SWITCHED_BACK,
+    ACKNOWLEDGED,
+    ACK_UNDONE,
+    ACK_EXPIRED,
+    SILENCED,
     STATUS,
     NOTE,
     START_CORRECTED,
@@ -107,6 +118,10 @@ class Incident(msgspec.Struct, frozen=True):
     shared: str = ""
     """What the devices of its mass outage share: `engine`, `gateway` or `business_id`; empty: it is in none."""
     gateway: str = ""
+    acknowledged_at: float | None = None
+    """When somebody first had it."""
+    acknowledged_by: str = ""
+    """Who had it last."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -206,3 +221,10 @@ class Add(msgspec.Struct, frozen=True):
 
 
 Step = Open | Close | Move | Merge | Reopen | Add
+
+
+def parted(text: str) -> tuple[float, str, str]:
+    """Return until when, who, and the note of the text of ACKNOWLEDGED or SILENCED."""
+    first, _, note = text.partition("\n")
+    until, _, by = first.partition(" ")
+    return float(until), by, note

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.conventions import AFFECTED_ANNOTATION, ALERT_DEVICE_DOWN, WAITING_ANNOTATION
+from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.domain.thresholds import Thresholds, running_due
 from exporter.incidents.model import FORGOTTEN, Add, Close, Held, Open
 from exporter.incidents.reconcile import resolution_of
@@ -141,7 +141,7 @@ class OpenIncidents:
         self.advance(now)
 
     def _due_at(self, device: Device) -> float | None:
-        return self.thresholds.due(device, ALERT_DEVICE_DOWN)
+        return self.thresholds.due(device, self.thresholds.alert_after(device))
 
     def _schedule(self, device: Device) -> None:
         if self._is_settled(device.identity.device_id):

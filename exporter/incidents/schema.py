@@ -38,5 +38,9 @@ PIECE: Final = Piece(
         """,
         # whether a note is for everybody: on status pages
         "ALTER TABLE incident_entry ADD COLUMN public {bigint} NOT NULL DEFAULT 0;",
+        """
+        ALTER TABLE incident ADD COLUMN acknowledged_at {real};
+        ALTER TABLE incident ADD COLUMN acknowledged_by TEXT NOT NULL DEFAULT '';
+        """,
     ),
 )

@@ -11,6 +11,7 @@ import msgspec
 
 from exporter.incidents import folding
 from exporter.incidents.model import (
+    ACKNOWLEDGED,
     CORRECTED,
     DOWN,
     END_CORRECTED,
@@ -32,6 +33,7 @@ from exporter.incidents.model import (
     Move,
     Open,
     Reopen,
+    parted,
 )
 
 if TYPE_CHECKING:
@@ -232,11 +234,20 @@ def _add(transaction: Transaction, step: Add) -> None:
     number = _belongs_to(transaction, step)
     if number is not None:
         _entry(transaction, number, step.key, Entry(step.at, step.kind, step.text, ""))
+        if step.kind == ACKNOWLEDGED:
+            _acknowledge(transaction, number, step)
     elif step.early:
         transaction.run(
             "INSERT INTO incident_early (device_id, key, at, kind, text) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (step.device_id, step.key, step.at, step.kind, step.text),
         )
+
+
+def _acknowledge(transaction: Transaction, number: int, step: Add) -> None:
+    transaction.run(
+        "UPDATE incident SET acknowledged_at = COALESCE(acknowledged_at, ?), acknowledged_by = ? WHERE number = ?",
+        (step.at, parted(step.text)[1], number),
+    )
 
 
 def _belongs_to(transaction: Transaction, step: Add) -> int | None:

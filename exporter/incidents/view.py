@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 COLUMNS: Final = (
     "number, status, resolution, severity, device_id, device_name, engine, channel_id, channel_name, business_id, "
-    "business_name, started_at, opened_at, resolved_at, affected, waiting, part_of, shared, gateway"
+    "business_name, started_at, opened_at, resolved_at, affected, waiting, part_of, shared, gateway, "
+    "acknowledged_at, acknowledged_by"
 )
 _NAMES: Final = COLUMNS.split(", ")
 
@@ -53,6 +54,18 @@ class View:
         """Return an incident and its timeline in order of time; None if there is no such incident."""
         rows = self._rows(f"SELECT {COLUMNS} FROM incident WHERE number = ?", (number,))  # noqa: S608 - constants
         return (incident_of(rows[0], now), self.timelines([number])[number]) if rows else None
+
+    def of_outage(self, device_id: str, start: int, now: float) -> Incident | None:
+        """Return the incident of the outage that began, or once seemed to begin, at a time; None: there is none."""
+        where = "device_id = ? AND (outage = ? OR started_at = ?) ORDER BY number DESC LIMIT 1"
+        query = f"SELECT {COLUMNS} FROM incident WHERE {where}"  # noqa: S608 - constants
+        rows = self._rows(query, (device_id, start, start))
+        return incident_of(rows[0], now) if rows else None
+
+    def begins(self, resolved_after: float) -> list[tuple[str, int, int]]:
+        """Return (device, outage, start) of what is open or was resolved after a time."""
+        query = "SELECT device_id, outage, started_at FROM incident WHERE resolved_at IS NULL OR resolved_at > ?"
+        return [(row[0], row[1], row[2]) for row in self._rows(query, (resolved_after,))]
 
     def timelines(self, numbers: list[int]) -> dict[int, list[Entry]]:
         """Return the timelines of several incidents."""

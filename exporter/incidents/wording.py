@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.incidents.model import END_CORRECTED, MUTED, REASON, SENT, START_CORRECTED, STATUS
+from exporter.incidents import model
 from exporter.lib.words import read_texts
 from exporter.look import wording
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from exporter.lib.words import Language
 
 TEXTS: Final = read_texts("exporter.incidents")
+_NAMED: Final = {model.STATUS: "status", model.MUTED: "muted", model.REASON: "reason"}
+"""Kinds whose text is one of a group of names."""
+_OF_SOMEBODY: Final = (model.ACK_UNDONE, model.ACK_EXPIRED)
+_UNTIL: Final = (model.ACKNOWLEDGED, model.SILENCED)
+_CORRECTED: Final = (model.START_CORRECTED, model.END_CORRECTED)
+_SAID: Final = frozenset((*_NAMED, *_OF_SOMEBODY, *_CORRECTED, model.SENT))
+"""Kinds whose text is part of the headline."""
 
 
 class Wording(wording.Wording):
@@ -35,19 +42,26 @@ class Wording(wording.Wording):
 
     def headline(self, entry: Entry) -> str:
         """Return what happened, without a note's own words."""
-        if entry.kind == STATUS:
-            return self.text("kind_status", status=self.known("status", entry.text))
-        if entry.kind in (START_CORRECTED, END_CORRECTED):
-            old, new = (self.time(float(at), seconds=True) for at in entry.text.split(" "))
-            return self.text(f"kind_{entry.kind}", old=old, new=new)
-        if entry.kind == MUTED:
-            return self.text("kind_muted", by=self.known("muted", entry.text))
-        if entry.kind == REASON:
-            return self.text("kind_reason", reason=self.known("reason", entry.text))
-        if entry.kind == SENT:
-            return self.text("kind_sent", target=entry.text)
-        return self.known("kind", entry.kind)
+        if entry.kind not in _SAID and entry.kind not in _UNTIL:
+            return self.known("kind", entry.kind)
+        return self.text(f"kind_{entry.kind}", **self._values(entry))
 
     def details(self, entry: Entry) -> str:
         """Return the words of a note, or what a caller added to what happened."""
-        return "" if entry.kind in (STATUS, START_CORRECTED, END_CORRECTED, MUTED, REASON, SENT) else entry.text
+        if entry.kind in _UNTIL:
+            return model.parted(entry.text)[2]
+        return "" if entry.kind in _SAID else entry.text
+
+    def _values(self, entry: Entry) -> dict[str, str]:
+        """Return what a headline names."""
+        text = entry.text
+        if entry.kind in _NAMED:
+            group = _NAMED[entry.kind]
+            return dict.fromkeys((group, "by"), self.known(group, text))
+        if entry.kind in _UNTIL:
+            until, by, _ = model.parted(text)
+            return {"by": by, "until": self.clock(until)}
+        if entry.kind in _CORRECTED:
+            old, new = (self.time(float(at), seconds=True) for at in text.split(" "))
+            return {"old": old, "new": new}
+        return {"target" if entry.kind == model.SENT else "by": text}

@@ -54,6 +54,9 @@ class SelfMetrics:
             "journal_oldest_wait_seconds", "For how long the journal has waited for its storage; 0 while it does not."
         )
         self.pushes = self._counter("alert_pushes_total", "Posts of alerts by result.", "alertmanager", "result")
+        self.silence_failures = self._counter(
+            "silence_failures_total", "Silences that could not follow an acknowledgement at once.", "alertmanager"
+        )
         self.push_latency = self._histogram(
             "alert_push_latency_seconds", "From an event's receipt to Alertmanager's acknowledgement.", _FAST
         )

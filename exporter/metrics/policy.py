@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from prometheus_client.core import GaugeMetricFamily
@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from exporter.domain.policy import Policies
+    from exporter.domain.policy import Policies, Policy
+
+
+STEP_LABELS: Final = ("engine", "step", "escalation", "held")
+
+
+def steps_of(engine: str, policy: Policy) -> list[tuple[tuple[str, str, str, str], float]]:
+    """Return the labels and the value of each step of an escalation. `held`: whether an acknowledgement holds it up."""
+    return [
+        ((engine, str(number), step.to, step.unless or "never"), step.after)
+        for number, step in enumerate(policy.steps, 1)
+    ]
 
 
 class PolicyCollector(Collector):
@@ -43,14 +54,14 @@ class PolicyCollector(Collector):
         policies = self._policies()
         engines = sorted({*policies.engines, *self._engines_seen()})
         alert_after = GaugeMetricFamily(POLICY_ALERT_AFTER, HELP[POLICY_ALERT_AFTER], labels=["engine"])
-        escalate_after = GaugeMetricFamily(POLICY_ESCALATE_AFTER, HELP[POLICY_ESCALATE_AFTER], labels=["engine"])
+        escalate_after = GaugeMetricFamily(POLICY_ESCALATE_AFTER, HELP[POLICY_ESCALATE_AFTER], labels=STEP_LABELS)
         objective = GaugeMetricFamily(POLICY_OBJECTIVE, HELP[POLICY_OBJECTIVE], labels=["engine"])
         severity = GaugeMetricFamily(POLICY_SEVERITY, HELP[POLICY_SEVERITY], labels=["engine", "severity"])
         for engine in engines:
             policy = policies.for_engine(engine)
             alert_after.add_metric([engine], policy.alert_after)
-            if policy.escalate_after is not None:
-                escalate_after.add_metric([engine], policy.escalate_after)
+            for values, after in steps_of(engine, policy):
+                escalate_after.add_metric(values, after)
             objective.add_metric([engine], policy.objective_ratio)
             severity.add_metric([engine, policy.severity], 1)
         yield from (alert_after, escalate_after, objective, severity, self._utc_offset())

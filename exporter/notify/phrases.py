@@ -8,7 +8,9 @@ import msgspec
 
 from exporter.conventions import (
     ALERT_BUSINESS_OUTAGE,
+    ALERT_DEVICE_ACKNOWLEDGED,
     ALERT_DEVICE_FLAPPING,
+    ALERT_DEVICE_STILL_DOWN,
     ALERT_ENGINE_OUTAGE,
     ALERT_GATEWAY_OUTAGE,
     ALERT_MANY_DEVICES_DOWN,
@@ -39,6 +41,8 @@ class Phrases(msgspec.Struct, frozen=True):
     """For one conversation, for several."""
     affected_short: tuple[str, str]
     waiting: str
+    take: str
+    """The link by which somebody says that they have it."""
     test: str
     limit: str
     over_names: dict[str, str]
@@ -64,6 +68,7 @@ PHRASES: Final[dict[Language, Phrases]] = {
         affected=("{} percakapan terdampak", "{} percakapan terdampak"),
         affected_short=("{} percakapan", "{} percakapan"),
         waiting="{} menunggu",
+        take=" Tangani: {}",
         test="UJI COBA device-exporter: pesan ke {} berhasil, {}",
         limit="BATAS SMS: sudah {} dalam satu jam. Berikutnya ditahan sampai {}. Lihat chat, surel, atau halaman.",
         over_names={
@@ -76,6 +81,8 @@ PHRASES: Final[dict[Language, Phrases]] = {
         alert_names={
             ALERT_ENGINE_OUTAGE: "GANGGUAN MASSAL",
             ALERT_GATEWAY_OUTAGE: "GATEWAY MATI",
+            ALERT_DEVICE_STILL_DOWN: "MASIH MATI",
+            ALERT_DEVICE_ACKNOWLEDGED: "DITANGANI",
             ALERT_BUSINESS_OUTAGE: "BISNIS MATI",
             ALERT_MANY_DEVICES_DOWN: "BANYAK PERANGKAT MATI",
             ALERT_DEVICE_FLAPPING: "KONEKSI TIDAK STABIL",
@@ -98,6 +105,7 @@ PHRASES: Final[dict[Language, Phrases]] = {
         affected=("{} conversation affected", "{} conversations affected"),
         affected_short=("{} conversation", "{} conversations"),
         waiting="{} waiting",
+        take=" Take it: {}",
         test="TEST of device-exporter: message to {} arrived, {}",
         limit="SMS LIMIT: {} within an hour. Further ones are held back until {}. See chat, mail or the incident page.",
         over_names={
@@ -110,6 +118,8 @@ PHRASES: Final[dict[Language, Phrases]] = {
         alert_names={
             ALERT_ENGINE_OUTAGE: "MASS OUTAGE",
             ALERT_GATEWAY_OUTAGE: "GATEWAY DOWN",
+            ALERT_DEVICE_STILL_DOWN: "STILL DOWN",
+            ALERT_DEVICE_ACKNOWLEDGED: "TAKEN",
             ALERT_BUSINESS_OUTAGE: "BUSINESS DOWN",
             ALERT_MANY_DEVICES_DOWN: "MANY DEVICES DOWN",
             ALERT_DEVICE_FLAPPING: "UNSTABLE CONNECTION",

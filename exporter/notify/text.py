@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from exporter.conventions import (
+    ACK_URL_ANNOTATION,
     AFFECTED_ANNOTATION,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_ENGINE_OUTAGE,
@@ -84,7 +85,12 @@ class _Rendering:
             variants = self._group(shown, len(shown) + notification.truncated, devices=devices)
         if firing and resolved:
             variants = [[*line, *self._recovered(resolved)] for line in variants]
-        return fit([[*line, "."] for line in variants], self.parts)
+        plain_ends: list[Line] = [[*line, "."] for line in variants]
+        links = {alert.annotations.get(ACK_URL_ANNOTATION, "") for alert in firing}
+        if len(links) != 1 or not (link := links.pop()):
+            return fit(plain_ends, self.parts)
+        linked: list[Line] = [[*line, self.phrases.take.format(link)] for line in plain_ends]
+        return fit([*linked, *plain_ends], self.parts)
 
     # One device ----------------------------------------------------------------------------------------------
 

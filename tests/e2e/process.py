@@ -166,7 +166,7 @@ class ExporterProcess:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"the exporter ended with {self.process.returncode}:\n{self.log[-3000:]}")
-        return len(self._addresses) == 2
+        return len(self._addresses) == 2 + ("--pages.listen-address" in self._flags)
 
     def _started(self) -> bool:
         return self._listens() and any("msg=ready " in line for line in self.lines[self._first_line :])
@@ -216,6 +216,11 @@ class ExporterProcess:
     @property
     def admin_url(self) -> str:
         return f"http://{self._addresses['admin']}"
+
+    @property
+    def pages_url(self) -> str:
+        """Where the pages listener is, of an exporter that was started with the flag for it."""
+        return f"http://{self._addresses['pages']}"
 
     @property
     def secret(self) -> str:

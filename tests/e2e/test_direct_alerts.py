@@ -120,6 +120,7 @@ class Site:
         resend: str = "1s",
         interval: str = "1s",
         settings: str = "",
+        flags: tuple[str, ...] = (),
     ) -> None:
         self.where = where
         admin = free_port()
@@ -134,7 +135,7 @@ class Site:
         (folder / "exporter.yml").write_text(
             SETTINGS.replace("URLS", urls).replace("RESEND", resend) + f"alerts: {{language: {language}}}\n{settings}"
         )
-        flags = ("--config.file", str(folder / "exporter.yml"))
+        flags = ("--config.file", str(folder / "exporter.yml"), *flags)
         self.exporter = ExporterProcess(folder / "exporter", *flags, admin_port=admin)
         self.admin_address = f"{LOOPBACK}:{admin}"
 

@@ -32,7 +32,7 @@ def page(down: list[str], up: int, *, delivered: bool | None = None, age: float 
     lines = [
         'device_exporter_build_info{version="1.0.0"} 1',
         'policy_alert_after_seconds{engine="wa"} 0',
-        'policy_escalate_after_seconds{engine="wa"} 0',
+        'policy_escalate_after_seconds{engine="wa",step="1",escalation="management",held="acknowledged"} 0',
         'policy_severity_info{engine="wa",severity="critical"} 1',
         f'fleet_devices{{engine="wa",business_id="biz_9",state="down"}} {len(down)}',
         f'fleet_devices{{engine="wa",business_id="biz_9",state="up"}} {up}',

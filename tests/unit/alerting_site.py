@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -152,9 +154,38 @@ class FakeAlertmanager:
     ask_status: int = 200
     refused: str = ""
     headers: list[dict[str, str]] = field(default_factory=list)
+    silences: dict[str, dict[str, Any]] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    """What came, in order: alerts as `told` names them, `silence` and `-silence`."""
+    away: bool = False
+    clock: Callable[[], float] = time.time
+
+    async def list_silences(self, _request: web.Request) -> web.Response:
+        if self.away:
+            return web.Response(status=503)
+        return web.json_response([{**one, "status": {"state": "active"}} for one in self.silences.values()])
+
+    async def silence(self, request: web.Request) -> web.Response:
+        if self.away:
+            return web.Response(status=503)
+        body = await request.json()
+        number = body.pop("id", None)
+        if number is not None and number not in self.silences:
+            return web.Response(status=404)
+        number = number or f"s{len(self.log)}"
+        self.silences[number] = {**body, "id": number}
+        self.log.append("silence")
+        return web.json_response({"silenceID": number})
+
+    async def end_silence(self, request: web.Request) -> web.Response:
+        if self.away:
+            return web.Response(status=503)
+        self.log.append("-silence")
+        found = self.silences.pop(request.match_info["id"], None)
+        return web.Response(status=200 if found is not None else 404)
 
     async def post(self, request: web.Request) -> web.Response:
-        status = self.answers.pop(0) if self.answers else 200
+        status = 503 if self.away else self.answers.pop(0) if self.answers else 200
         if status != 200:
             return web.Response(status=status)
         body = await request.json()
@@ -162,6 +193,10 @@ class FakeAlertmanager:
         if any(alert["labels"].get("device_id") == self.refused for alert in body if self.refused):
             return web.Response(status=400)
         self.posts.append(body)
+        for alert in body:
+            ended = datetime.fromisoformat(alert["endsAt"]).timestamp() <= self.clock()
+            labels = alert["labels"]
+            self.log.append(f"{'-' if ended else ''}{labels['alertname']} {labels.get('device_id', '')}".strip())
         return web.Response()
 
     async def ask(self, _request: web.Request) -> web.Response:
@@ -178,6 +213,9 @@ class FakeAlertmanager:
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/api/v2/alerts", self.post)
         app.router.add_get("/api/v2/alerts", self.ask)
+        app.router.add_get("/api/v2/silences", self.list_silences)
+        app.router.add_post("/api/v2/silences", self.silence)
+        app.router.add_delete("/api/v2/silence/{id}", self.end_silence)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, host, port)

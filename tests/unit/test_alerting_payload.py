@@ -20,7 +20,7 @@ FACTS = {"affected_conversations": 14, "waiting_conversations": 3}
 
 
 def alert_of(name: str, *, ended: float | None = None, **facts: int) -> Alert:
-    labels = device_labels(name, identity(), "critical")
+    labels = device_labels(name, identity(), "critical", "management" if name == "DeviceDownEscalated" else "")
     ends_at = None if ended is None else NOW + ended
     return Alert(labels, NOW, NOW, NOW, device_names(identity()), ends_at=ends_at, facts=facts or None)
 

@@ -49,7 +49,7 @@ LAYERS = (
     ("web",),
     ("alerting", "failover", "impact", "maintenance", "notify", "sessions"),  # side by side: none imports another
     ("incidents",),
-    ("operators", "status_pages"),  # side by side
+    ("acknowledge", "operators", "status_pages"),  # side by side
     ("assets", "backfill", "simulate"),
     ("app",),
     ("cli",),

@@ -224,7 +224,8 @@ def test_what_fires_goes_on_under_another_policy_over_a_restart(story: Story, po
     story.policies = changed(wa=policy)
     story.restart(10)
     for name in ("DeviceDown", "DeviceDownEscalated"):
-        story.alerts.adopt(device_labels(name, identity(), "critical"), NOW, NOW + 11)
+        to = "management" if name == "DeviceDownEscalated" else ""
+        story.alerts.adopt(device_labels(name, identity(), "critical", to), NOW, NOW + 11)
     assert [line for line in story.at(11) if line.startswith("-")] == []
     assert story.firing() == BOTH
     assert {alert.severity for alert in story.alerts.firing.values()} == {"critical"}
@@ -929,7 +930,7 @@ def test_nothing_is_kept_of_what_is_over() -> None:
     story.tidy(100_000)
     kept = story.alerts
     assert len(kept._due._agenda) <= 1000
-    assert kept._flaps._times == {}
+    assert kept._flapping._flaps._times == {}
     assert kept._bursts.held() == set()
     assert not any(kept._digests._members.values())
     assert kept._mass._counts._old == {}

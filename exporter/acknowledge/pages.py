@@ -1,0 +1,209 @@
+"""`/a/<token>`: what is down, who has it, and one form to say so. For phones, without scripts.
+
+GET and HEAD change nothing, as chats and mail scanners fetch every link. The link is the authority, so it is shown to
+nobody: no referrer, no index, no cache, a title without names.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, quote, unquote
+
+from aiohttp import web
+
+from exporter.acknowledge import store
+from exporter.acknowledge.links import PATH
+from exporter.acknowledge.service import UNDO_FOR, OutageOver
+from exporter.acknowledge.store import EXPIRED
+from exporter.conventions import ALERT_DEVICE_DOWN
+from exporter.errors import JournalUnavailable, Overloaded
+from exporter.incidents.api import clean
+from exporter.incidents.view import View
+from exporter.lib.safe_text import one_line
+from exporter.web.operations import NotFound
+from exporter.web.pages import client_of, too_many
+from exporter.web.rates import Rates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.acknowledge.links import Links, Scope
+    from exporter.acknowledge.service import Acknowledgements
+    from exporter.acknowledge.store import Acknowledgement
+    from exporter.alerting.alert import Alert
+    from exporter.alerting.direct import DirectAlerts
+    from exporter.incidents.model import Incident
+    from exporter.look.rendering import Renderer
+    from exporter.recording.recorder import Recorder
+
+CHOICES: Final[dict[str, float | None]] = {"1h": 3600.0, "4h": 4 * 3600.0, "until_up": None}
+USUAL: Final = "4h"
+NAME_LENGTH: Final = 64
+NOTE_LENGTH: Final = 500
+COOKIE: Final = "device_exporter_name"
+COOKIE_AGE: Final = 365 * 86_400
+EACH: Final = (10 / 60, 10.0)
+"""Forms a second from one address, and how many at once."""
+ALL: Final = (1.0, 60.0)
+
+
+class AckPages:
+    """The handlers."""
+
+    def __init__(
+        self,
+        service: Acknowledgements,
+        links: Links,
+        alerts: DirectAlerts,
+        recorder: Recorder,
+        renderer: Renderer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._service = service
+        self._links = links
+        self._alerts = alerts
+        self._recorder = recorder
+        self._renderer = renderer
+        self._clock = clock
+        self._each, self._all = Rates(*EACH), Rates(*ALL)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of the pages listener."""
+        one = f"{PATH}{{token:[a-z2-7]{{16}}}}"
+        return [web.get(one, self.show), web.post(one, self.take), web.post(f"{one}/undo", self.undo)]
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """Answer the page."""
+        return await self._page(request, self._scope(request))
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        """Let somebody have the outage, and show it."""
+        scope = self._scope(request)
+        if not self._allowed(request):
+            return too_many()
+        form = await _form(request)
+        by, note, lasting = one_line(clean(form.get("by", ""))), clean(form.get("note", "")), form.get("for", USUAL)
+        typed = {"by": by, "note": note, "lasting": lasting}
+        if wrong := _wrong(by, note, lasting):
+            return await self._page(request, scope, status=400, message=wrong, **typed)
+        try:
+            await self._service.take(scope, by, note, CHOICES[lasting])
+        except OutageOver:
+            pass  # the page says how it ended
+        except (JournalUnavailable, Overloaded):
+            return await self._page(request, scope, status=503, message="not_saved", **typed)
+        answer = _back(f"./{request.match_info['token']}")
+        answer.set_cookie(
+            COOKIE, quote(by), path="/", max_age=COOKIE_AGE, httponly=True, samesite="Lax", secure=_is_secure(request)
+        )
+        return answer
+
+    async def undo(self, request: web.Request) -> web.StreamResponse:
+        """Take it back, and show the page."""
+        scope = self._scope(request)
+        if not self._allowed(request):
+            return too_many()
+        number = (await _form(request)).get("number", "")
+        if number.isascii() and number.isdecimal():
+            await self._service.undo(scope, int(number[:18]))
+        return _back(f"../{request.match_info['token']}")
+
+    def _scope(self, request: web.Request) -> Scope:
+        scope = self._links.find(request.match_info["token"])
+        if scope is None:
+            raise NotFound("no such link")
+        return scope
+
+    def _allowed(self, request: web.Request) -> bool:
+        now = self._clock()
+        return self._each.take(client_of(request), now) and self._all.take("", now)
+
+    async def _page(
+        self,
+        request: web.Request,
+        scope: Scope,
+        *,
+        status: int = 200,
+        message: str = "",
+        by: str = "",
+        note: str = "",
+        lasting: str = USUAL,
+    ) -> web.StreamResponse:
+        now, runs = self._recorder.clock(), self._service.runs(scope)
+        incident = await self._incident(scope, now)
+        taken = self._service.active.get(scope.key) if runs else None
+        before = taken or await self._last(scope)
+        token = request.match_info["token"]
+        response = self._renderer.page(
+            request,
+            "acknowledge.html",
+            status=status,
+            here=f"../{token}" if request.path.endswith("/undo") else f"./{token}",
+            scope=scope,
+            of_device=scope.key[0] == ALERT_DEVICE_DOWN,
+            incident=incident,
+            alert=self._alert(scope),
+            down=len(self._service.devices(scope.key)),
+            device=self._recorder.fleet.devices.get(scope.key[1]),
+            runs=runs,
+            now=now,
+            taken=taken,
+            had=before if taken is None else None,
+            expired=before is not None and before.ending == EXPIRED,
+            undo=taken is not None and now - taken.at <= UNDO_FOR,
+            action=f"./{token}",
+            message=message,
+            by=by or unquote(request.cookies.get(COOKIE, ""))[:NAME_LENGTH],
+            note=note,
+            lasting=lasting,
+            choices=list(CHOICES),
+            longest=self._service.longest(scope.key),
+            name_length=NAME_LENGTH,
+            note_length=NOTE_LENGTH,
+        )
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    def _alert(self, scope: Scope) -> Alert | None:
+        return self._alerts.alerts.firing.get(scope.key)
+
+    async def _incident(self, scope: Scope, now: float) -> Incident | None:
+        (alert, subject), anchor = scope
+        if alert != ALERT_DEVICE_DOWN:
+            return None
+        return await self._recorder.read(lambda tables: View(tables).of_outage(subject, anchor, now))
+
+    async def _last(self, scope: Scope) -> Acknowledgement | None:
+        (alert, subject), anchor = scope
+        return await self._recorder.read(lambda tables: store.last(tables, alert, subject, anchor))
+
+
+def _wrong(by: str, note: str, lasting: str) -> str:
+    """Return the name of the text that says what is wrong with a form; empty: nothing."""
+    if not by:
+        return "name_empty"
+    if len(by) > NAME_LENGTH:
+        return "name_long"
+    if len(note) > NOTE_LENGTH:
+        return "note_long"
+    return "" if lasting in CHOICES else "bad_choice"
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """Return a form's fields, none of what is no form."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        return {}
+    try:
+        fields = parse_qs((await request.read()).decode(), keep_blank_values=True, max_num_fields=10)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _back(where: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+
+
+def _is_secure(request: web.Request) -> bool:
+    return request.headers.get("X-Forwarded-Proto", request.scheme) == "https"

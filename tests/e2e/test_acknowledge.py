@@ -1,0 +1,209 @@
+"""From the alert on the phone to "it is back": links, silences and notices with a real Alertmanager.
+
+`ACK_PICTURES=FOLDER` keeps the page's pictures for people to look at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.browser import browser
+from tests.e2e.harness import request
+from tests.e2e.test_direct_alerts import Site, site_of
+from tests.patience import patient, wait_for
+from tests.ports import LOOPBACK, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.browser import Tab
+
+pytestmark = [pytest.mark.binaries, pytest.mark.timeout(300)]
+LINK = re.compile(r"/a/[a-z2-7]{16}")
+
+
+@contextmanager
+def acknowledging(folder: Path, **given: Any) -> Iterator[Site]:
+    """A site whose alerts have links."""
+    port = free_port()
+    flags = ("--pages.listen-address", f"{LOOPBACK}:{port}", "--pages.external-url", f"http://{LOOPBACK}:{port}/")
+    with site_of(folder, flags=flags, **given) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with acknowledging(tmp_path_factory.mktemp("site")) as found:
+        yield found
+
+
+def told_link(site: Site, about: str) -> str:
+    """Return the path of the link in the first message about a device on Slack."""
+    texts = [text for text in site.where.slack() if about in text and LINK.search(text)]
+    found = LINK.search(texts[0]) if texts else None
+    return found[0] if found else ""
+
+
+def page(site: Site, path: str) -> str:
+    with urllib.request.urlopen(site.exporter.pages_url + path, timeout=patient(10)) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def take(site: Site, path: str, by: str = "Sari", lasting: str = "1h") -> str:
+    """Say that somebody has it; return the page that they see then."""
+    form = urllib.parse.urlencode({"by": by, "for": lasting}).encode()
+    with urllib.request.urlopen(site.exporter.pages_url + path, form, timeout=patient(10)) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def silences(site: Site, device_id: str, number: int = 0) -> list[dict[str, Any]]:
+    """Return our silences of a device that are in force at one Alertmanager."""
+    found = request(f"{site.alertmanagers[number].url}/api/v2/silences")
+    return [
+        one
+        for one in found
+        if one["status"]["state"] == "active"
+        and one["comment"].startswith("ACK")
+        and {"name": "device_id", "value": device_id, "isEqual": True, "isRegex": False} in one["matchers"]
+    ]
+
+
+def notices(site: Site) -> list[str]:
+    return [text for text in site.where.slack() if text.startswith("✋")]
+
+
+def test_the_link_is_in_every_kind_of_message(site: Site) -> None:
+    site.down("k1", name="Kasir Link")
+    site.wait_told("Kasir Link")
+    path = told_link(site, "Kasir Link")
+    [mail] = [mail for mail in site.where.emails() if "Kasir Link" in str(mail["subject"])]
+    assert path in mail.get_body(("plain",)).get_content()
+    assert path in mail.get_body(("html",)).get_content()
+    wait_for(lambda: [text for text in site.where.telegram() if path in text], "Telegram has it")
+    [sms] = [text for text in site.sms() if "Kasir Link" in text]
+    assert path in sms
+    assert len(sms) <= 160
+
+
+def test_who_has_it_is_told_and_so_is_the_recovery_although_it_was_silenced(site: Site) -> None:
+    site.down("a1", name="Kasir Satu")
+    site.wait_told("Kasir Satu")
+    path = told_link(site, "Kasir Satu")
+    before = site.counts("Kasir Satu")
+    assert "Ditangani oleh Sari" in take(site, path)
+    wait_for(lambda: silences(site, "a1"), "the silence is there")
+    wait_for(lambda: [text for text in notices(site) if "Sari menangani Kasir Satu" in text], "the chat is told")
+    assert site.counts("Kasir Satu") == before | {"slack": before["slack"] + 1}
+    site.back("a1", name="Kasir Satu")
+    site.wait_told("PULIH: Kasir Satu")
+    assert silences(site, "a1") == []
+    assert "Tersambung lagi" in page(site, path)
+    assert site.alertmanager.muted_by("device_id=a1") == []
+
+
+def test_acknowledged_while_alertmanager_is_away_it_is_shown_and_the_silence_follows_a_kill_too(site: Site) -> None:
+    site.down("a2", name="Kasir Dua")
+    site.wait_told("Kasir Dua")
+    path = told_link(site, "Kasir Dua")
+    site.wires[0].cut()
+    assert "Ditangani oleh Sari" in take(site, path)
+    site.exporter.kill()
+    site.wires[0].mend()
+    site.exporter.start()
+    wait_for(lambda: silences(site, "a2"), "the silence follows")
+    assert "Ditangani oleh Sari" in page(site, path)
+    site.exporter.kill()
+    site.exporter.start()
+    site.back("a2", name="Kasir Dua")
+    site.wait_told("PULIH: Kasir Dua")
+    assert silences(site, "a2") == []
+
+
+def test_a_silence_that_somebody_made_longer_ends_with_the_outage(site: Site) -> None:
+    site.down("a3", name="Kasir Tiga")
+    site.wait_told("Kasir Tiga")
+    take(site, told_link(site, "Kasir Tiga"))
+    [ours] = wait_for(lambda: silences(site, "a3"), "the silence is there")
+    longer = {key: ours[key] for key in ("id", "matchers", "createdBy", "comment")}
+    longer |= {"startsAt": "2020-01-01T00:00:00Z", "endsAt": "2090-01-02T00:00:00Z"}  # another start is another id
+    request(f"{site.alertmanager.url}/api/v2/silences", longer)
+    site.back("a3", name="Kasir Tiga")
+    site.wait_told("PULIH: Kasir Tiga")
+    wait_for(lambda: not silences(site, "a3"), "no silence of ours is left")
+
+
+@pytest.mark.slow
+def test_two_alertmanagers_in_a_cluster_are_silenced_once_and_tell_the_recovery_once(tmp_path: Path) -> None:
+    with acknowledging(tmp_path, alertmanagers=2, interval="2s") as site:
+        site.down("c1", name="Kasir Klaster")
+        site.wait_told("Kasir Klaster")
+        take(site, told_link(site, "Kasir Klaster"))
+        for number in (0, 1):
+            wait_for(lambda number=number: silences(site, "c1", number), "both know the silence")  # type: ignore[misc]
+        site.settle(3)
+        assert len(silences(site, "c1")) == 1
+        site.back("c1", name="Kasir Klaster")
+        site.wait_told("PULIH: Kasir Klaster")
+        site.settle(4)
+        assert set(site.counts("PULIH: Kasir Klaster").values()) == {1}
+
+
+# -- in a browser -----------------------------------------------------------------------------------------------------
+
+
+async def look(tab: Tab, name: str) -> None:
+    """Keep a picture where somebody wants to look at it; nothing may stick out of the page in any case."""
+    assert await tab.overflow() == [], name
+    folder = os.environ.get("ACK_PICTURES")
+    if folder:
+        picture = await tab.picture()
+        await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, picture)
+
+
+async def test_from_the_alert_on_the_phone_to_everybody_hearing_that_it_is_back(tmp_path: Path, site: Site) -> None:
+    await asyncio.to_thread(site.down, "b1", name="Kasir Depan", ago=560)
+    await asyncio.to_thread(site.wait_told, "Kasir Depan")
+    url = site.exporter.pages_url + told_link(site, "Kasir Depan")
+    async with browser(tmp_path / "sari") as sari, browser(tmp_path / "budi") as budi:
+        for tab in (sari, budi):
+            await tab.scripts(on=False)
+            await tab.show((360, 740))
+            await tab.go(url)
+            assert "Belum ada yang menangani" in await tab.text()
+        await look(sari, "phone-open")
+        await sari.type("input[name=by]", "Sari")
+        await sari.type("textarea[name=note]", "Menelepon Ibu Sari")
+        await sari.click("form button", loads=True)
+        assert "Ditangani oleh Sari" in await sari.text()
+        await look(sari, "phone-taken")
+        await budi.go(url)  # others see it
+        assert "Ditangani oleh Sari" in await budi.text()
+        assert "Menelepon Ibu Sari" in await budi.text()
+        await budi.click("summary")
+        await look(budi, "phone-take-over")
+        for size, name in (((1280, 900), "desktop"), ((360, 740), "phone")):
+            for dark in (False, True):
+                await budi.show(size, dark=dark, language="en-US")
+                await budi.go(f"{url}?lang=en")
+                assert "Sari has it" in await budi.text()
+                await look(budi, f"{name}-taken-en{'-dark' if dark else ''}")
+        await asyncio.to_thread(site.back, "b1", name="Kasir Depan")
+        await asyncio.to_thread(site.wait_told, "PULIH: Kasir Depan")
+        await budi.go(f"{url}?lang=id")
+        assert "Tersambung lagi" in await budi.text()
+        assert "Ditangani oleh Sari" in await budi.text()
+        await look(budi, "phone-back")
+        await sari.go(url.replace("/a/", "/a/a"))
+        await look(sari, "phone-not-there")
+        assert [line for line in sari.console if "404" not in line] == []
