@@ -29,6 +29,8 @@ Node = dict[str, Any]
 GLOBAL_SECRETS = {"smtp_": "email_configs", "slack_": "slack_configs", "telegram_": "telegram_configs"}
 
 # what stands in the shipped file for an address that only `.env` knows -> its key there
+ONCE = "-once"
+"""How the name of a receiver ends that tells no ends: a way that another one has already."""
 EXAMPLES: dict[tuple[str, object], str] = {
     ("to", "operator@example.com"): "MAIL_TO",
     ("to", "management@example.com"): "MANAGEMENT_MAIL_TO",
@@ -108,7 +110,7 @@ def switch_off(config: Node) -> list[str]:
             if kept:
                 receiver[kind] = kept
             lost = sorted({path for entry in entries for path in _missing(entry, lacking.get(kind, []))})
-            if lost:
+            if lost and not receiver["name"].endswith(ONCE):
                 off.append(f"{receiver['name']}: {kind.removesuffix('_configs')} is off without {_named(lost)}")
     return off
 
@@ -124,6 +126,7 @@ def ways_on(config: Node) -> dict[str, list[str]]:
     on = {
         receiver["name"]: [key.removesuffix("_configs") for key in receiver if key.endswith("_configs")]
         for receiver in config["receivers"]
+        if not receiver["name"].endswith(ONCE)
     }
     return {name: kinds for name, kinds in on.items() if kinds}
 
@@ -134,14 +137,19 @@ def catch_mail(config: Node, smarthost: str) -> None:
     config["global"] = {key: value for key, value in settings.items() if not key.startswith("smtp_")}
     for receiver in config["receivers"]:
         entries = receiver.get("email_configs") or [{"to": f"{receiver['name']}@demo.invalid"}]
-        receiver["email_configs"] = [_caught(entry, smarthost) for entry in entries]
+        caught = [_caught(entry, smarthost) for entry in entries]
+        receiver["email_configs"] = [entry | {"send_resolved": _tells_ends(receiver["name"])} for entry in caught]
+
+
+def _tells_ends(name: str) -> bool:
+    return not name.endswith(ONCE)
 
 
 def _caught(entry: Node, smarthost: str) -> Node:
     kept = {key: value for key, value in entry.items() if not key.startswith(("auth_", "tls_"))}
     if ("to", kept["to"]) in EXAMPLES:
         kept["to"] = kept["to"].replace("@example.com", "@demo.invalid")
-    catcher = {"smarthost": smarthost, "require_tls": False, "send_resolved": True}
+    catcher = {"smarthost": smarthost, "require_tls": False}
     return {"from": "alerts@demo.invalid"} | kept | catcher
 
 

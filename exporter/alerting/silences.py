@@ -141,7 +141,7 @@ class Silences:
             async with asyncio.timeout(PATIENCE), self._lock:
                 await self._list()  # somebody may have made one longer, which gives it another id
                 for key in keys - {quiet.key for quiet in self._wanted()}:
-                    await self._end(self._keys.pop(key, None) or _matchers_of(key, self._ours or {}))
+                    await self._end(self._keys.pop(key, frozenset()) or _matchers_of(key, self._ours or {}))
         except (Unavailable, TimeoutError) as error:
             self._failed(error)
 

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 FOR_PROGRAMS: Final = frozenset({"automation", "deadman"})
 """Receivers of the shipped configuration that are no people."""
 
+ONCE: Final = "-once"
+"""How receivers end that tell no ends: they are ways that others have already."""
+
 Nobody = Literal["no_alertmanager", "no_receiver"]
 _REASONS: Final[dict[Nobody, str]] = {
     "no_alertmanager": "nobody is notified: alertmanager.urls is empty, so alerts go nowhere",
@@ -100,6 +103,7 @@ def integrations(configuration: str) -> set[str]:
 def _integrations(configuration: str) -> list[str]:
     document: Any = parse_yaml(configuration)
     # the Prometheus operator puts namespace/object/ in front of a name
-    receivers = [one for one in document["receivers"] if one["name"].rpartition("/")[2] not in FOR_PROGRAMS]
+    names = ((one, one["name"].rpartition("/")[2]) for one in document["receivers"])
+    receivers = [one for one, name in names if name not in FOR_PROGRAMS and not name.endswith(ONCE)]
     lists = ((key.removesuffix("_configs"), ways) for one in receivers for key, ways in one.items())
     return [key for key, ways in lists if key != "name" for _ in ways]

@@ -28,9 +28,9 @@ def make(language: str) -> Dashboard:
     page = pages.Page("incidents", language, "Incidents and alerts", about, start="now-24h")
     page.choose(pages.business, pages.engine, pages.runbook)
     page.annotate("Mass outage", q.mass_outage(), "red", "{{engine}}")
-    page.row("Now", *_numbers(), _firing(language))
+    page.row("Now", *_numbers(), _nobody_has(language), _firing(language))
     page.row("History", _over_time(), _affected(), _relay(), _failover())
-    page.row("Recovery", _by_duration(), _mean_time_to_recover())
+    page.row("Recovery", _by_duration(), _mean_time_to_recover(), _time_to_acknowledge())
     return page.build()
 
 
@@ -91,6 +91,36 @@ def _firing(language: str) -> p.Panel:
         size=(24, 9),
         empty="No alert fires",
         sort=[("Devices down", True), ("For", True)],
+    )
+
+
+def _nobody_has(language: str) -> p.Panel:
+    return t.table(
+        "Down, and nobody has it",
+        "Devices past their threshold that nobody has said to have, the longest first, at most 100. A click on a name "
+        "opens the device, one on its id its incidents.",
+        [p.Query(q.called(q.nobody_has(), "device", "business", "channel"))],
+        [
+            t.Column("device", "Device", link=pages.to_device(language), width=300),
+            t.Column("business", "Business"),
+            t.Column("engine", "Engine", mapping=p.ENGINES, width=110),
+            t.Column("channel", "Channel"),
+            t.Column("Value", "Down for", p.DURATION, width=140),
+            t.Column("device_id", "Device id", link=pages.to_incidents(), width=150),
+        ],
+        size=(24, 7),
+        empty="Somebody has everything that is down",
+        sort=("Down for", True),
+    )
+
+
+def _time_to_acknowledge() -> p.Panel:
+    return p.lines(
+        "Time until somebody has it",
+        "From when people were told of an outage until somebody said to have it, over the day before each moment.",
+        [p.Query(q.time_to_acknowledge("0.5"), "half"), p.Query(q.time_to_acknowledge("0.9"), "90 of 100")],
+        p.DURATION,
+        empty="Nobody has acknowledged anything yet",
     )
 
 

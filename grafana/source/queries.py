@@ -97,6 +97,18 @@ def of_the_longest_down(expr: str) -> str:
     return f"({expr}) and on (device_id) {longest_down()}"
 
 
+def nobody_has() -> str:
+    """Devices past their threshold that nobody has said to have, for how long they are down."""
+    told = f"max by (device_id) ({c.DEVICE_ALERT_DELIVERED}{{{SELECTED}}})"
+    held = f"max by (device_id) ({c.DEVICE_ACKNOWLEDGED}{{{SELECTED}}})"
+    return f"topk({ROWS}, {down_for()} and on (device_id) {told} unless on (device_id) {held})"
+
+
+def time_to_acknowledge(share: str) -> str:
+    """Seconds within which a share of the outages of a day was acknowledged."""
+    return f"histogram_quantile({share}, sum by (le) (increase({c.INCIDENT_ACKNOWLEDGE}_bucket[1d])))"
+
+
 def down_since() -> str:
     """In milliseconds, as date units want it."""
     return of_the_longest_down(f"1000 * max by (device_id) ({c.DEVICE_DOWN_SINCE}{{{SELECTED}}})")

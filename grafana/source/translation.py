@@ -253,6 +253,19 @@ INDONESIAN: Final = {
     "Incidents and alerts": "Insiden dan peringatan",
     "Critical alerts": "Peringatan kritis",
     "Alerts delivered": "Peringatan terkirim",
+    "Down, and nobody has it": "Terputus dan belum ada yang menangani",
+    "Devices past their threshold that nobody has said to have, the longest first, at most 100. A click on a name "
+    "opens the device, one on its id its incidents.": (
+        "Perangkat yang melewati ambang dan belum ada yang menangani, yang terlama di atas, paling banyak 100. Klik "
+        "nama untuk membuka perangkatnya, klik id untuk membuka insidennya."
+    ),
+    "Somebody has everything that is down": "Semua yang terputus sudah ada yang menangani",
+    "Time until somebody has it": "Waktu sampai ada yang menangani",
+    "From when people were told of an outage until somebody said to have it, over the day before each moment.": (
+        "Sejak orang diberi tahu tentang sebuah gangguan sampai ada yang menangani, selama satu hari sebelum tiap saat."
+    ),
+    "90 of 100": "90 dari 100",
+    "Nobody has acknowledged anything yet": "Belum ada yang pernah menyatakan menangani",
     "Devices down past their threshold whose direct alert an Alertmanager has acknowledged.": (
         "Perangkat yang terputus melewati batasnya dan peringatan langsungnya sudah diterima Alertmanager."
     ),

@@ -49,6 +49,16 @@ DEVICE = {"device_id": "device_7f3a", "business_id": "biz_9"}
 PEOPLE = ["sms", "email", "chat"]
 
 ROUTES = [
+    pytest.param({"alertname": "DeviceAcknowledged", "engine": "wa", "severity": "notice", "ack": "7", **DEVICE},
+                 ["chat-once"], id="who has it is told to the chat alone, and never its end"),
+    pytest.param({"alertname": "DeviceStillDown", "engine": "wa", "severity": "critical", "ack": "7", **DEVICE},
+                 ["sms-once", "email-once", "chat-once"], id="what outlasts who had it is told like an outage, once"),
+    pytest.param({"alertname": "DeviceStillDown", "engine": "slack", "severity": "warning", "ack": "7", **DEVICE},
+                 ["email-once", "chat-once"], id="and wakes nobody where the outage did not"),
+    pytest.param({"alertname": "DeviceStillDown", "severity": "critical", "escalation": "management", **DEVICE},
+                 ["management-once"], id="and to whom it had escalated"),
+    pytest.param({"alertname": "DeviceDownEscalated", "severity": "critical", "escalation": "director", **DEVICE},
+                 ["automation", "management"], id="a step that has no route of its own goes to management"),
     pytest.param({"alertname": "DeviceDown", "engine": "wa", "severity": "critical", "source": "exporter", **DEVICE},
                  ["automation", *PEOPLE], id="a critical device goes to the chat, e-mail and SMS at once"),
     pytest.param({"alertname": "DeviceDown", "engine": "wa", "severity": "critical", "source": "prometheus", **DEVICE},
@@ -120,7 +130,8 @@ def test_every_integration_tells_the_end_too_except_the_dead_mans_switch():
     for receiver in shipped()["receivers"]:
         for kind in [key for key in receiver if key.endswith("_configs")]:
             for entry in receiver[kind]:
-                assert entry["send_resolved"] is (receiver["name"] != "deadman"), receiver["name"]
+                tells_ends = receiver["name"] != "deadman" and not receiver["name"].endswith("-once")
+                assert entry["send_resolved"] is tells_ends, receiver["name"]
 
 
 def routes(node: dict) -> list[dict]:
@@ -136,6 +147,10 @@ def test_warnings_rest_at_night_in_jakarta_and_nothing_critical_does():
     assert [(t["start_time"], t["end_time"]) for t in night["times"]] == [("22:00", "24:00"), ("00:00", "06:00")]
     for route in shipped()["route"]["routes"]:
         warnings = "warning" in str(route["matchers"])
+        if "DeviceStillDown" in str(route["matchers"]):  # has critical ones and others in one route
+            resting = [each["receiver"] for each in routes(route) if "mute_time_intervals" in each]
+            assert resting in ([], ["email-once", "chat-once"])
+            continue
         for each in routes(route):
             by_mail_as_it_comes = each.get("receiver") == "email" and each.get("matchers") != ["source = exporter"]
             assert ("quiet-hours" in each.get("mute_time_intervals", [])) is (warnings and not by_mail_as_it_comes), (

@@ -147,6 +147,8 @@ async def test_one_incident_as_json(tmp_path):
                 "part_of": None,
                 "shared": "",
                 "gateway": "csku",
+                "acknowledged_at": None,
+                "acknowledged_by": "",
             },
             "timeline": [{"at": float(BEGIN), "kind": "down", "text": "", "author": "", "public": False}],
         }

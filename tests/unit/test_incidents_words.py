@@ -228,6 +228,7 @@ def test_markdown_of_one_incident():
         "- **Lama gangguan:** 2 jam 5 mnt\n"
         "- **Percakapan terdampak:** 1.234\n"
         "- **Menunggu balasan staf:** tidak diketahui\n"
+        "- **Ditangani setelah:** belum ada\n"
         "\n### Kronologi\n\n"
         "- **28 Jan 2025 16.20.00 WIB** Perangkat terputus\n"
         "- **28 Jan 2025 18.25.00 WIB** Perangkat tersambung lagi\n"
