@@ -22,6 +22,7 @@ from exporter.conventions import SELF_PREFIX
 from exporter.errors import ExporterError, JournalUnavailable, Overloaded
 from exporter.lib.logs import fields
 from exporter.lib.times import zone_of
+from exporter.notify.buttons import with_button
 from exporter.notify.deliveries import Deliveries, SentElsewhere, delivery_key
 from exporter.notify.quota import Quota, Verdict
 from exporter.notify.sending import SUCCESSES, Result, TargetUnavailable, read_urls
@@ -146,6 +147,8 @@ class Relay:
         if verdict is Verdict.SAY_SO:
             text = render_limit(target.per_hour, self._quota.free_at(name), self.style(target), self._clock())
         keys = [delivery_key(identity, url) for url in urls]
+        link, language = notification.ack_url, self.style(target).language
+        urls = [with_button(url, link, name, language) for url in urls]
         results = await asyncio.gather(
             *(self._one(name, key, url, text, resolved=resolved) for key, url in zip(keys, urls, strict=True))
         )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from exporter.conventions import (
-    ACK_URL_ANNOTATION,
     AFFECTED_ANNOTATION,
     ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_ENGINE_OUTAGE,
@@ -86,8 +85,7 @@ class _Rendering:
         if firing and resolved:
             variants = [[*line, *self._recovered(resolved)] for line in variants]
         plain_ends: list[Line] = [[*line, "."] for line in variants]
-        links = {alert.annotations.get(ACK_URL_ANNOTATION, "") for alert in firing}
-        if len(links) != 1 or not (link := links.pop()):
+        if not (link := notification.ack_url):
             return fit(plain_ends, self.parts)
         linked: list[Line] = [[*line, self.phrases.take.format(link)] for line in plain_ends]
         return fit([*linked, *plain_ends], self.parts)

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from exporter.conventions import ACK_URL_ANNOTATION
 from exporter.errors import ExporterError
 
 LARGEST_BODY: Final = 8 * 1024 * 1024
@@ -69,6 +70,12 @@ class Notification(msgspec.Struct, frozen=True):
         """Return the ids of the devices that it says are down."""
         down = (alert.labels.get("device_id", "") for alert in self.alerts if alert.firing)
         return list(dict.fromkeys(device_id for device_id in down if device_id))
+
+    @property
+    def ack_url(self) -> str:
+        """Where somebody says that they have what it is about; empty where it is about several outages, or none."""
+        links = {alert.annotations.get(ACK_URL_ANNOTATION, "") for alert in self.alerts if alert.firing}
+        return links.pop() if len(links) == 1 else ""
 
     def identity(self, target: str) -> bytes:
         """Return 32 bytes that are equal for two deliveries of the same notification to a target.
