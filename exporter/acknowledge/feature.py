@@ -63,6 +63,8 @@ class AcknowledgeFeature:
         self._alerts = alerts
         self._incidents = incidents
         self._links = Links(lambda: config().pages.secret)
+        self.find = self._links.find
+        """Returns the outage of a token; None where there is none."""
         self.service = Acknowledgements(recorder, config, alerts, incidents)
         self.service.on_taken = Histogram(
             INCIDENT_ACKNOWLEDGE, HELP[INCIDENT_ACKNOWLEDGE], buckets=_BUCKETS, registry=registry

@@ -16,6 +16,7 @@ from exporter.operators.feature import OperatorsFeature
 from exporter.operators.sources import Sources
 from exporter.sessions.feature import SessionsFeature
 from exporter.status_pages.feature import StatusPagesFeature
+from exporter.telegram.feature import TelegramFeature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,8 @@ ORDER: Final = {
     "operators": "anywhere: it keeps nothing and asks the others when somebody looks",
     "status_pages": "anywhere: they keep their addresses only, and ask the others when somebody looks",
     "incidents": "after those that it writes down: what the others did, also what they do when they start",
-    "acknowledge": "last: it puts lines into the incidents, and its start asks which there are",
+    "acknowledge": "after the incidents: it puts lines into them, and its start asks which there are",
+    "telegram": "anywhere after those whose state it shows",
 }
 """In this order features are made, hear of each change, start and are reloaded; they stop in the reverse one."""
 
@@ -54,6 +56,7 @@ PIECES: Final[tuple[Piece, ...]] = tuple(
         IncidentsFeature,
         StatusPagesFeature,
         AcknowledgeFeature,
+        TelegramFeature,
     )
 )
 """Their parts of the schema, which the journal is built with; they do not build on each other."""
@@ -88,6 +91,14 @@ class Features:
         )
         self.acknowledge = AcknowledgeFeature(
             recorder, config, metrics.registry, alerts=self.alerting.service, incidents=self.incidents.service
+        )
+        self.telegram = TelegramFeature(
+            recorder,
+            config,
+            metrics.registry,
+            alerts=self.alerting.service,
+            service=self.acknowledge.service,
+            find=self.acknowledge.find,
         )
         self.operators = OperatorsFeature(
             Sources(

@@ -180,6 +180,10 @@ class Checks:
 
     def _targets(self, config: Config) -> dict[str, Target]:
         path = ("notify", "targets")
+        telegram = config.notify.telegram
+        self.url(telegram.api_url, ("notify", "telegram", "api_url"))
+        if telegram.token and not telegram.chats:
+            self.wrong(("notify", "telegram", "chats"), "is required where there is a token")
         self.at_least(config.notify.timeout, 1, ("notify", "timeout"))
         if config.notify.targets and not config.notify.token:
             self.wrong(("notify", "token_file"), "is required where there are targets")

@@ -208,6 +208,18 @@ class Target(msgspec.Struct, frozen=True):
     """Texts within an hour; further ones are held back. 0: no limit."""
 
 
+class Telegram(msgspec.Struct, frozen=True):
+    """A bot whose messages have buttons. Off without a token and chats."""
+
+    token: Secret = Secret("")
+    token_file: str | None = None
+    chats: tuple[int, ...] = ()
+    """Where its messages go, and where its buttons may be pressed."""
+    users: tuple[int, ...] = ()
+    """Who may press them; none given: everybody in those chats."""
+    api_url: str = "https://api.telegram.org"
+
+
 class Notify(msgspec.Struct, frozen=True):
     """The relay for Alertmanager's webhook receivers."""
 
@@ -218,6 +230,7 @@ class Notify(msgspec.Struct, frozen=True):
     repeat_window: Duration = 600.0
     """How long a notification that was sent is not sent again; shorter than Alertmanager's repeat_interval."""
     targets: dict[str, Target] = {}
+    telegram: Telegram = Telegram()
 
 
 class Alerts(msgspec.Struct, frozen=True):

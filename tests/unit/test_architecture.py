@@ -50,6 +50,7 @@ LAYERS = (
     ("alerting", "failover", "impact", "maintenance", "notify", "sessions"),  # side by side: none imports another
     ("incidents",),
     ("acknowledge", "operators", "status_pages"),  # side by side
+    ("telegram",),
     ("assets", "backfill", "simulate"),
     ("app",),
     ("cli",),

@@ -195,6 +195,7 @@ def test_the_example_is_accepted_with_everything_commented_in(tmp_path):
         "link_secret",
         "alertmanager_password",
         "notify_token",
+        "telegram_bot_token",
         "failover_secret",
         "sms_urls",
         "evo_jkt",

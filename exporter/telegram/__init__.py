@@ -1,0 +1,1 @@
+"""Telegram with buttons: one message an outage, that says who has it, and how it ended."""
