@@ -11,6 +11,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from exporter.acknowledge import store
 from exporter.acknowledge.store import EXPIRED, OVER, PIECE, UNDONE, Acknowledgement
 from exporter.alerting.mass_counts import MASS_KINDS, keys_of
@@ -186,7 +188,7 @@ class Acknowledgements:
         for key, one in list(self.active.items()):
             if one.until <= now and await self._end(one, now, EXPIRED, self._lines(key, ACK_EXPIRED, now, one.author)):
                 del self.active[key]
-                self.ran_out[key] = one
+                self.ran_out[key] = msgspec.structs.replace(one, ended_at=now, ending=EXPIRED)
                 self._alerts.run_out(self._taken(one))
 
     async def _write_over(self) -> None:

@@ -15,7 +15,7 @@ from exporter.lib.waiting import Wake
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from exporter.alerting.alert import Alert, Facts
+    from exporter.alerting.alert import Alert, Facts, Key
     from exporter.alerting.client import Silence, Standing
     from exporter.alerting.members import Member
     from exporter.alerting.taken import Taken
@@ -208,11 +208,14 @@ class DirectAlerts:
         )
 
     def _silences_of(self, client: Client, place: int) -> Silences:
-        def wanted() -> list[Quiet]:
-            return [quiet_of(taken, self._steps_of(taken)) for taken in self.alerts.taken.active.values()]
+        def wanted() -> dict[Key, Taken] | None:
+            return self.alerts.taken.active if self._config().pages.listen_address is not None else None
 
-        clock = self._recorder.clock
-        return Silences(client, wanted, clock, self._metrics, self.on_silences, GOSSIP * place)
+        def quiet(taken: Taken) -> Quiet:
+            return quiet_of(taken, self._steps_of(taken))
+
+        clock, delay = self._recorder.clock, GOSSIP * place
+        return Silences(client, wanted, quiet, clock, self._metrics, self.on_silences, delay)
 
     def _steps_of(self, taken: Taken) -> list[str]:
         """Return whom the escalations are for that are left out while an outage is taken."""

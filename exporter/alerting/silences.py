@@ -89,12 +89,16 @@ def _matchers_of(key: Key, silences: Mapping[frozenset[Matcher], object]) -> fro
 
 
 class Silences:
-    """Keeps the silences of one Alertmanager. `delay` lets the others of a cluster be first."""
+    """Keeps the silences of one Alertmanager. `delay` lets the others of a cluster be first.
+
+    `wanted` returns who has what, None where nobody can have anything: then this Alertmanager is not asked.
+    """
 
     def __init__(
         self,
         client: Client,
-        wanted: Callable[[], list[Quiet]],
+        wanted: Callable[[], Mapping[Key, Taken] | None],
+        quiet_of: Callable[[Taken], Quiet],
         clock: Callable[[], float],
         metrics: SelfMetrics,
         seen: Callable[[Sequence[Silence]], None],
@@ -102,6 +106,7 @@ class Silences:
     ) -> None:
         self._client = client
         self._wanted = wanted
+        self._quiet_of = quiet_of
         self._clock = clock
         self._failures = metrics.silence_failures.labels(client.url)
         self._seen = seen
@@ -122,7 +127,7 @@ class Silences:
         while True:
             try:
                 async with self._lock:
-                    await self._follow()
+                    await self._follow(self._wanted())
                 backoff, self._failing = 0.0, False
                 await self._wake.wait(INTERVAL)
             except (Unavailable, Refused) as error:
@@ -134,27 +139,30 @@ class Silences:
 
     async def lift(self, ended: Iterable[Alert]) -> None:
         """End the silences of alerts that ended; give up after `PATIENCE` seconds. Never raises."""
+        if (wanted := self._wanted()) is None:
+            return
         keys = {scope_of(alert) for alert in ended}
         if self._ours is not None and not keys & self._keys.keys():
             return
         try:
             async with asyncio.timeout(PATIENCE), self._lock:
                 await self._list()  # somebody may have made one longer, which gives it another id
-                for key in keys - {quiet.key for quiet in self._wanted()}:
+                for key in keys - wanted.keys():
                     await self._end(self._keys.pop(key, frozenset()) or _matchers_of(key, self._ours or {}))
         except (Unavailable, TimeoutError) as error:
             self._failed(error)
 
-    async def _follow(self) -> None:
+    async def _follow(self, taken: Mapping[Key, Taken] | None) -> None:
+        if taken is None:
+            return
         await self._list()
-        wanted = {frozenset(quiet.matchers): quiet for quiet in self._wanted()}
+        wanted = {frozenset(quiet.matchers): quiet for quiet in map(self._quiet_of, list(taken.values()))}
         for matchers in list(self._ours or ()):
             if matchers not in wanted:
                 await self._end(matchers)
-        for matchers in wanted:
+        for matchers, quiet in wanted.items():
             now = self._clock()
-            quiet = next((one for one in self._wanted() if frozenset(one.matchers) == matchers), None)
-            if quiet is not None and quiet.until > now:  # it may have ended while others were renewed
+            if quiet.key in taken and quiet.until > now:  # it may have ended while others were renewed
                 await self._keep(quiet, matchers, now)
 
     async def _list(self) -> None:

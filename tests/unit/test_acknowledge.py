@@ -345,6 +345,11 @@ async def test_one_that_another_exporter_wrote_is_taken_in(desk: Desk) -> None:
     desk.service.active.clear()  # as an exporter that has not heard of it
     await desk.service.refresh()
     assert desk.service.active["DeviceDown", "d1"].author == "Sari"
+    await desk.later(3601)
+    await desk.told("DeviceStillDown")
+    posts = len(desk.alertmanager.posts)
+    await desk.service.refresh()  # what this one knows itself is no news
+    assert len(desk.alertmanager.posts) == posts
 
 
 # -- many at once -----------------------------------------------------------------------------------------------------
