@@ -228,6 +228,11 @@ class ExporterProcess:
         return (self.folder / "webhook-secret").read_text().strip()
 
     @property
+    def link_secret(self) -> str:
+        """What signs links, which the first start with pages made."""
+        return (self.folder / "link-secret").read_text().strip()
+
+    @property
     def log(self) -> str:
         return "".join(self.lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -12,9 +13,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import conventions
+from exporter.acknowledge.links import Scope, token_of
 from tests.bodies import DEVICE_EVENT
 from tests.e2e.process import ExporterProcess
-from tests.patience import wait_for
+from tests.patience import patient, wait_for
 from tests.tools import ROOT
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Family]:
     folder: Path = tmp_path_factory.mktemp("contract")
     exporter = ExporterProcess(folder)
     (folder / "exporter.yml").write_text(CONFIG.format(url=exporter.storage_url))
-    exporter = ExporterProcess(folder, "--config.file", str(folder / "exporter.yml"))
+    pages = ("--pages.listen-address", "127.0.0.1:0", "--pages.external-url", "http://127.0.0.1/")
+    exporter = ExporterProcess(folder, "--config.file", str(folder / "exporter.yml"), *pages)
     with exporter:
         now = int(time.time())
         exporter.send(("d1", now - 500, False), ("d2", now - 50, False), ("d2", now, True), ("planned", now, True))
@@ -69,6 +72,8 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Family]:
         event = {"event": "channel.message_in", "timestamp": now, "conversation_id": "c", "conversation_label": ""}
         assert exporter.post(event | {"need_human": 0, "message": message}).status == 200
         wait_for(lambda: exporter.sample(conventions.DEVICE_ALERT_DELIVERED) is not None, "an alert is due")
+        token = token_of(Scope((conventions.ALERT_DEVICE_DOWN, "d1"), now - 500), exporter.link_secret)
+        urllib.request.urlopen(f"{exporter.pages_url}/a/{token}", b"by=Sari", timeout=patient(10)).close()
         exporter.get("/metrics")  # the listener counts what it has answered
         return _families(exporter.get("/metrics").text)
 
