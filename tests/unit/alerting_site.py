@@ -17,9 +17,10 @@ from exporter.domain.policy import Policies, Policy
 from exporter.domain.timeline import Kind, fold
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from exporter.alerting.alert import Alert
+    from exporter.alerting.taken import Taken
 
 NOW = 1_790_000_000
 
@@ -125,8 +126,10 @@ class Story:
         [alert] = [alert for alert in self.alerts.ended.all() if alert.key == (name, subject)]
         return alert
 
-    def restart(self, at: float, *, resolved_within: float = 3600.0) -> list[str]:
-        """Begin again with nothing but the fleet and the disconnects in the journal."""
+    def restart(
+        self, at: float, *, resolved_within: float = 3600.0, taken: tuple[Iterable[Taken], Iterable[Taken]] = ((), ())
+    ) -> list[str]:
+        """Begin again with the fleet, the disconnects in the journal, and who has what and had it for too long."""
         self.alerts = FleetAlerts(self.fleet, lambda: self.policies, **self._given)
         disconnects = sorted(
             (timestamp, device_id)
@@ -134,6 +137,7 @@ class Story:
             for timestamp, kind in events
             if kind is Kind.DISCONNECTED and NOW + at - 5400 <= timestamp
         )
+        self.alerts.taken.load(*taken, NOW + at)
         self.alerts.load(NOW + at, [(device_id, time) for time, device_id in disconnects], resolved_within)
         return self.at(at)
 
