@@ -195,8 +195,11 @@ def _failures() -> p.Panel:
 def _pushes() -> p.Panel:
     return p.lines(
         "Direct alerts by result",
-        "Posts of alerts, by Alertmanager and result.",
-        [p.Query(e.per_minute("alert_pushes_total", "alertmanager, result"), "{{alertmanager}} {{result}}")],
+        "Posts of alerts, by Alertmanager and result, and silences that could not follow an acknowledgement.",
+        [
+            p.Query(e.per_minute("alert_pushes_total", "alertmanager, result"), "{{alertmanager}} {{result}}"),
+            p.Query(e.per_minute("silence_failures_total", "alertmanager"), "silence {{alertmanager}}"),
+        ],
         p.PER_MINUTE,
         size=(8, 7),
         empty="No alert was pushed",

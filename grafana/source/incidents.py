@@ -127,8 +127,12 @@ def _time_to_acknowledge() -> p.Panel:
 def _relay() -> p.Panel:
     return p.lines(
         "Messages sent by the relay",
-        "Notifications a minute through the exporter's relay (SMS, WhatsApp, ...), by target and result.",
-        [p.Query(e.everywhere("notify_total", "target, result"), "{{target}} {{result}}")],
+        "Notifications a minute through the exporter's relay (SMS, WhatsApp, ...), by target and result, and calls of "
+        "its Telegram bot that failed.",
+        [
+            p.Query(e.everywhere("notify_total", "target, result"), "{{target}} {{result}}"),
+            p.Query(e.everywhere("telegram_failures_total", "instance"), "Telegram {{instance}}"),
+        ],
         p.PER_MINUTE,
         empty="The relay has sent nothing",
     )

@@ -282,8 +282,10 @@ INDONESIAN: Final = {
         "Waktu sejak kejadian diterima sampai Alertmanager menerima peringatannya."
     ),
     "Messages sent by the relay": "Pesan yang dikirim relai",
-    "Notifications a minute through the exporter's relay (SMS, WhatsApp, ...), by target and result.": (
-        "Pemberitahuan per menit lewat relai exporter (SMS, WhatsApp, ...), menurut tujuan dan hasil."
+    "Notifications a minute through the exporter's relay (SMS, WhatsApp, ...), by target and result, and calls of "
+    "its Telegram bot that failed.": (
+        "Notifikasi per menit lewat relay exporter (SMS, WhatsApp, ...) menurut tujuan dan hasil, dan panggilan bot "
+        "Telegram-nya yang gagal."
     ),
     "The relay has sent nothing": "Relai belum mengirim apa pun",
     "Alerts over time": "Peringatan dari waktu ke waktu",
@@ -354,7 +356,6 @@ INDONESIAN: Final = {
         "Operasi jurnal yang gagal. Platform dijawab 503 lalu mencoba lagi."
     ),
     "Does it tell": "Apakah memberi tahu",
-    "Posts of alerts, by Alertmanager and result.": "Kiriman peringatan, menurut Alertmanager dan hasil.",
     "Several exporters": "Beberapa exporter",
     "Who leads": "Siapa yang memimpin",
     "1: this exporter does what only one may do: failover, incidents, cleaning up.": (
@@ -370,6 +371,11 @@ INDONESIAN: Final = {
     ),
     "{{instance}} seconds": "{{instance}} detik",
     "synchronous standbys": "standby sinkron",
+    "Posts of alerts, by Alertmanager and result, and silences that could not follow an acknowledgement.": (
+        "Kiriman peringatan, menurut Alertmanager dan hasil, dan pembisuan yang tidak bisa mengikuti status penanganan."
+    ),
+    "silence {{alertmanager}}": "pembisuan {{alertmanager}}",
+    "Telegram {{instance}}": "Telegram {{instance}}",
     "Is it quick enough": "Apakah cukup cepat",
     "Time to render a scrape": "Waktu menyusun metrik",
     "Time to write the metrics for one scrape.": "Waktu menyusun metrik untuk sekali pengambilan.",
