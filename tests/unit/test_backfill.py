@@ -220,14 +220,14 @@ def test_the_policy_of_today_stands_at_every_step_as_the_exporter_exposes_it() -
     Backfill(FakeSource(*histories), Steps(0, 180, 60), out, policies=policies).write(POLICY_NAMES)
     exposed = PolicyCollector(lambda: policies, lambda: ["slack"], lambda: "UTC").collect()
     expected = {
-        (sample.name, tuple(sample.labels.items()), at): sample.value
+        (sample.name, tuple(sorted(sample.labels.items())), at): sample.value
         for family in exposed
         if family.name in POLICY_NAMES
         for sample in family.samples
         for at in (0, 60, 120)
     }
     found = {
-        (sample.name, tuple(sample.labels.items()), float(sample.timestamp)): sample.value
+        (sample.name, tuple(sorted(sample.labels.items())), float(sample.timestamp)): sample.value
         for family in text_string_to_metric_families(out.getvalue().decode())
         for sample in family.samples
     }

@@ -11,6 +11,7 @@ import yaml
 from exporter import conventions
 from exporter.alerting.alert import RULES_SOURCE, SOURCE
 from exporter.app.features import PIECES
+from exporter.config.checks import MOST_STEPS
 from exporter.domain.ceilings import Ceilings
 from exporter.gateways.csku.gateway import Csku
 from exporter.metrics.own import JOURNAL_OPERATIONS
@@ -63,7 +64,8 @@ def test_promtool_finds_the_rules_doing_what_their_tests_say(path):
 def test_an_alert_says_what_people_need(rule: dict):
     annotations = rule["annotations"]
     # The series with the names and the policy's severity, but for what speaks for several devices.
-    from_policy = "_complete:" in rule["expr"] and rule["alert"] != conventions.ALERT_BUSINESS_OUTAGE
+    named = "_complete:" in rule["expr"] or "escalating_downtime:" in rule["expr"]
+    from_policy = named and rule["alert"] != conventions.ALERT_BUSINESS_OUTAGE
 
     assert ("severity" in rule["labels"]) is not from_policy
     assert rule["labels"].get("severity", "warning") in SEVERITIES
@@ -136,7 +138,9 @@ VALUES = {
     "alertstate": {"firing", "pending"},
     "alertname": {rule["alert"] for rule in alerts()} | DIRECT,
     "listener": set(LISTENERS),
-    "escalation": {"management"},
+    "escalation": {"management", "director"},
+    "step": {str(number) for number in range(1, MOST_STEPS + 1)},
+    "held": {"acknowledged", "never"},
     "of": {name.removeprefix("max_") for name in Ceilings.__struct_fields__},
     "action": {"switch", "switch_back"},
 }

@@ -181,7 +181,7 @@ def test_sms_need_one_line_and_the_relays_token_is_made(stack):
     assert config["notify"]["targets"] == {"sms": {"urls_file": "/run/secrets/sms_urls"}}
     assert (stack.secrets / "relay_token").read_text() == (stack.data / "relay-token").read_text().strip()
     receivers = yaml.safe_load(stack.read("alertmanager/alertmanager.yml"))["receivers"]
-    assert {receiver["name"] for receiver in receivers if "webhook_configs" in receiver} == {"sms"}
+    assert {receiver["name"] for receiver in receivers if "webhook_configs" in receiver} == {"sms", "sms-once"}
 
 
 def test_a_secret_taken_away_is_gone_from_the_services(stack):
