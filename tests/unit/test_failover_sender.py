@@ -28,7 +28,7 @@ ORDER = Order("switch", "key1", 7, 1000.4, 990)
 
 
 class Sink:
-    """Verifies what it gets as docs/operations.md tells hooks to."""
+    """Verifies what it gets as docs/failover.md tells hooks to."""
 
     def __init__(self) -> None:
         self.answer: web.Response | float = web.Response(status=204)
@@ -89,7 +89,7 @@ async def test_a_call_says_what_to_do_and_its_signature_can_be_verified(sink: Si
     assert sink.verified == [True]
 
 
-@pytest.mark.parametrize("page", ["operations.md", "operations.id.md"])
+@pytest.mark.parametrize("page", ["failover.md", "failover.id.md"])
 async def test_the_documented_verification_takes_a_genuine_call_and_no_other(sink: Sink, page: str) -> None:
     text = (ROOT / "docs" / page).read_text()
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "def is_genuine" in block]
