@@ -250,7 +250,7 @@ def _clocks() -> p.Panel:
         "Clocks and standbys",
         "Clocks of exporters ahead of Prometheus'; servers that hold each commit besides the first.",
         [
-            p.Query(f"{clock} - timestamp({clock})", "{{instance}} seconds"),
+            p.Query(f"{clock} - timestamp({clock})", "{{instance}}"),
             p.Query(f"max({e.of_the_instances('journal_synchronous_standbys')}) >= 0", "synchronous standbys"),
         ],
         "short",
