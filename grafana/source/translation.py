@@ -22,12 +22,12 @@ INDONESIAN: Final = {
     "Alert": "Peringatan",
     "Alerts": "Peringatan",
     "Availability": "Ketersediaan",
-    "Backup channel id": "Id kanal cadangan",
+    "Backup channel id": "Id channel cadangan",
     "Burn": "Laju pakai",
     "Business": "Bisnis",
     "Business id": "Id bisnis",
-    "Channel": "Kanal",
-    "Channel id": "Id kanal",
+    "Channel": "Channel",
+    "Channel id": "Id channel",
     "Configuration": "Konfigurasi",
     "Connected": "Tersambung",
     "Conversations": "Percakapan",
@@ -38,8 +38,8 @@ INDONESIAN: Final = {
     "Disconnected": "Terputus",
     "Down for": "Terputus selama",
     "Downtime": "Waktu putus",
-    "Engine": "Layanan",
-    "Exhausted": "Anggaran habis",
+    "Engine": "Jenis channel",
+    "Exhausted": "Jatah habis",
     "Exporter": "Exporter",
     "Exporters": "Exporter",
     "For": "Selama",
@@ -92,7 +92,7 @@ INDONESIAN: Final = {
     "Devices that are disconnected now.": "Perangkat yang sedang terputus.",
     "Conversations affected": "Percakapan terdampak",
     "Conversations that were active on the channels of the devices that are down, at the time they went down.": (
-        "Percakapan yang aktif di kanal perangkat yang terputus, dihitung saat perangkat itu terputus."
+        "Percakapan yang aktif di channel perangkat yang terputus, dihitung saat perangkat itu terputus."
     ),
     "Longest running outage": "Gangguan berjalan terlama",
     "How long the device that has been down longest is down already.": (
@@ -117,20 +117,20 @@ INDONESIAN: Final = {
     "Alert delivered": "Peringatan terkirim",
     "Open the device": "Buka perangkat",
     "Against the objective, last 30 days": "Dibandingkan dengan target, 30 hari terakhir",
-    "Availability by engine": "Ketersediaan per layanan",
+    "Availability by engine": "Ketersediaan per jenis channel",
     "No data yet": "Belum ada data",
     "Error budget left": "Sisa jatah gangguan",
-    "Budget left": "Sisa anggaran",
+    "Budget left": "Sisa jatah",
     "No devices observed yet": "Belum ada perangkat yang teramati",
     "Devices that are disconnected, by engine. Outages shorter than a scrape do not show here.": (
-        "Perangkat yang terputus, per layanan. Gangguan yang lebih pendek dari jeda pengambilan data tidak "
+        "Perangkat yang terputus, per jenis channel. Gangguan yang lebih pendek dari jeda pengambilan data tidak "
         "tampak di sini."
     ),
     "No outage has finished yet": "Belum ada gangguan yang selesai",
-    "Downtime by channel": "Waktu putus per kanal",
+    "Downtime by channel": "Waktu putus per channel",
     "No downtime recorded in this range": "Tidak ada waktu putus yang tercatat dalam rentang ini",
     "Availability of the 24 hours before each point, by engine; dashed: the policy's objective.": (
-        "Ketersediaan dalam 24 jam sebelum tiap titik, per layanan; garis putus-putus: target kebijakan."
+        "Ketersediaan dalam 24 jam sebelum tiap titik, per jenis channel; garis putus-putus: target kebijakan."
     ),
     "Devices with the most downtime": "Perangkat dengan waktu putus terbanyak",
     # Device
@@ -138,7 +138,7 @@ INDONESIAN: Final = {
     "Choose a device": "Pilih perangkat",
     "How long it has been in this state.": "Sudah berapa lama dalam keadaan ini.",
     "Conversations active on its channel when it went down; only while it is down.": (
-        "Percakapan yang aktif di kanalnya saat perangkat terputus; hanya selama masih terputus."
+        "Percakapan yang aktif di channelnya saat perangkat terputus; hanya selama masih terputus."
     ),
     "Whether its direct alert reached an Alertmanager; only while it is down past its threshold.": (
         "Apakah peringatan langsungnya sampai di Alertmanager; hanya selama terputus melewati batasnya."
@@ -146,7 +146,7 @@ INDONESIAN: Final = {
     "No alert": "Tidak ada",
     "Alerts after": "Memperingatkan setelah",
     "How long it must be down before it alerts, from the policy of its engine.": (
-        "Berapa lama perangkat harus terputus sebelum ada peringatan, menurut kebijakan layanannya."
+        "Berapa lama perangkat harus terputus sebelum ada peringatan, menurut kebijakan jenis channelnya."
     ),
     "No policy": "Tanpa kebijakan",
     "Observed for": "Teramati selama",
@@ -176,11 +176,11 @@ INDONESIAN: Final = {
         "Peringatan Prometheus untuk perangkat ini, dan apakah peringatan langsungnya terkirim (1) atau tidak (0)."
     ),
     "No alerts in this range": "Tidak ada peringatan dalam rentang ini",
-    "Active conversations on its channel": "Percakapan aktif di kanalnya",
+    "Active conversations on its channel": "Percakapan aktif di channelnya",
     "Conversations with a message within the impact window.": (
         "Percakapan yang mendapat pesan dalam jendela waktu dampak."
     ),
-    "No messages heard on its channel": "Tidak ada pesan di kanalnya",
+    "No messages heard on its channel": "Tidak ada pesan di channelnya",
     # SLO
     "SLO and error budget": "SLO dan jatah gangguan",
     "Availability against the objectives of the policy, the error budget of 30 days and how fast it is used up.": (
@@ -196,7 +196,7 @@ INDONESIAN: Final = {
     "Share of the downtime that the objectives allow within 30 days and that is still unused.": (
         "Bagian waktu putus yang diizinkan target dalam 30 hari dan belum terpakai."
     ),
-    "Engines of businesses that have no budget left.": "Layanan milik bisnis yang anggarannya sudah habis.",
+    "Engines of businesses that have no budget left.": "Jenis channel milik bisnis yang jatahnya sudah habis.",
     "Burning fast": "Cepat habis",
     "Unknown time": "Waktu tak terpantau",
     "Time within the dashboard's range in which the exporter was blind: what happened then is not known.": (
@@ -206,9 +206,9 @@ INDONESIAN: Final = {
     "Error budgets": "Jatah gangguan",
     "Engines of businesses by the error budget that is left of the last 30 days, at most 100. A burn of 1 uses up "
     "the budget in exactly 30 days.": (
-        "Layanan tiap bisnis menurut sisa jatah gangguan 30 hari terakhir, paling banyak 100. Laju pakai 1 "
+        "Jenis channel tiap bisnis menurut sisa jatah gangguan 30 hari terakhir, paling banyak 100. Laju pakai 1 "
         "menghabiskan "
-        "anggaran tepat dalam 30 hari."
+        "jatah tepat dalam 30 hari."
     ),
     "Downtime still allowed": "Waktu putus yang tersisa",
     "Burn 1 h": "Laju 1 jam",
@@ -216,21 +216,21 @@ INDONESIAN: Final = {
     "Burn 1 d": "Laju 1 hari",
     "Burn 3 d": "Laju 3 hari",
     "How fast": "Seberapa cepat",
-    "Burn rate by engine": "Laju pakai per layanan",
+    "Burn rate by engine": "Laju pakai per jenis channel",
     "How many times faster than allowed the budget was used up within the 6 hours before each point. Lines: the "
     "factors of the alerts, 1, 6 and 14.4.": (
-        "Berapa kali lebih cepat daripada yang diizinkan anggaran terpakai dalam 6 jam sebelum tiap titik. "
+        "Berapa kali lebih cepat daripada yang diizinkan jatah terpakai dalam 6 jam sebelum tiap titik. "
         "Garis: faktor "
         "peringatan, 1, 6, dan 14,4."
     ),
     "Burn rate of the last hour, highest ten": "Sepuluh laju pakai tertinggi dalam sejam terakhir",
     "Engines of businesses that use up their budget fastest. Above 14.4 for an hour an alert pages.": (
-        "Layanan milik bisnis yang paling cepat memakai anggarannya. Di atas 14,4 selama sejam, petugas dipanggil."
+        "Jenis channel milik bisnis yang paling cepat memakai jatahnya. Di atas 14,4 selama sejam, tim dipanggil."
     ),
-    "No budget was used within the last hour": "Tidak ada anggaran yang terpakai dalam sejam terakhir",
-    "Budget burn-down": "Anggaran dari waktu ke waktu",
+    "No budget was used within the last hour": "Tidak ada jatah yang terpakai dalam sejam terakhir",
+    "Budget burn-down": "Jatah dari waktu ke waktu",
     "The error budget of the dashboard's time range, and how much of it was left at each point, by engine.": (
-        "Jatah gangguan untuk rentang waktu dasbor, dan berapa sisanya pada tiap titik, per layanan."
+        "Jatah gangguan untuk rentang waktu dasbor, dan berapa sisanya pada tiap titik, per jenis channel."
     ),
     "How to read this": "Cara membaca",
     "How these figures come about.": "Dari mana angka-angka ini berasal.",
@@ -244,7 +244,7 @@ INDONESIAN: Final = {
         "dihitung sejak kejadian pertamanya. Pemeliharaan terencana tidak dihitung sebagai waktu putus maupun waktu "
         "teramati. Selama exporter tidak memantau, keadaan terakhir dianggap masih berlaku; waktu itu "
         "ditampilkan sebagai "
-        "waktu tak terpantau. **Anggaran** = (1 - target) dari waktu teramati 30 hari. **Laju pakai** 1 "
+        "waktu tak terpantau. **Jatah** = (1 - target) dari waktu teramati 30 hari. **Laju pakai** 1 "
         "menghabiskannya "
         "tepat dalam 30 hari. Koreksi yang terlambat tampak di sini sejak diterima; laporan menampilkannya pada waktu "
         "kejadiannya."
@@ -292,8 +292,8 @@ INDONESIAN: Final = {
     "Alerts that fire in Prometheus, by name.": "Peringatan yang aktif di Prometheus, menurut nama.",
     "No alert fired in this range": "Tidak ada peringatan dalam rentang ini",
     "Conversations affected over time": "Percakapan terdampak dari waktu ke waktu",
-    "Conversations on the channels of the devices that were down.": "Percakapan di kanal perangkat yang terputus.",
-    "Backup channels": "Kanal cadangan",
+    "Conversations on the channels of the devices that were down.": "Percakapan di channel perangkat yang terputus.",
+    "Backup channels": "Channel cadangan",
     "On backup": "Dialihkan",
     "Call open": "Menunggu",
     "Call failed": "Gagal",
@@ -302,10 +302,10 @@ INDONESIAN: Final = {
     "Available": "Tersedia",
     "Channels that have a backup: whether it carries the traffic now, whether the calls that switch it worked, and "
     "how long both were down within the dashboard's time range.": (
-        "Kanal yang punya cadangan: apakah sedang dialihkan, apakah panggilan pengalihannya berhasil, dan berapa lama "
-        "keduanya putus dalam rentang waktu dasbor."
+        "Channel yang punya cadangan: apakah sedang dialihkan, apakah panggilan pengalihannya berhasil, dan berapa "
+        "lama keduanya putus dalam rentang waktu dasbor."
     ),
-    "No channel has a backup": "Tidak ada kanal yang punya cadangan",
+    "No channel has a backup": "Tidak ada channel yang punya cadangan",
     # Exporter health
     "Exporter health": "Kesehatan exporter",
     "Whether the exporter hears the platform, keeps what it hears, tells Alertmanager and answers quickly.": (
@@ -378,9 +378,9 @@ INDONESIAN: Final = {
     "Is it quick enough": "Apakah cukup cepat",
     "Time to render a scrape": "Waktu menyusun metrik",
     "Time to write the metrics for one scrape.": "Waktu menyusun metrik untuk sekali pengambilan.",
-    "Delay of the event loop": "Keterlambatan event loop",
+    "Delay of the event loop": "Keterlambatan loop",
     "How much later than asked the exporter's loop wakes up: 99 of 100 are faster.": (
-        "Seberapa terlambat event loop exporter bangun: 99 dari 100 lebih cepat."
+        "Seberapa terlambat exporter bangun: 99 dari 100 lebih cepat."
     ),
     "Background tasks that failed": "Tugas latar yang gagal",
     "Gateways": "Gateway",
@@ -448,12 +448,12 @@ INDONESIAN: Final = {
     "Outages in this range": ("Gangguan dalam rentang ini"),
     "Engines of businesses that use up their budget 14.4 times too fast over 1 h, or 6 times over 6 h. "
     "ErrorBudgetBurnFast pages for those of which nobody was told otherwise.": (
-        "Layanan milik bisnis yang memakai jatahnya 14,4 kali terlalu cepat dalam 1 jam, atau 6 kali dalam 6 jam. "
-        "ErrorBudgetBurnFast memanggil petugas bila belum ada peringatan lain."
+        "Jenis channel milik bisnis yang memakai jatahnya 14,4 kali terlalu cepat dalam 1 jam, atau 6 kali dalam "
+        "6 jam. ErrorBudgetBurnFast memanggil tim bila belum ada peringatan lain."
     ),
     "Share of the downtime that the objective allows within 30 days and that is still unused. An engine's budget "
     "is the sum of those of its businesses.": (
-        "Bagian waktu putus yang diizinkan target dalam 30 hari dan belum terpakai. Jatah satu layanan adalah "
+        "Bagian waktu putus yang diizinkan target dalam 30 hari dan belum terpakai. Jatah satu jenis channel adalah "
         "jumlah jatah bisnis-bisnisnya."
     ),
     "Availability over 24 hours": ("Ketersediaan dalam 24 jam"),
@@ -479,13 +479,13 @@ INDONESIAN: Final = {
     "Firing now": ("Sedang aktif"),
     "Recovery": ("Pemulihan"),
     "Outages that finished on each day, today included, by duration. Follows the engine, not the business.": (
-        "Gangguan yang selesai pada tiap hari, termasuk hari ini, menurut lamanya. Mengikuti pilihan layanan, "
+        "Gangguan yang selesai pada tiap hari, termasuk hari ini, menurut lamanya. Mengikuti pilihan jenis channel, "
         "bukan bisnis."
     ),
     "Outages a day by duration, last 30 days": ("Gangguan per hari menurut lamanya, 30 hari terakhir"),
     "Mean duration of the outages that finished on each day, today included. Follows the engine, not the business.": (
-        "Rata-rata lama gangguan yang selesai pada tiap hari, termasuk hari ini. Mengikuti pilihan layanan, bukan "
-        "bisnis."
+        "Rata-rata lama gangguan yang selesai pada tiap hari, termasuk hari ini. Mengikuti pilihan jenis channel, "
+        "bukan bisnis."
     ),
     "Mean time to recover, last 30 days": ("Rata-rata waktu pulih, 30 hari terakhir"),
     "Whether each gateway's state API answers, and whether its webhooks are set up.": (
@@ -511,7 +511,7 @@ INDONESIAN: Final = {
     ),
     "The ten channels with the most downtime within the dashboard's time range, all devices summed, as "
     "Prometheus recorded it every 5 minutes.": (
-        "Sepuluh kanal dengan waktu putus terbanyak dalam rentang waktu dasbor, dijumlahkan dari semua perangkat, "
+        "Sepuluh channel dengan waktu putus terbanyak dalam rentang waktu dasbor, dijumlahkan dari semua perangkat, "
         "seperti yang dicatat Prometheus tiap 5 menit."
     ),
     "The 20 devices that were down longest within the dashboard's time range: red where one was down at all.": (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LINES = 200
 # a table or a list in which one looks something up; alerts link to the runbook's headings
 REFERENCE = {"configuration", "runbook", "metrics", "api", "benchmarks"}
-ENGLISH_ALONE = {"api", "benchmarks", "security"}  # for programmers
+ENGLISH_ALONE = {"api", "benchmarks", "security", "terms"}  # for programmers; the terms are in both
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)|!\[[^\]\n]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 

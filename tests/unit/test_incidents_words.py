@@ -227,7 +227,7 @@ def test_markdown_of_one_incident():
         "- **Mulai terputus:** 28 Jan 2025 16.20.00 WIB\n"
         "- **Lama gangguan:** 2 jam 5 mnt\n"
         "- **Percakapan terdampak:** 1.234\n"
-        "- **Menunggu balasan staf:** tidak diketahui\n"
+        "- **Menunggu balasan petugas:** tidak diketahui\n"
         "- **Ditangani setelah:** belum ada\n"
         "\n### Kronologi\n\n"
         "- **28 Jan 2025 16.20.00 WIB** Perangkat terputus\n"
