@@ -7,8 +7,8 @@ VENV    := .venv
 PY      := $(VENV)/bin/python
 COMPOSE ?= docker compose
 PYTEST  := $(PY) -m pytest
-# three processes for two processors: many tests wait for other programs. What shares a dear fixture stays together
-PARALLEL ?= -n 3 --dist loadgroup
+# three processes for two processors: many tests wait for other programs. A file stays together, for its fixtures
+PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 # the newest suitable interpreter on this machine
 PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)

@@ -5,6 +5,7 @@ A text given here is English; the page translates it. Every panel must have a un
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -146,7 +147,8 @@ def targets(say: Say, queries: Sequence[Query], *, instant: bool, shape: PromQue
             target = target.format(shape)
         if query.step:
             target = target.interval(query.step)
-        legend = query.legend if query.legend.startswith("{{") or not query.legend else say(query.legend)
+        words = re.sub(r"{{\w+}}", "", query.legend).strip(" -/·:()")  # what is left of it when the labels are out
+        legend = say(query.legend) if words else query.legend
         found.append(target.legend_format(legend or "__auto"))
     return found
 

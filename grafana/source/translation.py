@@ -369,6 +369,9 @@ INDONESIAN: Final = {
     "Clocks of exporters ahead of Prometheus'; servers that hold each commit besides the first.": (
         "Selisih jam exporter terhadap jam Prometheus; jumlah server lain yang menyimpan setiap commit."
     ),
+    "{{gateway}} webhooks": "{{gateway}} webhook",
+    "{{gateway}} (s)": "{{gateway}} (dtk)",
+    "{{instance}} seconds": "{{instance}} detik",
     "synchronous standbys": "standby sinkron",
     "Posts of alerts, by Alertmanager and result, and silences that could not follow an acknowledgement.": (
         "Kiriman peringatan, menurut Alertmanager dan hasil, dan pembisuan yang tidak bisa mengikuti status penanganan."

@@ -29,7 +29,6 @@ from tests.patience import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("operator_pages")
 
 HOSTILE = "<script>document.title='harmed'</script>\"><img src=x onerror=\"document.title='harmed'\"> \u202egnp.exe"
 STRANGE_ID = "evo-jkt:a b/../c?d=\"'<b>%2F"

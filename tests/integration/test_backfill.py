@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.binaries, pytest.mark.xdist_group("backfill")]
+pytestmark = pytest.mark.binaries
 
 STEP = 60
 START = 1_760_000_040 // STEP * STEP

@@ -19,8 +19,6 @@ from tests.tools import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("installation")
-
 
 def run(*command: str, **environ: str) -> str:
     done = subprocess.run(

@@ -16,7 +16,19 @@ import pytest
 from exporter.app.app import Exporter
 from exporter.app.feature import MEMBERS, Keeps, Stops, Works
 from exporter.app.features import ORDER, PIECES, Features
-from exporter.config.schema import Alertmanager, Alerts, Config, Impact, Log, Notify, Secret, Storage, Web, Webhook
+from exporter.config.schema import (
+    Alertmanager,
+    Alerts,
+    Config,
+    Impact,
+    Incidents,
+    Log,
+    Notify,
+    Secret,
+    Storage,
+    Web,
+    Webhook,
+)
 from exporter.domain.ceilings import Ceilings
 from exporter.domain.policy import Policies, Policy
 from exporter.errors import JournalUnavailable
@@ -133,6 +145,7 @@ def config_of(folder: Path, **sections: Any) -> Config:
         "policies": Policies({"default": Policy()}),
         "fleet": Ceilings(),
         "impact": Impact(),
+        "incidents": Incidents(),
         "notify": Notify(),
         "alerts": Alerts(),
     }
@@ -231,7 +244,8 @@ async def test_failures_of_every_feature_are_visible_before_the_first_one(tmp_pa
 async def test_every_real_feature_that_has_something_to_finish_is_stopped(tmp_path: Path) -> None:
     site = Site(tmp_path)
     features = features_of(site, await site.start(), Config())
-    assert [one.name for one in features.all if isinstance(one, Stops)] == ["impact", "notify", "failover", "incidents"]
+    stopped = [one.name for one in features.all if isinstance(one, Stops)]
+    assert stopped == ["sessions", "impact", "notify", "failover", "incidents"]
     await site.recorder.stop()
 
 

@@ -18,7 +18,7 @@ from tests.tools import ROOT, require
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.binaries, pytest.mark.xdist_group("chart")]
+pytestmark = pytest.mark.binaries
 
 FILES = sorted((CHART / "ci").glob("*-values.yaml"))
 NAMED = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem.removesuffix("-values"))

@@ -78,6 +78,7 @@ KEYS = {
     "fleet.max_devices": Changed(1, TOLD),
     "fleet.max_engines": Changed(1, TOLD),
     "fleet.max_groups": Changed(1, TOLD),
+    "incidents.min_duration": Changed(1.0, ASKED),
     "impact.window": Changed(1.0, NAMED),
     "impact.max_conversations": Changed(1, NAMED),
     "failover": Changed((Failover("c1", "c2", Hook("http://127.0.0.1:1")),), TOLD),

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from exporter.domain.records import Append
     from exporter.journal.port import Transaction
 
+
 FEATURES = ("alerting", "failover", "impact", "incidents", "maintenance", "notify")
 STORES = (deliveries, impact, incidents, maintenance)
 """Modules of functions whose first argument is a transaction; failover's store is a class."""
