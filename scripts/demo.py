@@ -27,6 +27,7 @@ TOOLS = Path(os.environ.get("TOOLS_DIR", ROOT / ".tools")) / "bin"
 INCIDENT = "telegram"
 INCIDENT_AGE = 15 * 60  # seconds that it lasts already when the demo starts: its alerts fire from the first minute
 SOON = "5s"  # between scrapes and between evaluations: nobody waits for a demo
+RELAY_TOKEN = "demo"
 BLOCK = "486h"  # 2 h times a power of three; promtool reads its input once for each block
 
 
@@ -42,6 +43,7 @@ class Demo:
         self.webhook_url = f"http://127.0.0.1:{options.webhook_port}/webhook"
         self.prometheus_url = f"http://127.0.0.1:{options.prometheus_port}"
         self.alertmanager_url = f"http://127.0.0.1:{options.alertmanager_port}"
+        self.catcher_url = f"http://127.0.0.1:{options.catcher_port}"
         self.incident_from = int(time.time()) - INCIDENT_AGE
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -50,6 +52,7 @@ class Demo:
         self.home.mkdir(parents=True, exist_ok=True)
         first = not (self.home / "history-done").exists()
         self._write_configurations()
+        self._start_catcher()
         self._start_alertmanager()
         self._start_exporter()
         if first:
@@ -101,6 +104,10 @@ class Demo:
             ],
             f"{self.alertmanager_url}/-/ready",
         )
+
+    def _start_catcher(self) -> None:
+        ports = [f"--port={self.options.catcher_port}", f"--mail-port={self.options.mail_port}"]
+        self._start("catcher", [sys.executable, ROOT / "scripts" / "catcher.py", *ports], self.catcher_url)
 
     def _start_prometheus(self) -> None:
         self._start(
@@ -159,6 +166,8 @@ class Demo:
             "external_url": f"http://127.0.0.1:{self.options.pages_port}/",
             "items": [page],
         }
+        sms = {"urls": [self.catcher_url.replace("http:", "json:") + "/sms"]}
+        policy["notify"] = {"token": RELAY_TOKEN, "targets": {"sms": sms}}
         (self.home / "device-exporter.yml").write_text(yaml.safe_dump(policy))
         prometheus = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
         prometheus["global"] = dict.fromkeys(prometheus["global"], SOON)
@@ -179,9 +188,41 @@ class Demo:
         target.mkdir(exist_ok=True)
         render = [sys.executable, "-m", "scripts.alertmanager_config", source / "alertmanager.yml"]
         call([*render, target / "alertmanager.yml"])
+        self._catch_everything(target / "alertmanager.yml")
         templates = target / "templates"
         if not templates.exists():
             templates.symlink_to(source / "templates")
+
+    def _catch_everything(self, file: Path) -> None:
+        """Make each receiver send to the catcher, by the ways that it has in the shipped file."""
+        config = yaml.safe_load(file.read_text())
+        token = {"authorization": {"credentials": RELAY_TOKEN}}
+        ways: dict[str, list[dict[str, object]]] = {
+            "slack_configs": [{"api_url": f"{self.catcher_url}/slack"}],
+            "telegram_configs": [{"api_url": self.catcher_url, "bot_token": "demo", "chat_id": 1}],
+            "email_configs": [
+                {
+                    "to": "team@demo.invalid",
+                    "from": "alerts@demo.invalid",
+                    "smarthost": f"127.0.0.1:{self.options.mail_port}",
+                    "require_tls": False,
+                    "text": '{{ template "email.text" . }}',
+                }
+            ],
+            "webhook_configs": [{"url": f"{self.exporter_url}/api/v1/notify/sms", "http_config": token}],
+        }
+        by_receiver = {
+            "chat": ("slack_configs", "telegram_configs"),
+            "email": ("email_configs",),
+            "sms": ("webhook_configs",),
+            "management": ("email_configs", "slack_configs"),
+        }
+        for receiver in config["receivers"]:
+            name = receiver["name"].removesuffix("-once")
+            tells_ends = name == receiver["name"]
+            for way in by_receiver.get(name, ()):
+                receiver[way] = [entry | {"send_resolved": tells_ends} for entry in ways[way]]
+        file.write_text(yaml.safe_dump(config))
 
     def _quick_rules(self) -> Path:
         """Return the rules as they are, but evaluated sooner: an alert shows from the third evaluation on."""
@@ -262,6 +303,8 @@ def main() -> int:
     parser.add_argument("--pages-port", default=8081, type=int)
     parser.add_argument("--prometheus-port", default=9090, type=int)
     parser.add_argument("--alertmanager-port", default=9093, type=int)
+    parser.add_argument("--catcher-port", default=8025, type=int, help="of the page with every message")
+    parser.add_argument("--mail-port", default=1025, type=int)
     parser.add_argument("--for", dest="seconds", default=None, type=float, help="stop by itself after so many seconds")
     demo = Demo(parser.parse_args())
     for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave the programs behind
@@ -270,6 +313,7 @@ def main() -> int:
         demo.up()
         say(f"exporter     {demo.exporter_url}  (API, metrics, incidents)")
         say(f"status page  http://127.0.0.1:{demo.options.pages_port}/s/toko-makmur")
+        say(f"messages     {demo.catcher_url}  (mail, Slack, Telegram and SMS as people get them)")
         say(f"prometheus   {demo.prometheus_url}")
         say(f"alertmanager {demo.alertmanager_url}")
         say("Grafana is part of the stack, with COMPOSE_PROJECT_NAME=demo: docker compose --profile demo up -d --wait")
