@@ -309,6 +309,11 @@ def _exporter(fleet: Fleet, writer: Writer) -> None:
         *(({"target": "sms", "result": r}, growing(v)) for r, v in (("ok", 0.01), ("error", 0))),
     )
     own("task_failures_total", "counter", ({"task": "resend"}, growing(0.0005)))
+    own("telegram_failures_total", "counter", ({}, growing(0.0001)))
+    own("silence_failures_total", "counter", ({"alertmanager": "alertmanager:9093"}, growing(0.0001)))
+    own("time_seconds", "gauge", ({}, lambda t: t + 0.5))
+    for name, value in (("leading", 1.0), ("journal_lag_seconds", 0.05), ("journal_synchronous_standbys", 1.0)):
+        own(name, "gauge", ({}, lambda _, v=value: v))
     for name, rate, centre, labels in (
         ("request_duration_seconds", 4, 0.002, {"listener": "public", "code": "200"}),
         ("journal_commit_duration_seconds", 2, 0.001, {}),
@@ -316,6 +321,7 @@ def _exporter(fleet: Fleet, writer: Writer) -> None:
         ("alert_push_latency_seconds", 0.03, 0.004, {}),
         ("scrape_duration_seconds", 0.06, 0.003, {}),
         ("loop_lag_seconds", 1, 0.0008, {}),
+        (c.INCIDENT_ACKNOWLEDGE, 0.01, 120, {}),
     ):
         series = []
         bounds = (1, 2, 5, 10, 100) if centre >= 1 else (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
@@ -327,4 +333,5 @@ def _exporter(fleet: Fleet, writer: Writer) -> None:
             (f"_count{_labels(**labels)}", growing(rate)),
             (f"_sum{_labels(**labels)}", growing(rate * centre * 1.5)),
         ]
-        writer.family(f"{c.SELF_PREFIX}_{name}", "histogram", series, recent=True)
+        whole = name if name == c.INCIDENT_ACKNOWLEDGE else f"{c.SELF_PREFIX}_{name}"
+        writer.family(whole, "histogram", series, recent=True)

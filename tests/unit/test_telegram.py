@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from exporter.config.schema import Secret, Telegram
+from exporter.journal.storage import open_reader
 from tests.patience import eventually
 from tests.unit.acknowledge_site import Desk, desk_of
 
@@ -144,11 +145,18 @@ async def test_who_is_not_on_the_list_changes_nothing_and_is_told_so(tmp_path: P
         assert desk.service.active == {}
 
 
+def kept(desk: Desk) -> list[tuple[object, ...]]:
+    """Return what the journal knows of messages."""
+    with open_reader(f"sqlite:///{desk.site.path}") as reader:
+        return reader.rows("SELECT message FROM telegram_message")
+
+
 async def test_a_restart_goes_on_with_the_message_that_stands_there(tmp_path: Path, telegram: FakeTelegram) -> None:
     async with desk_of(tmp_path) as desk:
         async with botted(desk, telegram):
             path = await desk.down()
             await eventually(lambda: telegram.messages)
+            await eventually(lambda: kept(desk))  # a message that was sent and not yet noted is sent again
         await desk.take(path, by="Budi")
         await desk.site.kill()
         async with Desk(desk.site, desk.alertmanager).running() as again, botted(again, telegram):
