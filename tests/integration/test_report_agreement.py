@@ -36,7 +36,7 @@ def test_a_simulated_months_recorded_availability_is_the_reports(tmp_path: Path)
     now = time.time()
     journal, text = tmp_path / "exporter.db", tmp_path / "history.txt"
     fill(journal, now - MONTH - BEFORE, now, devices=40, profile="normal")
-    only = ("--only", f"{names.FLEET_DOWNTIME},{names.FLEET_OBSERVED}")
+    only = ("--only", f"{names.FLEET_DOWNTIME_KNOWN},{names.FLEET_OBSERVED_KNOWN}")
     backfill(journal, text, now - MONTH - BEFORE, now, 60, *only)
     load(text, tmp_path / "data", "--max-block-duration=30d")  # without it promtool reads the file once every 2 h
     with prometheus(tmp_path, quick_rules(tmp_path)) as server:
