@@ -46,7 +46,10 @@ def repository() -> str:
 def page(home: str) -> str:
     """Return README.md with whole addresses."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"\]\((?!https?://|#|mailto:)([^)]+)\)", rf"]({home}/blob/main/\1)", text) if home else text
+    if not home:
+        return text
+    text = re.sub(r"\]\((?!https?://|#|mailto:)([^)]+)\)", rf"]({home}/blob/main/\1)", text)
+    return re.sub(r'src="(?!https?://)([^"]+)"', rf'src="{home}/raw/main/\1"', text)
 
 
 def urls(home: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from exporter.assets.render import USUAL_JOB, Wanted, render
 from exporter.cli.output import say
+from exporter.errors import ConfigError
 from exporter.lib.times import zone_of
 
 _NEXT: Final = """
@@ -48,10 +49,13 @@ def run(args: argparse.Namespace) -> int:
     """Write the files; say what becomes of them."""
     wanted = Wanted(args.language, args.timezone, args.url, args.grafana_url, args.runbook_url, args.job)
     found = render(wanted)
-    for name, text in found.items():
-        path = args.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    try:
+        for name, text in found.items():
+            path = args.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {error.filename or args.folder}: {error.strerror}") from error
     say(f"{len(found)} files in {args.folder}")
     target = urlsplit(args.url).netloc or "HOST:9877"
     say(_NEXT.format(folder=args.folder, job=args.job, target=target))

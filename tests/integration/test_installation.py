@@ -69,6 +69,7 @@ def test_the_page_of_the_distribution_leads_only_to_whole_addresses(installed: P
     text = metadata.read_text("utf-8")
     page = text.partition("\n\n")[2]
     assert "](https://github.com/example/device-exporter/blob/main/docs/alerting.md)" in page
+    assert 'src="docs/' not in page
     assert re.findall(r"\]\((?!https://|#)([^)]+)\)", page) == []
     for field in ("License-Expression", "Author", "Classifier", "Keywords", "Project-URL", "Requires-Python"):
         assert f"\n{field}: " in text, field

@@ -176,3 +176,9 @@ def test_what_cannot_be_put_in_is_refused(tmp_path: Path, flags: list[str]) -> N
         main(["assets", str(tmp_path / "new"), *flags])
     assert refused.value.code == 2
     assert not (tmp_path / "new").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["assets", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err == f"device-exporter: cannot write {tmp_path}/file/rules: Not a directory\n"
