@@ -28,7 +28,7 @@ class Wording:
         self._words = WORDS[language]
         self._zone = zone
 
-    def text(self, name: str, **values: object) -> str:
+    def text(self, name: str, /, **values: object) -> str:
         """Return a text with its values filled in."""
         return self._texts[name].format(**values) if values else self._texts[name]
 

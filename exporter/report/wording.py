@@ -21,7 +21,7 @@ class Wording:
         self.language = language
         self._texts, self._words = TEXTS[language], WORDS[language]
 
-    def text(self, name: str, **values: object) -> str:
+    def text(self, name: str, /, **values: object) -> str:
         """Return a text with its values filled in."""
         return self._texts[name].format(**values) if values else self._texts[name]
 

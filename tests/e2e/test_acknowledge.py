@@ -105,6 +105,8 @@ def test_who_has_it_is_told_and_so_is_the_recovery_although_it_was_silenced(site
     wait_for(lambda: silences(site, "a1"), "the silence is there")
     wait_for(lambda: [text for text in notices(site) if "Sari menangani Kasir Satu" in text], "the chat is told")
     assert site.counts("Kasir Satu") == before | {"slack": before["slack"] + 1}
+    for operators in ("/", "/devices/a1"):
+        assert "Sari" in site.exporter.get(operators).text
     site.back("a1", name="Kasir Satu")
     site.wait_told("PULIH: Kasir Satu")
     assert silences(site, "a1") == []
