@@ -230,8 +230,9 @@ def test_from_the_public_network_the_webhook_is_all_that_answers_without_a_passw
 
 def test_the_admin_listener_serves_the_inside_network_and_the_public_one_serves_only_the_webhook(stack):
     assert reaches(stack, "inside", "exporter-admin:9877")
-    for path in ("/metrics", "/api/v1/devices", "/-/ready", "/"):
+    for path in ("/metrics", "/api/v1/devices", "/-/reload", "/"):
         assert status_of(f"http://127.0.0.1:{stack.webhook_port}{path}") == 404
+    assert status_of(f"http://127.0.0.1:{stack.webhook_port}/-/ready") == 200  # for a front door that asks
 
 
 def test_prometheus_has_no_way_out(stack):
