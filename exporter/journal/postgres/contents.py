@@ -15,6 +15,7 @@ from exporter.journal.postgres.address import place
 from exporter.journal.postgres.advice import advice
 from exporter.journal.postgres.names import digest
 from exporter.journal.postgres.schema import migrate
+from exporter.journal.postgres.transaction import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,7 +93,7 @@ class PostgresContents:
         into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _names(columns))
         with self._connection.cursor() as cursor, cursor.copy(into) as copy:
             for row in rows:
-                copy.write_row([_kept(value) for value in row])
+                copy.write_row([kept(value) for value in row])
         for (column,) in self._connection.execute(_RISING, (table,)).fetchall():
             newest = sql.SQL("SELECT setval(pg_get_serial_sequence({}, {}), max({})) FROM {}")
             name = sql.Identifier(column)
@@ -131,8 +132,3 @@ def _with_digests(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[Row]:
     places = [columns.index(name) for name in Identity.__struct_fields__]
     for row in rows:
         yield (*row, digest(Identity(*(str(row[place]) for place in places))))
-
-
-def _kept(value: object) -> object:
-    """Return a value as the server can keep it: a text there has no character zero."""
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

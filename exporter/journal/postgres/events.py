@@ -15,7 +15,7 @@ from exporter.domain.timeline import Kind
 from exporter.errors import JournalDiverged
 from exporter.journal.port import Appended
 from exporter.journal.postgres.names import Names
-from exporter.journal.postgres.saved import base
+from exporter.journal.retention import base
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -6,22 +6,19 @@ What a connection has learnt holds for it alone: a server that was promoted may 
 from __future__ import annotations
 
 import hashlib
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from exporter.domain.identity import Identity
+from exporter.journal.identities import COLUMNS, SELECTED, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from exporter.domain.identity import Identity
     from exporter.domain.records import Append
     from exporter.journal.postgres.link import Connection
 
-_COLUMNS = Identity.__struct_fields__
-SELECTED: Final = ", ".join(f"i.{column}" for column in _COLUMNS)
-"""The columns of `identity i`, in the order of an Identity's fields."""
 _NEWEST: Final = f"SELECT i.id, d.id, {SELECTED} FROM device d JOIN identity i ON i.id = d.identity ORDER BY d.id"  # noqa: S608
 _BY_DIGEST: Final = (
     f"SELECT i.id, d.id, {SELECTED} FROM identity i JOIN device d USING (device_id) WHERE i.digest = ANY(%s)"  # noqa: S608
@@ -29,8 +26,8 @@ _BY_DIGEST: Final = (
 _BY_ROW: Final = f"SELECT i.id, d.id, {SELECTED} FROM identity i JOIN device d USING (device_id) WHERE i.id = ANY(%s)"  # noqa: S608
 _ADD_DEVICES: Final = "INSERT INTO device (device_id) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING"
 _ADD: Final = (
-    f"INSERT INTO identity (digest, {', '.join(_COLUMNS)}) "  # noqa: S608
-    f"SELECT * FROM unnest(%s::bytea[]{', %s::text[]' * len(_COLUMNS)}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO identity (digest, {', '.join(COLUMNS)}) "  # noqa: S608
+    f"SELECT * FROM unnest(%s::bytea[]{', %s::text[]' * len(COLUMNS)}) ON CONFLICT DO NOTHING"
 )
 
 Row = tuple[int, int]
@@ -84,7 +81,7 @@ class Names:
     def _know(self, found: Iterable[tuple[Any, ...]]) -> list[Identity]:
         identities = []
         for row, device, *texts in found:
-            identity = _shared(texts)
+            identity = shared(texts)
             self._rows[identity] = (device, row)
             self._identities[row] = identity
             identities.append(identity)
@@ -94,9 +91,3 @@ class Names:
 def digest(identity: Identity) -> bytes:
     """Return what tells an identity from all others."""
     return hashlib.blake2b(msgspec.json.encode(identity), digest_size=16).digest()
-
-
-def _shared(texts: Sequence[str]) -> Identity:
-    """Share the strings that many devices have in common."""
-    device_id, name, *others = texts
-    return Identity(device_id, name, *map(sys.intern, others))

@@ -5,27 +5,19 @@ A reader is a snapshot: whatever it is asked, it answers as of one moment.
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import psycopg
 
-from exporter.domain.identity import Identity
-from exporter.domain.records import Blind, Rejected
-from exporter.domain.timeline import Kind
-from exporter.journal.history import history
+from exporter.domain.records import Rejected
+from exporter.journal import reading
 from exporter.journal.postgres.advice import advice
-from exporter.journal.postgres.names import SELECTED
-from exporter.journal.postgres.saved import base
 from exporter.journal.postgres.transaction import PostgresTransaction
-from exporter.journal.told import with_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from exporter.domain.records import History
-    from exporter.domain.timeline import Event
+    from exporter.domain.records import Blind, History
     from exporter.journal.port import Reader
     from exporter.journal.postgres.link import Connection
 
@@ -34,15 +26,6 @@ _Result = TypeVar("_Result")
 PAGE: Final = 2_000
 """Rows that are fetched at once."""
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_DEVICES: Final = f"SELECT d.id, d.base, {SELECTED} FROM device d JOIN identity i ON i.id = d.identity"  # noqa: S608
-_DISCONNECTS: Final = f"""
-SELECT d.device_id, e.timestamp FROM event e JOIN device d ON d.id = e.device
-WHERE e.timestamp >= %s AND e.kind = %s AND coalesce((
-    SELECT boundary.kind FROM event boundary WHERE boundary.device = e.device AND boundary.timestamp <= e.timestamp
-        AND boundary.kind IN ({Kind.PLANNED:d}, {Kind.PLANNED_END:d}) ORDER BY boundary.timestamp DESC LIMIT 1), 0)
-    <> {Kind.PLANNED:d}
-ORDER BY e.timestamp
-"""  # noqa: S608 - constants
 _REJECTED: Final = (
     "SELECT id, received_ms / 1000.0::float8, code, message, times, payload FROM quarantine "
     "WHERE %s::bigint IS NULL OR id = %s ORDER BY id"
@@ -127,33 +110,19 @@ class PostgresReader:
         with self._connection.cursor("events") as events, self._connection.cursor("devices") as devices:
             events.itersize = devices.itersize = PAGE
             events.execute("SELECT device, timestamp, kind FROM event ORDER BY device, timestamp")
-            by_device = groupby(events, itemgetter(0))
-            current = next(by_device, None)
-            for row in devices.execute(_DEVICES + " ORDER BY d.id"):
-                while current is not None and current[0] < row[0]:
-                    current = next(by_device, None)
-                own: list[Event] = []
-                if current is not None and current[0] == row[0]:
-                    own = [(timestamp, Kind(kind)) for _, timestamp, kind in current[1]]
-                    current = next(by_device, None)
-                yield with_told(self, _history(row, own))
+            yield from reading.histories(self, devices.execute(f"{reading.DEVICES} ORDER BY d.id"), events)
 
     def device(self, device_id: str) -> History | None:
         """Return the history of one device, None if the journal does not know it."""
-        rows = self.rows(_DEVICES + " WHERE d.device_id = ?", (device_id,))
-        if not rows:
-            return None
-        events = self.rows("SELECT timestamp, kind FROM event WHERE device = ?", (rows[0][0],))
-        return with_told(self, _history(rows[0], [(timestamp, Kind(kind)) for timestamp, kind in events]))
+        return reading.device(self, device_id)
 
     def disconnects_since(self, start: int) -> list[tuple[str, int]]:
         """Return (device id, event time) of each disconnect since `start` outside planned windows, in order."""
-        return self._connection.execute(_DISCONNECTS, (start, Kind.DISCONNECTED)).fetchall()
+        return reading.disconnects_since(self, start)
 
     def blind_intervals(self) -> list[Blind]:
         """Return all blind intervals in order, Unix seconds."""
-        rows = self.rows("SELECT start_ms, end_ms FROM blind ORDER BY start_ms")
-        return [Blind(start / 1000, end / 1000) for start, end in rows]
+        return reading.blind_intervals(self)
 
     def rejected(self, number: int | None = None) -> list[Rejected]:
         """Return the quarantine, or one entry of it, oldest first."""
@@ -173,7 +142,3 @@ def open_reader(given: Mapping[str, str]) -> PostgresReader:
     except psycopg.Error as error:
         raise advice(error, given) from error
     return PostgresReader(connection, given)
-
-
-def _history(row: Sequence[Any], events: list[Event]) -> History:
-    return history(Identity(*row[2:]), events, base(row[1]))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from exporter.domain.records import Blind, Checkpoint, SavedDevice, SavedGroup, SavedHistogram
-from exporter.domain.timeline import Kind, Timeline, fold
 from exporter.journal.port import Loaded
+from exporter.journal.retention import fold_old
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,19 +17,11 @@ if TYPE_CHECKING:
     from exporter.journal.port import Transaction
     from exporter.journal.postgres.link import Connection
 
-PRUNE_DEVICES: Final = 200
-"""Device rows folded per transaction, as in SQLite."""
 QUARANTINE_LIMIT: Final = 1000
 
 _State = TypeVar("_State", SavedDevice, SavedGroup, SavedHistogram)
 _encode: Final = msgspec.json.encode
 
-_OLD: Final = (
-    "device >= ? AND device < ? AND timestamp < ? AND seq <= ? "
-    "AND device NOT IN (SELECT device FROM event WHERE seq > ? AND timestamp < ?)"
-)
-"""A device that has an old event beyond the checkpoint waits for the next time: a base must be older than all that is
-left."""
 _RAISE: Final = """
 WITH turn AS MATERIALIZED (SELECT one FROM lock_row FOR UPDATE)
 UPDATE saved SET pruned_before = %s FROM turn WHERE saved.one = turn.one AND pruned_before < %s
@@ -84,18 +76,7 @@ def refuse_older(connection: Connection, before: int) -> None:
 
 def prune(transaction: Transaction, before: int, first_device: int) -> int | None:
     """Fold old events of some devices into their bases, in the open transaction (see `Journal.prune`)."""
-    last_device = first_device + PRUNE_DEVICES
-    checkpoint = transaction.rows("SELECT seq FROM saved")[0][0]
-    span = (first_device, last_device, before, checkpoint, checkpoint, before)
-    events: dict[int, list[tuple[int, Kind]]] = {}
-    for device, timestamp, kind in transaction.rows(f"SELECT device, timestamp, kind FROM event WHERE {_OLD}", span):  # noqa: S608 - a constant
-        events.setdefault(device, []).append((timestamp, Kind(kind)))
-    for device, old in events.items():
-        text = transaction.rows("SELECT base FROM device WHERE id = ?", (device,))[0][0]
-        transaction.run("UPDATE device SET base = ? WHERE id = ?", (_text(fold(old, base(text))), device))
-    transaction.run(f"DELETE FROM event WHERE {_OLD}", span)  # noqa: S608 - a constant
-    newest = transaction.rows("SELECT max(id) FROM device")[0][0] or 0
-    return last_device if last_device <= newest else None
+    return fold_old(transaction, before, first_device, transaction.rows("SELECT seq FROM saved")[0][0])
 
 
 def quarantine(
@@ -113,11 +94,6 @@ def quarantine(
     transaction.run(f"DELETE FROM quarantine WHERE id <= ({oldest})", (QUARANTINE_LIMIT,))  # noqa: S608 - a constant
     count: int = transaction.rows("SELECT count(*) FROM quarantine")[0][0]
     return count
-
-
-def base(text: str | None) -> Timeline | None:
-    """Return what retention kept of a device's pruned events."""
-    return msgspec.json.decode(text, type=Timeline | None) if text else None
 
 
 def _text(state: object) -> str:

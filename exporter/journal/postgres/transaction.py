@@ -10,6 +10,7 @@ import msgspec
 import psycopg
 
 from exporter.errors import NotLeading
+from exporter.journal.upsert import on_conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,11 +33,11 @@ class PostgresTransaction:
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
-        return self._connection.execute(translated(sql), [_kept(value) for value in values]).fetchall()
+        return self._connection.execute(translated(sql), [kept(value) for value in values]).fetchall()
 
     def run(self, sql: str, values: Sequence[object] = ()) -> int:
         """Run a statement; return how many rows it changed."""
-        return self._connection.execute(translated(sql), [_kept(value) for value in values]).rowcount
+        return self._connection.execute(translated(sql), [kept(value) for value in values]).rowcount
 
     def many(
         self,
@@ -86,16 +87,14 @@ def translated(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
 
 
-def _kept(value: object) -> object:
+def kept(value: object) -> object:
     """Return a value as the server can keep it: a text there has no character zero."""
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
 
 
 def _insert(table: str, columns: Sequence[str], key: Sequence[str], *, replace: bool) -> str:
     names = ", ".join(columns)
-    rest = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)
-    action = f"DO UPDATE SET {rest}" if replace and rest else "DO NOTHING"
     return (
         f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, %s::json) "  # noqa: S608
-        f"ON CONFLICT ({', '.join(key)}) {action}"
+        f"{on_conflict(columns, key, replace=replace)}"
     )

@@ -10,8 +10,9 @@ import msgspec
 from exporter.domain.identity import Identity
 from exporter.domain.records import DeviceHistory, Record
 from exporter.domain.timeline import Kind
-from exporter.journal.sqlite import meta, saved
-from exporter.journal.sqlite.names import SELECTED
+from exporter.journal.identities import SELECTED
+from exporter.journal.retention import base
+from exporter.journal.sqlite import meta
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -79,8 +80,8 @@ def histories(connection: sqlite3.Connection, devices: Collection[str], upto: in
     """Return the events of devices up to a number."""
     by_row: dict[int, DeviceHistory] = {}
     by_id: dict[str, DeviceHistory] = {}
-    for row, device_id, base in connection.execute(_DEVICES, (_json(list(devices)),)):
-        by_row[row] = by_id[device_id] = DeviceHistory([], saved.base(base))
+    for row, device_id, text in connection.execute(_DEVICES, (_json(list(devices)),)):
+        by_row[row] = by_id[device_id] = DeviceHistory([], base(text))
     for row, timestamp, kind in connection.execute(_EVENTS, (_json(list(by_row)), upto)):
         by_row[row].events.append((timestamp, Kind(kind)))
     return by_id

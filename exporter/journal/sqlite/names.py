@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from exporter.domain.identity import Identity
+from exporter.journal.identities import COLUMNS, SELECTED, shared
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from exporter.domain.identity import Identity
     from exporter.domain.records import Append
 
-_COLUMNS = Identity.__struct_fields__
-SELECTED = ", ".join(f"i.{column}" for column in _COLUMNS)
-"""The columns of `identity i`, in the order of an Identity's fields."""
 _ALL = f"SELECT d.id, d.identity, {SELECTED} FROM device d JOIN identity i ON i.id = d.identity"  # noqa: S608
-_FIND = f"SELECT id FROM identity WHERE {' AND '.join(f'{column} = ?' for column in _COLUMNS)}"  # noqa: S608
-_ADD = f"INSERT INTO identity ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) RETURNING id"  # noqa: S608
+_FIND = f"SELECT id FROM identity WHERE {' AND '.join(f'{column} = ?' for column in COLUMNS)}"  # noqa: S608
+_ADD = f"INSERT INTO identity ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) RETURNING id"  # noqa: S608
 
 Row = tuple[int, int, int, int]
 """Device, event time, kind, identity: what an event is in the database."""
@@ -38,7 +35,7 @@ class Names:
     """What the database has. What `learn` adds counts only after `keep`, when the transaction is committed."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._known = {row[2]: Known(row[0], _shared(row[2:]), row[1]) for row in connection.execute(_ALL)}
+        self._known = {row[2]: Known(row[0], shared(row[2:]), row[1]) for row in connection.execute(_ALL)}
         self._learnt: dict[str, Known] = {}
 
     def identities(self) -> list[Identity]:
@@ -106,9 +103,3 @@ def _device(connection: sqlite3.Connection, device_id: str) -> int:
 def _newest(connection: sqlite3.Connection, device: int) -> int:
     found = connection.execute("SELECT max(timestamp) FROM event WHERE device = ?", (device,)).fetchone()
     return found[0] or 0
-
-
-def _shared(row: Sequence[str]) -> Identity:
-    """Share the strings that many devices have in common."""
-    device_id, name, *others = row
-    return Identity(device_id, name, *map(sys.intern, others))

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self
 
-from exporter.domain.identity import Identity
-from exporter.domain.records import Blind, Rejected
-from exporter.domain.timeline import Kind
+from exporter.domain.records import Rejected
 from exporter.errors import JournalUnavailable
-from exporter.journal.history import history
+from exporter.journal import reading
 from exporter.journal.sqlite.connecting import connect
-from exporter.journal.sqlite.names import SELECTED
-from exporter.journal.sqlite.saved import base
-from exporter.journal.told import with_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from exporter.domain.records import History
-    from exporter.domain.timeline import Event
-
-_DEVICES = f"""
-SELECT d.id, d.base, {SELECTED}
-FROM device d JOIN identity i ON i.id = d.identity
-"""  # noqa: S608 - constants
-
-_DISCONNECTS = f"""
-SELECT d.device_id, e.timestamp FROM event e JOIN device d ON d.id = e.device
-WHERE e.timestamp >= ? AND e.kind = ? AND coalesce((
-    SELECT boundary.kind FROM event boundary WHERE boundary.device = e.device AND boundary.timestamp <= e.timestamp
-        AND boundary.kind IN ({Kind.PLANNED:d}, {Kind.PLANNED_END:d}) ORDER BY boundary.timestamp DESC LIMIT 1), 0)
-    <> {Kind.PLANNED:d}
-ORDER BY e.timestamp
-"""  # noqa: S608 - constants
+    from exporter.domain.records import Blind, History
 
 
 class SqliteReader:
@@ -75,31 +53,19 @@ class SqliteReader:
     def histories(self) -> Iterator[History]:
         """Yield the history of every device, in order of arrival, forgotten ones included. Memory does not grow."""
         events = self._connection.execute("SELECT device, timestamp, kind FROM event ORDER BY device, timestamp")
-        by_device = groupby(events, itemgetter(0))
-        current = next(by_device, None)
-        for row in self._connection.execute(_DEVICES + "ORDER BY d.id"):
-            own: list[Event] = []
-            if current is not None and current[0] == row[0]:
-                own = [(timestamp, Kind(kind)) for _, timestamp, kind in current[1]]
-                current = next(by_device, None)
-            yield self._history(row, own)
+        return reading.histories(self, self._connection.execute(f"{reading.DEVICES} ORDER BY d.id"), events)
 
     def device(self, device_id: str) -> History | None:
         """Return the history of one device, None if the journal does not know it."""
-        row = self._connection.execute(_DEVICES + "WHERE d.device_id = ?", (device_id,)).fetchone()
-        if row is None:
-            return None
-        events = self._connection.execute("SELECT timestamp, kind FROM event WHERE device = ?", (row[0],))
-        return self._history(row, [(timestamp, Kind(kind)) for timestamp, kind in events])
+        return reading.device(self, device_id)
 
     def disconnects_since(self, start: int) -> list[tuple[str, int]]:
         """Return (device id, event time) of each disconnect since `start` outside planned windows, in order."""
-        return self._connection.execute(_DISCONNECTS, (start, Kind.DISCONNECTED)).fetchall()
+        return reading.disconnects_since(self, start)
 
     def blind_intervals(self) -> list[Blind]:
         """Return all blind intervals in order, Unix seconds."""
-        rows = self._connection.execute("SELECT start_ms, end_ms FROM blind ORDER BY start_ms")
-        return [Blind(start / 1000, end / 1000) for start, end in rows]
+        return reading.blind_intervals(self)
 
     def rejected(self, number: int | None = None) -> list[Rejected]:
         """Return the quarantine, or one entry of it, oldest first."""
@@ -111,6 +77,3 @@ class SqliteReader:
     def _one(self, query: str) -> int:
         value: int = self._connection.execute(query).fetchone()[0]
         return value
-
-    def _history(self, row: tuple[str, ...], events: list[Event]) -> History:
-        return with_told(self, history(Identity(*row[2:]), events, base(row[1])))

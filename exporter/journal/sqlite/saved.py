@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from exporter.domain.records import Checkpoint, SavedDevice, SavedGroup, SavedHistogram
-from exporter.domain.timeline import Kind, Timeline, fold
+from exporter.journal.retention import fold_old
 from exporter.journal.sqlite import meta
+from exporter.journal.sqlite.transaction import SqliteTransaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,20 +19,12 @@ if TYPE_CHECKING:
     from exporter.journal.sqlite.names import Names
 
 SLICE: Final = 200  # rows of a checkpoint written per transaction, so that appends come in between
-PRUNE_DEVICES: Final = 200  # device rows folded per transaction, likewise
 
 _FIRST, _SECOND, _THIRD = (f"json_extract(value, '$[{place}]')" for place in range(3))  # SQLite before 3.38 has no ->>
 
 _GENERATION: Final = "checkpoint_generation"
 _encode: Final = msgspec.json.encode
 _State = TypeVar("_State", SavedDevice, SavedGroup, SavedHistogram)
-
-_OLD: Final = (
-    "device >= ? AND device < ? AND timestamp < ? AND seq <= ? "
-    "AND device NOT IN (SELECT device FROM event WHERE seq > ? AND timestamp < ?)"
-)
-"""A device that has an old event beyond the checkpoint waits for the next time: a base must be older than all that is
-left."""
 
 
 def steps(checkpoint: Checkpoint) -> Iterator[Callable[[sqlite3.Connection, Names], None]]:
@@ -123,26 +116,8 @@ def settle(connection: sqlite3.Connection) -> None:
 
 def prune(connection: sqlite3.Connection, before: int, first_device: int) -> int | None:
     """Fold old events of some devices into their bases, in the open transaction (see `Journal.prune`)."""
-    last_device = first_device + PRUNE_DEVICES
     meta.put(connection, "pruned_before", max(before, meta.get(connection, "pruned_before")))
-    checkpoint = meta.get(connection, "checkpoint_seq")
-    span = (first_device, last_device, before, checkpoint, checkpoint, before)
-    events: dict[int, list[tuple[int, Kind]]] = {}
-    query = f"SELECT device, timestamp, kind FROM event WHERE {_OLD}"  # noqa: S608 - a constant
-    for device, timestamp, kind in connection.execute(query, span):
-        events.setdefault(device, []).append((timestamp, Kind(kind)))
-    for device, old in events.items():
-        text = connection.execute("SELECT base FROM device WHERE id = ?", (device,)).fetchone()[0]
-        state = _encode(fold(old, base(text))).decode()
-        connection.execute("UPDATE device SET base = ? WHERE id = ?", (state, device))
-    connection.execute(f"DELETE FROM event WHERE {_OLD}", span)  # noqa: S608 - a constant
-    newest = connection.execute("SELECT max(id) FROM device").fetchone()[0] or 0
-    return last_device if last_device <= newest else None
-
-
-def base(text: str | None) -> Timeline | None:
-    """Return what retention kept of a device's pruned events."""
-    return msgspec.json.decode(text, type=Timeline | None) if text else None
+    return fold_old(SqliteTransaction(connection), before, first_device, meta.get(connection, "checkpoint_seq"))
 
 
 def _present(connection: sqlite3.Connection, table: str, key: str, kind: type[_State]) -> list[_State]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from exporter.journal.upsert import on_conflict
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
@@ -49,10 +51,8 @@ class SqliteTransaction:
 
 def _insert(table: str, columns: Sequence[str], key: Sequence[str], *, replace: bool) -> str:
     values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(columns)))
-    rest = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)
-    action = f"DO UPDATE SET {rest}" if replace and rest else "DO NOTHING"
     # without WHERE, ON would be read as the condition of a join
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM json_each(?) WHERE true "  # noqa: S608
-        f"ON CONFLICT ({', '.join(key)}) {action}"
+        f"{on_conflict(columns, key, replace=replace)}"
     )
