@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -23,18 +24,18 @@ from exporter.incidents.model import MANUAL, NOTE_LENGTH, Entry, Incident
 from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.view import Filter, View
 from exporter.look.rendering import base
+from exporter.web.error_pages import with_error_pages
 from exporter.web.forms import Token, read_form
 from exporter.web.operations import BadParameter, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from datetime import tzinfo
 
     from exporter.incidents.service import Incidents
     from exporter.journal.port import Read, Rows
     from exporter.look.rendering import Renderer
 
-    Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PATH: Final = "/incidents"
 ON_A_PAGE: Final = 50
@@ -86,11 +87,12 @@ class IncidentPages:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to register."""
         one = f"{PATH}/{{number:[0-9]{{1,18}}}}"
+        page = partial(with_error_pages, show=self._error, unknown="not_found")
         return [
-            web.get(PATH, self._page(self.index)),
-            web.get(one, self._page(self.one)),
-            web.post(f"{one}/notes", self._page(self.add_note)),
-            web.post(f"{one}/status", self._page(self.set_status)),
+            web.get(PATH, page(self.index)),
+            web.get(one, page(self.one)),
+            web.post(f"{one}/notes", page(self.add_note)),
+            web.post(f"{one}/status", page(self.set_status)),
         ]
 
     async def index(self, request: web.Request) -> web.StreamResponse:
@@ -225,22 +227,7 @@ class IncidentPages:
             key=secrets.token_hex(8),
         )
 
-    def _page(self, handle: Handle) -> Handle:
-        """Let errors answer with a page in the reader's language."""
-
-        async def page(request: web.Request) -> web.StreamResponse:
-            try:
-                return await handle(request)
-            except NotFound:
-                return self._error(request, 404, "not_found")
-            except BadParameter as error:
-                return self._error(request, 400, "error", str(error))
-            except (JournalUnavailable, Overloaded):
-                return self._error(request, 503, "unavailable")
-
-        return page
-
-    def _error(self, request: web.Request, status: int, name: str, detail: str = "") -> web.Response:
+    def _error(self, request: web.Request, status: int, name: str, detail: str) -> web.Response:
         return self._renderer.page(
             request,
             "error.html",

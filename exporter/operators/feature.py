@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from aiohttp import web
 
-from exporter.errors import JournalUnavailable, Overloaded
 from exporter.lib.times import zone_of
 from exporter.lib.words import read_texts
 from exporter.look.rendering import Renderer
@@ -14,12 +14,10 @@ from exporter.look.wording import Wording
 from exporter.operators.device import DevicePage
 from exporter.operators.devices import Devices
 from exporter.operators.overview import Overview
-from exporter.web.operations import BadParameter, NotFound
+from exporter.web.error_pages import with_error_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aiohttp.typedefs import Handler
+    from collections.abc import Callable
 
     from exporter.lib.words import Language
     from exporter.operators.sources import Sources
@@ -44,35 +42,21 @@ class OperatorsFeature:
         devices = Devices(self._sources, self.renderer)
         device = DevicePage(self._sources, self.renderer, self._author)
         one = "/devices/{device_id:[^/]+}"
+        page = partial(with_error_pages, show=self._error, unknown="no_such_device")
         return [
-            web.get("/", self._page(Overview(self._sources, self.renderer).show)),
-            web.get("/devices", self._page(devices.show)),
-            web.get("/devices.csv", self._page(devices.file)),
-            web.get(one, self._page(device.show)),
-            web.post(f"{one}/maintenance", self._page(device.maintain)),
-            web.post(f"{one}/forget", self._page(device.forget)),
+            web.get("/", page(Overview(self._sources, self.renderer).show)),
+            web.get("/devices", page(devices.show)),
+            web.get("/devices.csv", page(devices.file)),
+            web.get(one, page(device.show)),
+            web.post(f"{one}/maintenance", page(device.maintain)),
+            web.post(f"{one}/forget", page(device.forget)),
         ]
 
     def _wording(self, language: Language | None) -> Wording:
         alerts = self._sources.config().alerts
         return Wording(language or alerts.language, zone_of(alerts.timezone), TEXTS)
 
-    def _page(self, handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Handler:
-        """Let errors answer with a page in the reader's language."""
-
-        async def page(request: web.Request) -> web.StreamResponse:
-            try:
-                return await handle(request)
-            except NotFound:
-                return self._error(request, 404, "no_such_device")
-            except BadParameter as error:
-                return self._error(request, 400, "error", str(error))
-            except (JournalUnavailable, Overloaded):
-                return self._error(request, 503, "unavailable")
-
-        return page
-
-    def _error(self, request: web.Request, status: int, name: str, detail: str = "") -> web.Response:
+    def _error(self, request: web.Request, status: int, name: str, detail: str) -> web.Response:
         words = self.renderer.words(request).text(name)
         return self.renderer.page(
             request,

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
+from exporter.errors import JournalUnavailable, Overloaded
 from exporter.web import answers
+from exporter.web.operations import BadParameter, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from aiohttp.typedefs import Handler, Middleware
 
     from exporter.look.rendering import Renderer
@@ -39,6 +43,30 @@ def errors_as_pages(renderer: Renderer) -> Middleware:
         return _page(renderer, request, response)
 
     return show
+
+
+def with_error_pages(
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    show: Callable[[web.Request, int, str, str], web.StreamResponse],
+    *,
+    unknown: str,
+) -> Handler:
+    """Return a handler whose errors `show` draws, by status, the name of its words, and a detail.
+
+    `unknown` names the words for what is not there.
+    """
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handle(request)
+        except NotFound:
+            return show(request, 404, unknown, "")
+        except BadParameter as error:
+            return show(request, 400, "error", str(error))
+        except (JournalUnavailable, Overloaded):
+            return show(request, 503, "unavailable", "")
+
+    return page
 
 
 def _is_for_a_person(request: web.Request) -> bool:
