@@ -34,13 +34,15 @@ BENCHMARKS = (
     "gateways",
     "pages",
 )
+LONG = ("soak",)
+"""Only if they are named: half an hour each."""
 PAGE = ROOT / "docs" / "benchmarks.md"
 GENERATED = "<!-- What follows is written by `make bench`. -->\n"
 
 
 def main() -> int:
     arguments = rows.parser(__doc__)
-    arguments.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS, metavar="NAME")
+    arguments.add_argument("--only", nargs="+", choices=BENCHMARKS + LONG, default=BENCHMARKS, metavar="NAME")
     chosen = arguments.parse_args()
     began, load = datetime.now(UTC), os.getloadavg()[0]
     failed = []
