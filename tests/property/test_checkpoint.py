@@ -6,7 +6,7 @@ import asyncio
 from itertools import islice
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain import checkpoint
@@ -37,7 +37,6 @@ def restored(saved: Checkpoint) -> Fleet:
     return fleet
 
 
-@settings(max_examples=150)
 @given(before, meanwhile)
 def test_events_between_the_slices_change_nothing_of_it(history: list[tuple], events: list[tuple]) -> None:
     site = Site(moving=True)

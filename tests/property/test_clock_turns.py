@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain import checkpoint
@@ -95,7 +95,6 @@ class Site:
         self.applier.exposed(newest.saved_ms)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.lists(steps, min_size=10, max_size=50))
 def test_no_counter_decreases_and_the_truth_is_what_the_events_say(history: list[tuple]) -> None:
     site = Site()

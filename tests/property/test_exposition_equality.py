@@ -96,7 +96,6 @@ async def body(exposition, now, *, openmetrics=False, compress=False):
     return gzip.decompress(b"".join(parts)) if compress else b"".join(parts)
 
 
-@settings(deadline=None, max_examples=150)
 @given(st.lists(steps, max_size=25), st.integers(1, 4))
 def test_every_scrape_equals_prometheus_clients_of_the_same_fleet(history, chunk_size):
     async def run():
@@ -116,7 +115,6 @@ def test_every_scrape_equals_prometheus_clients_of_the_same_fleet(history, chunk
     asyncio.run(run())
 
 
-@settings(deadline=None, max_examples=150)
 @given(st.lists(steps, max_size=12), st.lists(st.lists(steps, max_size=2), max_size=40), st.integers(1, 4))
 def test_changes_in_the_middle_of_a_scrape_never_duplicate_tear_or_lower_a_series(before, during, chunk_size):
     async def run():

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain.accounts import Device
@@ -125,7 +125,6 @@ class Recount:
             assert (group.up, group.down) == (sum(here), len(here) - sum(here))
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.lists(steps, max_size=40))
 def test_group_sums_equal_a_recount_and_counters_never_decrease(history):
     recount = Recount()
@@ -135,7 +134,6 @@ def test_group_sums_equal_a_recount_and_counters_never_decrease(history):
     recount.check(recount.now + 1000)
 
 
-@settings(deadline=None)
 @given(st.lists(steps, max_size=40))
 def test_no_second_is_lost_or_counted_twice_by_moving(history):
     recount = Recount()

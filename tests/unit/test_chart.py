@@ -34,7 +34,7 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=patient(60), check=False)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Takes a lone `=` for text, as YAML 1.2 and Kubernetes do."""
 
 

@@ -9,7 +9,6 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import conventions
@@ -17,6 +16,7 @@ from exporter.acknowledge.links import Scope, token_of
 from tests.bodies import DEVICE_EVENT
 from tests.e2e.process import ExporterProcess
 from tests.patience import patient, wait_for
+from tests.rule_files import FILES, rules
 from tests.tools import ROOT
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").rglob("*.json"))
 DOCS = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 REFERENCE = {"en": ROOT / "docs" / "metrics.md", "id": ROOT / "docs" / "metrics.id.md"}
@@ -100,25 +99,18 @@ LABELS = {name for key, names in vars(conventions).items() if key.endswith("_LAB
 
 
 def recorded() -> set[str]:
-    return {rule["record"] for rule in _rules() if "record" in rule}
+    return {rule["record"] for rule in rules() if "record" in rule}
 
 
 def alert_names() -> set[str]:
     direct = {name for key, name in vars(conventions).items() if key.startswith("ALERT_")}
-    return {rule["alert"] for rule in _rules() if "alert" in rule} | direct
-
-
-def _rules() -> Iterator[dict[str, Any]]:
-    for file in RULES:
-        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
-            yield from group["rules"]
+    return {rule["alert"] for rule in rules() if "alert" in rule} | direct
 
 
 def expressions(file: Path) -> list[str]:
     """Return the PromQL of a rule file or a dashboard."""
     if file.suffix == ".yml":
-        groups = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
-        return [rule["expr"] for group in groups for rule in group["rules"]]
+        return [rule["expr"] for rule in rules(file.name)]
     return list(_queries(json.loads(file.read_text(encoding="utf-8"))))
 
 
@@ -145,7 +137,7 @@ def unknown_names(text: str, known: set[str]) -> set[str]:
     return set(NAME.findall(text)) - known - LABELS - OTHER_LABELS
 
 
-QUERIES = [*RULES, *DASHBOARDS]
+QUERIES = [*FILES, *DASHBOARDS]
 
 
 @pytest.mark.parametrize("file", QUERIES, ids=lambda file: str(file.relative_to(ROOT)))

@@ -231,7 +231,6 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300)
 @given(steps=steps, back=st.integers(-SKEW, GRACE), restart_at=st.integers(0, 40))
 def test_any_order_of_messages_agrees_with_counting_from_scratch(steps, back, restart_at):
     subject, oracle, now, rows = known(), Oracle(), NOW, {}

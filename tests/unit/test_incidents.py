@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
@@ -252,7 +252,6 @@ _EVENTS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(events=_EVENTS, seed=st.randoms(use_true_random=False))
 def test_whatever_order_events_come_in_and_whenever_it_is_killed_each_long_outage_has_one_incident(events, seed):
     """The oracle: the outages of the whole set of events, and nothing else."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain.thresholds import due, running_due
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from exporter.domain.timeline import Event
 
 
-@settings(deadline=None, max_examples=300)
 @given(histories)
 def test_group_sums_equal_a_walk_through_every_second_outside_windows(history: list[tuple]) -> None:
     site = Site(moving=False)
@@ -37,7 +36,6 @@ def test_group_sums_equal_a_walk_through_every_second_outside_windows(history: l
         assert group.paused_while_down == len(begun_before)
 
 
-@settings(deadline=None, max_examples=300)
 @given(histories)
 def test_moves_and_forgetting_neither_lose_nor_double_what_counts(history: list[tuple]) -> None:
     site = Site(moving=True)
@@ -48,7 +46,6 @@ def test_moves_and_forgetting_neither_lose_nor_double_what_counts(history: list[
     assert site.true_sums()[0] == site.gone() + downtime
 
 
-@settings(deadline=None, max_examples=300)
 @given(histories)
 def test_a_move_inside_a_window_takes_its_observed_time_along(history: list[tuple]) -> None:
     site = Site(moving=True)
@@ -61,7 +58,6 @@ def test_a_move_inside_a_window_takes_its_observed_time_along(history: list[tupl
     assert site.true_sums() == (sum(down for down, _ in walked), sum(seen for _, seen in walked))
 
 
-@settings(deadline=None)
 @given(histories)
 def test_the_histogram_holds_every_finished_outage_and_no_other(history: list[tuple]) -> None:
     site = Site(moving=False)

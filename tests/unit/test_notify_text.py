@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.lib.words import WORDS, clock_range, clock_time, duration
@@ -306,7 +306,6 @@ alerts = st.builds(
 )
 
 
-@settings(max_examples=150)
 @given(
     found=st.lists(alerts, min_size=1, max_size=8),
     truncated=st.integers(0, 10**6),

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from exporter import conventions
 from exporter.alerting.alert import RULES_SOURCE, SOURCE
@@ -17,11 +16,11 @@ from exporter.gateways.csku.gateway import Csku
 from exporter.metrics.own import JOURNAL_OPERATIONS
 from exporter.notify.sending import SUCCESSES, Result
 from exporter.web.instruments import LISTENERS
+from tests.rule_files import FILES, FOLDER, read, rules
 from tests.tools import ROOT, require
 
-RULES = ROOT / "prometheus" / "rules"
-FILES = sorted(RULES.glob("*.yml"))
-TESTS = sorted(path for path in (RULES / "tests").glob("*.yml") if not path.name.startswith("slo"))  # test_slo_rules.py
+TESTS = sorted(path for path in (FOLDER / "tests").glob("*.yml") if not path.name.startswith("slo"))
+"""test_slo_rules.py has the others."""
 OWN = ("devices.yml", "exporter.yml", "failover.yml", "instances.yml")
 WRITTEN = (*OWN, "stack.yml")
 """By hand; slo.yml has a test file of its own."""
@@ -31,14 +30,11 @@ DIRECT = {name for key, name in vars(conventions).items() if key.startswith("ALE
 
 
 def alerts(*files: str) -> list[dict]:
-    groups = [
-        g for file in FILES if not files or file.name in files for g in yaml.safe_load(file.read_text())["groups"]
-    ]
-    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return [rule for rule in rules(*files) if "alert" in rule]
 
 
-def alert_ids(rules: list[dict]) -> list[str]:
-    return [rule["alert"] for rule in rules]
+def alert_ids(found: list[dict]) -> list[str]:
+    return [rule["alert"] for rule in found]
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -85,7 +81,7 @@ def test_an_alert_is_tested_on_both_sides_with_its_texts(name: str):
     rows = [
         row
         for path in TESTS
-        for test in yaml.safe_load(path.read_text())["tests"]
+        for test in read(path)["tests"]
         for row in test.get("alert_rule_test", [])
         if row["alertname"] == name
     ]
@@ -105,7 +101,7 @@ def test_the_net_carries_the_names_of_the_direct_alerts_and_its_own_source():
 
 
 def test_no_threshold_of_the_policy_stands_in_a_rule():
-    text = (RULES / "devices.yml").read_text()
+    text = (FOLDER / "devices.yml").read_text()
 
     assert conventions.POLICY_ALERT_AFTER in text
     assert conventions.POLICY_ESCALATE_AFTER in text
@@ -162,13 +158,13 @@ def matched(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(
-    "path", [*FILES, *(RULES / "tests").glob("*.yml")], ids=lambda path: f"{path.parent.name}/{path.name}"
+    "path", [*FILES, *(FOLDER / "tests").glob("*.yml")], ids=lambda path: f"{path.parent.name}/{path.name}"
 )
 def test_every_value_of_a_label_is_one_that_the_code_gives(path: Path):
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    rules = [rule["expr"] for group in document.get("groups", []) for rule in group["rules"]]
+    document = read(path)
+    queries = [rule["expr"] for group in document.get("groups", []) for rule in group["rules"]]
     inputs = [row["series"] for test in document.get("tests", []) for row in test["input_series"]]
-    found = {row for text in rules + inputs for row in matched(text)}
+    found = {row for text in queries + inputs for row in matched(text)}
 
     unknown = {(metric, label) for metric, label, _ in found if label not in FREE} - {
         (metric, label) for metric, label, _ in found if label in VALUES or (metric, label) in VALUES
