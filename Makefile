@@ -6,7 +6,8 @@ SHELL := /bin/bash
 VENV    := .venv
 PY      := $(VENV)/bin/python
 COMPOSE ?= docker compose
-PYTEST  := $(PY) -m pytest
+# with byte code on disk, as an installed program has it: the tests start the exporter hundreds of times
+PYTEST  := PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
 # three processes for two processors: many tests wait for other programs. A file stays together, for its fixtures
 PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 # the newest suitable interpreter on this machine
