@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "prometheus" / "rules"
 FILES = sorted(FOLDER.glob("*.yml"))
+TESTS = sorted(path for path in (FOLDER / "tests").glob("*.yml") if not path.name.startswith("slo"))
+"""Those of the SLO rules are run by test_slo_rules.py."""
 
 
 @functools.cache

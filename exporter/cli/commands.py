@@ -7,6 +7,7 @@ A module has `add_arguments(parser)`, which sets `run`, a function that takes th
 from __future__ import annotations
 
 import argparse
+import gc
 import textwrap
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -25,7 +26,11 @@ class Command(NamedTuple):
     @property
     def module(self) -> Any:  # noqa: ANN401 - a module with the functions that stand above
         """The module, imported."""
-        return import_module(f"exporter.cli.{self.name.replace('-', '_')}")
+        gc.disable()  # what is imported stays: to look for garbage in it would be a fifth of the whole start
+        try:
+            return import_module(f"exporter.cli.{self.name.replace('-', '_')}")
+        finally:
+            gc.enable()
 
 
 COMMANDS: Final = (

@@ -167,6 +167,7 @@ def test_the_watchdog_goes_to_the_dead_mans_switch_again_and_again(alertmanager:
     assert where.slack() == []
 
 
+@pytest.mark.slow  # it waits for many intervals
 def test_the_dead_mans_switch_is_pinged_at_every_interval(tmp_path: Path, where: Sinks) -> None:
     """The shipped minute in 2 seconds and its repeat in proportion: gaps of one interval, not of two."""
     config = yaml.safe_load(shipped_config(where, quick=False))

@@ -340,6 +340,7 @@ def test_an_alertmanager_that_is_killed_gets_the_alert_again_and_nobody_hears_of
 
 
 # The net -----------------------------------------------------------------------------------------------------
+@pytest.mark.slow  # it waits for both paths
 def test_while_the_direct_path_is_broken_the_rule_tells_and_when_it_heals_nobody_hears_it_again(
     site: Site, tmp_path: Path
 ) -> None:
@@ -431,6 +432,7 @@ def test_a_device_that_flaps_is_one_notice(site: Site) -> None:
 
 
 # Several Alertmanagers, silences -----------------------------------------------------------------------------
+@pytest.mark.slow  # it waits for both paths
 def test_two_alertmanagers_in_a_cluster_tell_at_least_once_and_not_all_of_it_twice(tmp_path: Path) -> None:
     with site_of(tmp_path, alertmanagers=2) as site:
         for program in site.alertmanagers:

@@ -48,6 +48,7 @@ def counted(prometheus: Prometheus) -> dict[str, str]:
     return {one["metric"]["job"]: one["value"][1] for one in prometheus.query("engine:fleet_devices:sum")}
 
 
+@pytest.mark.slow  # two of everything
 def test_two_fleets_share_a_prometheus_and_an_alertmanager_and_neither_mutes_or_counts_the_other(
     tmp_path: Path,
 ) -> None:

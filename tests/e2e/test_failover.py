@@ -278,6 +278,7 @@ def test_a_report_and_the_api_count_the_group_as_up_while_either_is(hook: Hook, 
     assert [row["key"] for row in json.loads(done.stdout)["rows"]] == ["channel_a+channel_b"]
 
 
+@pytest.mark.slow  # it waits for a window's end
 def test_planned_work_is_switched_only_when_its_window_has_ended(hook: Hook, tmp_path: Path) -> None:
     end = int(time.time() + patient(10))
     exporter = configured(tmp_path / "exporter", hook.url)

@@ -84,6 +84,7 @@ def test_inside_a_window_nobody_hears_anything_and_what_is_still_down_when_it_en
     site.wait_told("PULIH")
 
 
+@pytest.mark.slow  # it waits for a window's end
 def test_a_window_ends_by_itself(site: Site) -> None:
     connected(site, ("w1", "wa", "Meja Depan"))
     maintenance(site, "add", "--device", "w1", "--duration", "8s")
@@ -97,6 +98,7 @@ def test_a_window_ends_by_itself(site: Site) -> None:
     assert site.exporter.api("maintenance") == {"windows": []}
 
 
+@pytest.mark.slow  # it waits for a window's end
 def test_what_was_told_before_the_window_is_not_taken_back_and_its_end_is_told(site: Site) -> None:
     site.down("w1", name="Meja Depan", ago=60)
     site.wait_told("Meja Depan")
@@ -112,6 +114,7 @@ def test_what_was_told_before_the_window_is_not_taken_back_and_its_end_is_told(s
     site.wait_told("PULIH")
 
 
+@pytest.mark.slow  # it waits for a window's end
 def test_planned_work_on_many_devices_is_no_mass_outage(site: Site) -> None:
     now = int(time.time())
     site.report_at_once(*(device_event(f"w{n}", now - 3600, up=True) for n in range(30)))

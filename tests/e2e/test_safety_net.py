@@ -137,6 +137,7 @@ def test_the_direct_path_that_heals_takes_over_without_a_storm(net: Net) -> None
     assert len(net.where.slack()) <= 2 * len(devices)
 
 
+@pytest.mark.slow  # it waits for the rules, three times
 def test_a_mass_outage_that_only_prometheus_sees_is_a_handful_of_messages(net: Net) -> None:
     devices = [f"d{n}" for n in range(200)]
     net.alertmanager.post(engine_outage(source="prometheus"))

@@ -22,7 +22,7 @@ from tests.integration import fleet_history
 from tests.patience import patient, wait_for
 from tests.tools import ROOT, require
 
-pytestmark = pytest.mark.binaries
+pytestmark = [pytest.mark.binaries, pytest.mark.slow]  # a month of a fleet is made first
 
 DAY = 86400
 RANGE = 7 * DAY

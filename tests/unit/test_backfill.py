@@ -274,6 +274,7 @@ class Sink(io.RawIOBase):
         return len(data)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow  # to trace memory costs much
 def test_memory_does_not_grow_with_the_window() -> None:
     source = FakeSource(history_of([(0, C), (500, D), (700, C)]))
 

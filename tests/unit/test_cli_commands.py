@@ -88,20 +88,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 OFFLINE = [
+    "report --from 2025-01-28 --by device",
+    "check-config --config.file=exporter.yml",
+    "backfill --from 2025-01-28 --to 2025-01-30 --output -",
     "version",
     "--help",
     "report --help",
     "completion fish",
-    "check-config --config.file=exporter.yml",
     "version --json",
     "backup copy-$RANDOM.db",
     "backup copy-$RANDOM.db --json",
     "quarantine list",
     "quarantine show 1",
-    "report --from 2025-01-28 --by device",
     "report --from 2025-01-28 --by device --json",
     "report --from 2025-01-28 --by device --format html",
-    "backfill --from 2025-01-28 --to 2025-01-30 --output -",
     "simulate --from 2025-01-28 --to 2025-01-29 --devices 5 --output -",
 ]
 
@@ -139,7 +139,12 @@ def assert_output_may_fail(folder: Path, command: str) -> None:
         assert poor.stdout.isascii()
 
 
-@pytest.mark.parametrize("command", OFFLINE)
+def seldom(commands: list[str], first: int) -> list[Any]:
+    """Mark all but the first commands as slow: one place writes for all of them, and each is three starts."""
+    return [*commands[:first], *(pytest.param(one, marks=pytest.mark.slow) for one in commands[first:])]
+
+
+@pytest.mark.parametrize("command", seldom(OFFLINE, 3))
 def test_output_may_be_closed_full_or_poor_in_letters(folder: Path, command: str) -> None:
     assert_output_may_fail(folder, command)
 
@@ -154,7 +159,7 @@ ONLINE = [
 ]
 
 
-@pytest.mark.parametrize("command", ONLINE)
+@pytest.mark.parametrize("command", seldom(ONLINE, 1))
 async def test_output_of_the_running_exporter_may_be_too(tmp_path: Path, folder: Path, command: str) -> None:
     async with site(tmp_path) as browser:
         await asyncio.to_thread(assert_output_may_fail, folder, f"{command} --url {browser.root}")

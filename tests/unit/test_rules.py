@@ -1,7 +1,6 @@
-"""Prometheus' rules: accepted and tested by promtool; complete in labels, annotations and runbook headings."""
+"""Prometheus' rules: complete in labels, annotations, promtool's tests and runbook headings."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +15,9 @@ from exporter.gateways.csku.gateway import Csku
 from exporter.metrics.own import JOURNAL_OPERATIONS
 from exporter.notify.sending import SUCCESSES, Result
 from exporter.web.instruments import LISTENERS
-from tests.rule_files import FILES, FOLDER, read, rules
-from tests.tools import ROOT, require
+from tests.rule_files import FILES, FOLDER, TESTS, read, rules
+from tests.tools import ROOT
 
-TESTS = sorted(path for path in (FOLDER / "tests").glob("*.yml") if not path.name.startswith("slo"))
-"""test_slo_rules.py has the others."""
 OWN = ("devices.yml", "exporter.yml", "failover.yml", "instances.yml")
 WRITTEN = (*OWN, "stack.yml")
 """By hand; slo.yml has a test file of its own."""
@@ -35,25 +32,6 @@ def alerts(*files: str) -> list[dict]:
 
 def alert_ids(found: list[dict]) -> list[str]:
     return [rule["alert"] for rule in found]
-
-
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([require("promtool"), *arguments], capture_output=True, text=True, check=False)
-
-
-@pytest.mark.binaries
-def test_promtool_accepts_every_rule_file():
-    done = promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, FILES))
-
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.binaries
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
-def test_promtool_finds_the_rules_doing_what_their_tests_say(path):
-    done = promtool("test", "rules", str(path))
-
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=alert_ids(alerts()))
