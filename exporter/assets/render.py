@@ -1,7 +1,9 @@
 """Rules, dashboards, routes and texts of messages for a Prometheus, an Alertmanager and a Grafana of somebody's own.
 
-The same files as those of our own stack; what is put in is a language, a time zone, addresses and, where several fleets
-share a Prometheus, a job. Rules about Prometheus and Alertmanager themselves are left out: their owner has some.
+The same files as those of our own stack; what is put in is a language, a time zone, addresses and a job. All alerts
+bear the job, by which Alertmanager's routes tell them from other people's (`exporter.assets.routing`); where several
+fleets share a Prometheus, everything else does, too. Rules about Prometheus and Alertmanager themselves are left out:
+their owner has some.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from exporter.assets import files
+from exporter.assets.routing import Plain, Tree, among_others, named
 from exporter.assets.selector import selected, selected_template, selected_values
 from exporter.lib.yaml import parse_yaml
 
@@ -24,10 +27,9 @@ _ZONE: Final = "Asia/Jakarta"
 _GRAFANA: Final = "http://localhost:3000"
 _PAGES: Final = "http://localhost:9877"
 _RELAY: Final = "http://exporter-admin:9877"
+_RUNBOOK: Final = "docs/runbook.md"
 _UID: Final = re.compile(r"\bdevices-(?=device|exporter|fleet|incidents|slo)")
 """How the uids of our dashboards begin."""
-
-Tree = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,12 @@ class Wanted:
     """The admin listener, as people and Alertmanager reach it."""
     grafana_url: str = ""
     runbook_url: str = ""
+    """The page of the runbook."""
     job: str = USUAL_JOB
 
     @property
     def one_of_several(self) -> bool:
-        """Whether other fleets share the Prometheus: every selector then names the job, and every alert has it."""
+        """Whether other fleets share the Prometheus: every selector then names the job, and what rules make has it."""
         return self.job != USUAL_JOB
 
     @property
@@ -69,30 +72,33 @@ def render(wanted: Wanted) -> dict[str, str]:
     for name, text in files.read_all(f"{files.DASHBOARDS}/{wanted.language}", "*.json").items():
         found[f"dashboards/{name}"] = dashboard(text, wanted)
     for name, text in files.read_all(files.TEXTS, "*.tmpl").items():
-        given = (wanted.timezone, wanted.grafana_url, wanted.url, wanted.runbook_url)
-        found[f"alertmanager/templates/{name}"] = wanted.own_boards(message_texts(text, *given))
+        texts = message_texts(text, wanted.timezone, wanted.grafana_url, wanted.url)
+        found[f"alertmanager/templates/{name}"] = wanted.own_boards(named(texts, wanted.job))
     found["alertmanager/alertmanager.yml"] = routes(files.read(files.ROUTES), wanted)
     return found
 
 
 def rules(text: str, wanted: Wanted) -> str:
-    """Return a file of rules; as it is, unless there are several fleets."""
-    if not wanted.one_of_several:
-        return text
-    tree: Any = parse_yaml(text)
+    """Return a file of rules: all alerts bear the job, and of several fleets everything asks for it."""
+    tree: Tree = parse_yaml(text)
     for group in tree["groups"]:
-        group["name"] = f"{group['name']}-{wanted.job}"
+        if wanted.one_of_several:
+            group["name"] = f"{group['name']}-{wanted.job}"
         for rule in group["rules"]:
-            _select(rule, wanted)
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=10**6)
+            _own(rule, wanted)
+    return yaml.dump(tree, Dumper=Plain, sort_keys=False, allow_unicode=True, width=10**6)
 
 
-def _select(rule: Tree, wanted: Wanted) -> None:
-    """Let a rule see the series of one job alone, and put the job onto what it makes, in place."""
-    rule["expr"] = selected(rule["expr"], wanted.matcher)
-    rule["labels"] = (rule.get("labels") or {}) | {"job": wanted.job}
-    for name, text in (rule.get("annotations") or {}).items():
-        rule["annotations"][name] = selected_template(text, wanted.matcher)
+def _own(rule: Tree, wanted: Wanted) -> None:
+    """Put the job onto what a rule makes and, of several fleets, let it see the series of one alone, in place."""
+    annotations: dict[str, str] = rule.get("annotations") or {}
+    if wanted.one_of_several or "alert" in rule:
+        rule["labels"] = (rule.get("labels") or {}) | {"job": wanted.job}
+    if wanted.one_of_several:
+        rule["expr"] = selected(rule["expr"], wanted.matcher)
+        annotations |= {name: selected_template(text, wanted.matcher) for name, text in annotations.items()}
+    if wanted.runbook_url and annotations:
+        annotations["runbook_url"] = annotations["runbook_url"].replace(_RUNBOOK, wanted.runbook_url)
 
 
 def dashboard(text: str, wanted: Wanted) -> str:
@@ -118,20 +124,17 @@ def _selected(node: Any, matcher: str) -> Any:  # noqa: ANN401 - any part of a J
     return changed
 
 
-def message_texts(text: str, timezone: str, grafana_url: str, pages_url: str, runbook_url: str) -> str:
-    """Return a template of messages with the time zone and the addresses in it."""
+def message_texts(text: str, timezone: str, grafana_url: str, pages_url: str) -> str:
+    """Return a template of messages with the time zone and the addresses in it; the runbook's is on the alerts."""
     return (
         text.replace(f'"{_ZONE}"', f'"{timezone}"')
         .replace(f'$grafana := "{_GRAFANA}"', f'$grafana := "{grafana_url}"')
         .replace('$pages := ""', f'$pages := "{pages_url}"')
-        .replace('$runbook := ""', f'$runbook := "{runbook_url}"')
     )
 
 
 def routes(text: str, wanted: Wanted) -> str:
-    """Return Alertmanager's configuration; of several fleets, alerts of one mute and join none of another."""
+    """Return Alertmanager's configuration."""
     text = re.sub(r"\btemplates/(id|en)\.tmpl", f"templates/{wanted.language}.tmpl", text)
     text = text.replace(f"location: {_ZONE}", f"location: {wanted.timezone}").replace(_RELAY, wanted.url or _RELAY)
-    if wanted.one_of_several:
-        text = re.sub(r"\b(equal|group_by): \[", r"\1: [job, ", text)
-    return text
+    return among_others(yaml.safe_load(text), wanted.job)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from exporter.assets.render import USUAL_JOB, Wanted, render
@@ -13,19 +13,23 @@ from exporter.cli.output import say
 from exporter.errors import ConfigError
 from exporter.lib.times import zone_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _NEXT: Final = """
 prometheus.yml:    rule_files: [{folder}/rules/*.yml]
                    scrape_configs: [{{job_name: {job}, static_configs: [{{targets: [{target}]}}]}}]
-Alertmanager:      routes, receivers and inhibit_rules of {folder}/alertmanager/alertmanager.yml; drop receivers
-                   that you have no secret for
-Grafana:           import or provision {folder}/dashboards/*.json"""
-_SEVERAL: Final = "the exporter:      alerts: {{labels: {{job: {job}}}}}"
+Alertmanager:      the parts of {folder}/alertmanager/alertmanager.yml beside yours, as its head says
+Grafana:           import or provision {folder}/dashboards/*.json
+the exporter:      DEVICE_EXPORTER_ALERTS_LABELS_JOB={job}, by which Alertmanager's route knows its alerts"""
+_RUNBOOK: Final = "                   DEVICE_EXPORTER_ALERTS_RUNBOOK_URL={url}"
+_NO_RUNBOOK: Final = "--runbook-url:     without it no message links to docs/runbook.md, wherever you keep that"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="where to write; files of the same names are replaced"
+        "folder", type=_folder, metavar="FOLDER", help="where to write; files of the same names are replaced"
     )
     parser.add_argument(
         "--language", choices=("id", "en"), default="id", help="of messages and dashboards (default: id)"
@@ -40,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--job",
         type=_job,
         default=USUAL_JOB,
-        help=f"where several fleets share a Prometheus: the scrape job of this one (default: {USUAL_JOB}, alone)",
+        help=f"Prometheus' scrape job; of several fleets in one Prometheus each has its own (default: {USUAL_JOB})",
     )
     parser.set_defaults(run=run)
 
@@ -50,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = Wanted(args.language, args.timezone, args.url, args.grafana_url, args.runbook_url, args.job)
     found = render(wanted)
     try:
+        _refuse_links(args.folder, found)
         for name, text in found.items():
             path = args.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,9 +64,23 @@ def run(args: argparse.Namespace) -> int:
     say(f"{len(found)} files in {args.folder}")
     target = urlsplit(args.url).netloc or "HOST:9877"
     say(_NEXT.format(folder=args.folder, job=args.job, target=target))
-    if wanted.one_of_several:
-        say(_SEVERAL.format(job=args.job))
+    say(_RUNBOOK.format(url=args.runbook_url) if args.runbook_url else _NO_RUNBOOK)
     return 0
+
+
+def _refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """Raise ConfigError where a symbolic link inside the folder leads a file to another place; nothing is written."""
+    for name in names:
+        path = folder / name
+        for part in (path, *list(path.parents)[: name.count("/")]):
+            if part.is_symlink():
+                raise ConfigError(f"cannot write {part}: it is a symbolic link, and what it leads to would be replaced")
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a folder; . is this one")
+    return Path(text)
 
 
 def _url(text: str) -> str:

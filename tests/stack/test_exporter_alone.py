@@ -5,6 +5,7 @@ import time
 import urllib.request
 
 import pytest
+import yaml
 
 from tests.e2e.process import device_event
 from tests.stack.project import Stack
@@ -57,4 +58,8 @@ def test_the_image_holds_the_files_for_prometheus_alertmanager_and_grafana(alone
     alone.compose(*given)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {"rules/devices.yml", "dashboards/device.json", "alertmanager/alertmanager.yml"} <= written
-    assert (tmp_path / "rules/slo.yml").read_text() == (alone.directory / "prometheus/rules/slo.yml").read_text()
+    names = [
+        [group["name"] for group in yaml.safe_load((folder / "slo.yml").read_text())["groups"]]
+        for folder in (tmp_path / "rules", alone.directory / "prometheus/rules")
+    ]
+    assert names[0] == names[1]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from exporter.assets.render import USUAL_JOB, Wanted, message_texts, render
+from exporter.assets.routing import TEXTS
 from exporter.assets.selector import selected, selected_template, selected_values
 from exporter.cli.main import main
 from scripts.alertmanager_config import templates_with
@@ -102,12 +103,22 @@ def test_promtool_finds_the_matcher_in_as_many_selectors_as_it_would_put_it_into
         assert run("label-matchers", "delete", ours, "job") == run("label-matchers", "delete", part, "job")
 
 
-def test_without_a_job_the_rules_are_the_stacks_own_letter_by_letter() -> None:
+def test_without_a_job_the_rules_are_the_stacks_own_and_their_alerts_bear_the_usual_one() -> None:
     found = render(Wanted())
     for file in (ROOT / "prometheus" / "rules").glob("*.yml"):
         if file.name != "stack.yml":
-            assert found.pop(f"rules/{file.name}") == file.read_text(encoding="utf-8")
+            expected = yaml.safe_load(file.read_text(encoding="utf-8"))
+            for rule in [rule for group in expected["groups"] for rule in group["rules"] if "alert" in rule]:
+                rule["labels"]["job"] = USUAL_JOB
+            assert yaml.safe_load(found.pop(f"rules/{file.name}")) == expected
     assert not [name for name in found if name.startswith("rules/")]
+
+
+def test_alerts_link_to_the_runbook_where_somebody_keeps_it() -> None:
+    found = render(Wanted(runbook_url="https://wiki.example.com/runbook"))
+    links = re.findall(r"runbook_url: (.*)", "".join(text for name, text in found.items() if name.startswith("rules/")))
+    assert len(links) > 30
+    assert all(link.startswith("https://wiki.example.com/runbook#") for link in links)
 
 
 @pytest.mark.parametrize("language", ["id", "en"])
@@ -120,12 +131,10 @@ def test_dashboards_and_texts_are_in_the_language(language: str) -> None:
 
 
 def test_texts_of_messages_are_those_of_the_stack() -> None:
-    settings = Settings(timezone="Asia/Makassar", public_url="https://a.example", runbook_url="https://r.example")
+    settings = Settings(timezone="Asia/Makassar", public_url="https://a.example")
     for file in (ROOT / "alertmanager" / "templates").glob("*.tmpl"):
         text = file.read_text(encoding="utf-8")
-        ours = message_texts(
-            text, "Asia/Makassar", "https://a.example/grafana", "https://a.example", "https://r.example"
-        )
+        ours = message_texts(text, "Asia/Makassar", "https://a.example/grafana", "https://a.example")
         assert ours == templates_with(text, settings)
 
 
@@ -144,17 +153,101 @@ def test_of_several_fleets_each_rule_makes_and_each_dashboard_shows_what_bears_t
     assert "}}fleet-b-device-id{{" in found["alertmanager/templates/id.tmpl"]
 
 
-def test_of_several_fleets_no_alert_mutes_or_joins_one_of_another() -> None:
-    config = yaml.safe_load(render(OTHER)["alertmanager/alertmanager.yml"])
-    assert all("job" in rule["equal"] for rule in config["inhibit_rules"])
+# -- beside routes and texts of somebody else -------------------------------------------------------------------------
 
-    def groupings(route: dict[str, Any]) -> Iterator[list[str]]:
-        if "group_by" in route:
-            yield route["group_by"]
-        for inner in route.get("routes", []):
-            yield from groupings(inner)
+THEIRS = {
+    "route": {
+        "receiver": "their-default",
+        "routes": [{"matchers": ['severity = "critical"'], "receiver": "email"}],
+    },
+    "inhibit_rules": [{"source_matchers": ['a = "b"'], "target_matchers": ['c = "d"'], "equal": ["e"]}],
+    "time_intervals": [{"name": "quiet-hours", "time_intervals": [{"weekdays": ["sunday"]}]}],
+    "receivers": [{"name": "their-default"}, {"name": "email"}],
+    "templates": ["theirs/*.tmpl"],
+}
+"""An Alertmanager's configuration whose names are also ours."""
 
-    assert all("job" in labels for labels in groupings(config["route"]))
+
+def joined(*fleets: Wanted) -> dict[str, Any]:
+    """Return their configuration with ours put beside it, as the head of our file says."""
+    whole: dict[str, Any] = yaml.safe_load(yaml.safe_dump(THEIRS))
+    for fleet in fleets:
+        ours = yaml.safe_load(render(fleet)["alertmanager/alertmanager.yml"])
+        whole["route"]["routes"] = ours["route"]["routes"] + whole["route"]["routes"]
+        for part in ("inhibit_rules", "time_intervals", "templates"):
+            whole[part] += ours[part]
+        whole["receivers"] += [one for one in ours["receivers"] if one["name"] != "yours"]
+    return whole
+
+
+def amtool(*arguments: str) -> str:
+    done = subprocess.run([str(require("amtool")), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.binaries
+def test_beside_their_routes_ours_take_our_alerts_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(yaml.safe_dump(joined(Wanted(), OTHER)))
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "theirs").mkdir()
+    for name, text in render(Wanted()).items():
+        if name.endswith(".tmpl"):
+            (tmp_path / "templates" / name.rpartition("/")[2]).write_text(text)
+    (tmp_path / "theirs" / "theirs.tmpl").write_text('{{ define "title" }}theirs{{ end }}')
+    amtool("check-config", str(file))
+
+    def told(*labels: str) -> str:
+        return amtool("config", "routes", "test", f"--config.file={file}", *labels)
+
+    assert told("alertname=DiskFull", "severity=critical") == "email"
+    assert told("alertname=DiskFull", "severity=warning", "job=node") == "their-default"
+    assert told("alertname=Watchdog", "severity=none") == "their-default"
+    down = ("alertname=DeviceDown", "severity=critical", "source=exporter")
+    assert told(*down, "job=device-exporter").split(",") == [
+        f"device-exporter/{name}" for name in ("automation", "sms", "email", "chat")
+    ]
+    assert told(*down, "job=fleet-b").split(",")[1] == "fleet-b/sms"
+    assert told("alertname=Watchdog", "severity=none", "job=fleet-b") == "fleet-b/deadman"
+    assert told("alertname=JournalHanging", "severity=info", "job=device-exporter").startswith("device-exporter/")
+    assert told("alertname=Unheard", "job=device-exporter") == "device-exporter/chat"
+
+
+def test_what_mutes_is_ours_and_mutes_ours_alone() -> None:
+    for fleet in (Wanted(), OTHER):
+        rules = yaml.safe_load(render(fleet)["alertmanager/alertmanager.yml"])["inhibit_rules"]
+        assert len(rules) > 5
+        assert all(
+            f'job = "{fleet.job}"' in rule[side] for rule in rules for side in ("source_matchers", "target_matchers")
+        )
+
+
+def test_no_name_of_ours_is_one_of_theirs_or_of_another_fleets() -> None:
+    whole = joined(Wanted(), OTHER)
+    for part in ("receivers", "time_intervals"):
+        names = [one["name"] for one in whole[part]]
+        assert len(names) == len(set(names))
+    texts = [text for fleet in (Wanted(), OTHER) for name, text in render(fleet).items() if name.endswith(".tmpl")]
+    defined = re.findall(r'define "([^"]+)"', "".join(texts))
+    assert all(name.startswith(("device-exporter.", "fleet-b.")) for name in defined)
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), OTHER], ids=["the usual job", "one of several"])
+def test_every_way_says_a_text_that_there_is_and_needs_nothing_of_their_global_settings(wanted: Wanted) -> None:
+    found = render(wanted)
+    config = yaml.safe_load(found["alertmanager/alertmanager.yml"])
+    assert "global" not in config
+    texts = "".join(text for name, text in found.items() if name.endswith(".tmpl"))
+    defined = set(re.findall(r'define "([^"]+)"', texts))
+    said = set(re.findall(r'template "([^"]+)"', texts + found["alertmanager/alertmanager.yml"]))
+    assert said <= defined
+    for receiver in config["receivers"]:
+        for kind, fields in TEXTS.items():
+            for way in receiver.get(kind, []):
+                assert fields.keys() <= way.keys()
+        for mail in receiver.get("email_configs", []):
+            assert {"smarthost", "from", "auth_username", "auth_password_file", "headers"} <= mail.keys()
 
 
 def test_the_command_writes_the_files_and_says_what_becomes_of_them(
@@ -165,7 +258,8 @@ def test_the_command_writes_the_files_and_says_what_becomes_of_them(
     assert written == set(render(Wanted(language="en", url="https://alerts.example.com")))
     said = capsys.readouterr().out
     assert f"job_name: {USUAL_JOB}, static_configs: [{{targets: [alerts.example.com]}}]" in said
-    assert "alerts: {labels:" not in said
+    assert "DEVICE_EXPORTER_ALERTS_LABELS_JOB=device-exporter" in said
+    assert "--runbook-url: " in said
 
 
 @pytest.mark.parametrize(
@@ -184,3 +278,35 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: 
     (tmp_path / "file").touch()
     assert main(["assets", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err == f"device-exporter: cannot write {tmp_path}/file/rules: Not a directory\n"
+
+
+@pytest.mark.parametrize("link", ["rules", "rules/devices.yml", "alertmanager/templates"])
+def test_a_link_that_leads_elsewhere_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], link: str
+) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "folder"
+    (folder / link).parent.mkdir(parents=True)
+    if link.endswith(".yml"):
+        elsewhere.write_text("theirs")
+    else:
+        elsewhere.mkdir()
+    (folder / link).symlink_to(elsewhere)
+    assert main(["assets", str(folder)]) == 2
+    assert f"cannot write {folder / link}: it is a symbolic link" in capsys.readouterr().err
+    assert elsewhere.is_dir() or elsewhere.read_text() == "theirs"
+    assert [file for file in tmp_path.rglob("*") if file.is_file() and file != elsewhere] in ([], [folder / link])
+
+
+def test_a_folder_that_is_a_link_itself_is_the_one_that_was_named(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert main(["assets", str(tmp_path / "link")]) == 0
+    assert (tmp_path / "real" / "rules" / "devices.yml").is_file()
+
+
+def test_no_folder_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as refused:
+        main(["assets", ""])
+    assert refused.value.code == 2
+    assert list(tmp_path.iterdir()) == []
