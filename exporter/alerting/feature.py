@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class AlertingFeature:
-    """`service.on_acknowledged` hear when an Alertmanager takes an alert; `ways` knows whether people do."""
+    """`service.on_acknowledged` hear when an Alertmanager takes an alert; `ways` knows whether people do.
+
+    `members` are the Alertmanagers that there are.
+    """
 
     name: ClassVar[str] = "alerting"
 
@@ -35,18 +38,18 @@ class AlertingFeature:
         impact: Callable[[Device], Facts | None],
         planned_until: Callable[[Device, float], float | None],
     ) -> None:
-        self._members = Members(config, metrics)
+        self.members = Members(config, metrics)
         self.service = DirectAlerts(
-            recorder, config, metrics, lambda: self._members.now, impact=impact, planned_until=planned_until
+            recorder, config, metrics, lambda: self.members.now, impact=impact, planned_until=planned_until
         )
-        self._members.changed = self.service.reconsider
-        self.ways = Ways(config, metrics, lambda: self._members.now)
+        self.members.changed = self.service.reconsider
+        self.ways = Ways(config, metrics, lambda: self.members.now)
 
     def tasks(self) -> list[Task]:
         """Post, on every exporter: Alertmanager takes what is equal for one."""
         return [
             Task("alerts", self.service.run),
-            Task("alertmanager_names", self._members.run),
+            Task("alertmanager_names", self.members.run),
             Task("notification_ways", self.ways.ask, 60.0, 1.0),
         ]
 
@@ -56,5 +59,5 @@ class AlertingFeature:
 
     async def reload(self, _: Config) -> None:
         """Judge every device anew, and post where the configuration says now."""
-        self._members.reconsider()
+        self.members.reconsider()
         self.service.reconsider()

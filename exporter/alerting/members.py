@@ -56,6 +56,12 @@ class Members:
         urls = self._config().alertmanager.urls
         return tuple(dict.fromkeys(member for url in urls for member in self._of(url)))
 
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """URLs whose name has no address that is known now; those of before may still be told."""
+        names = [url for url in self._config().alertmanager.urls if url.startswith(BY_DNS)]
+        return tuple(url for url in names if url in self._failing or url not in self._found)
+
     def _of(self, url: str) -> Sequence[Member]:
         return self._found.get(url, ()) if url.startswith(BY_DNS) else (Member(url),)
 

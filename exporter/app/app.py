@@ -257,9 +257,9 @@ class Exporter:
             ready=ready,
         )
 
-        alerts = self.features.alerting.service
+        alerting = self.features.alerting
         status = status_operation(
-            self.recorder, current, alerts, ready=ready, last_event=lambda: instruments.last_event
+            self.recorder, current, alerting, ready=ready, last_event=lambda: instruments.last_event
         )
         admin = admin_app(
             self.recorder,

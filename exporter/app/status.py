@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from exporter.alerting.direct import DirectAlerts
+    from exporter.alerting.feature import AlertingFeature
     from exporter.config import Config
     from exporter.recording.recorder import Recorder
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def status_operation(
     recorder: Recorder,
     config: Callable[[], Config],
-    alerts: DirectAlerts,
+    alerting: AlertingFeature,
     *,
     ready: Callable[[], bool],
     last_event: Callable[[], float],
@@ -31,7 +31,7 @@ def status_operation(
     """Return the operation."""
 
     async def handle(_: web.Request) -> web.StreamResponse:
-        present, fleet = config(), recorder.fleet
+        present, fleet, alerts = config(), recorder.fleet, alerting.service
         blind = await recorder.read(lambda reader: reader.blind_intervals())
         return answers.json(
             Status(
@@ -46,6 +46,7 @@ def status_operation(
                 last_blind=BlindSpan(*blind[-1]) if blind else None,
                 direct_alerts=alerts.enabled,
                 alertmanagers=[AlertmanagerState(one.url, one.reached_at, one.failing) for one in alerts.outboxes],
+                unknown_names=list(alerting.members.unknown) if alerts.enabled else [],
                 targets=sorted(present.notify.targets),
             )
         )

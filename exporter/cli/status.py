@@ -50,6 +50,8 @@ def _lines(status: Status, zone: tzinfo, now: float) -> Iterator[tuple[str, str]
         yield "alerts", "none are posted from here: alerts.direct is off, or alertmanager.urls is empty"
     for one in status.alertmanagers:
         yield "alerts", _way(one, zone, now)
+    for name in status.unknown_names:
+        yield "alerts", f"{name}: its name has no address now; only those of before are told, if there were any"
     yield "messages", f"the relay sends to {', '.join(status.targets)}" if status.targets else "the relay has no target"
 
 

@@ -99,5 +99,7 @@ class Status(msgspec.Struct, frozen=True):
     """The last time in which events could be lost unheard."""
     direct_alerts: bool
     alertmanagers: list[AlertmanagerState]
+    unknown_names: list[str]
+    """Of `alertmanager.urls` those by DNS whose name cannot be looked up now."""
     targets: list[str]
     """Names under `notify.targets`, which Alertmanager's receivers use."""

@@ -100,11 +100,11 @@ async def test_a_name_that_fails_keeps_its_addresses_and_each_failure_counts_as_
     names.known["alertmanager.monitoring"] = ["10.0.0.1"]
     await members.look_up()
     both = (Member("http://10.0.0.1:9093"), Member("http://fixed:9093"))
-    assert members.now == both
+    assert (members.now, members.unknown) == (both, ())
     names.known.clear()
     await members.look_up()
     await members.look_up()
-    assert members.now == both
+    assert (members.now, members.unknown) == (both, (NAME,))
     assert errors(metrics, NAME) == 2
     told = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert told == ["an Alertmanager's name cannot be looked up"]
@@ -114,8 +114,9 @@ async def test_a_resolver_that_hangs_is_a_failure(names: Names, monkeypatch: pyt
     monkeypatch.setattr(members_module, "PATIENCE", 0.01)
     names.hangs = True
     members, metrics = members_by(NAME)
+    assert members.unknown == (NAME,)
     await members.look_up()
-    assert (members.now, errors(metrics, NAME)) == ((), 1)
+    assert (members.now, members.unknown, errors(metrics, NAME)) == ((), (NAME,), 1)
 
 
 async def test_the_counters_of_a_member_that_left_are_taken_away(names: Names) -> None:

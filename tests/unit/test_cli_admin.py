@@ -82,6 +82,11 @@ UNTOLD: dict[str, tuple[dict[str, Any], str, int]] = {
         "has not been reached yet",
         1,
     ),
+    "a name without addresses": (
+        {"alertmanagers": [], "unknown_names": ["dns+http://am:9093"]},
+        "dns+http://am:9093: its name has no address now",
+        1,
+    ),
     "a journal that is being loaded": ({"ready": False}, "1.2.3, loading", 1),
     "no direct alerts by choice": ({"direct_alerts": False, "alertmanagers": []}, "none are posted from here", 0),
 }

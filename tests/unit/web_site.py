@@ -282,6 +282,7 @@ def state(**other: Any) -> Operation:
         "last_blind": BlindSpan(NOW - 7200, NOW - 7000),
         "direct_alerts": True,
         "alertmanagers": [AlertmanagerState("http://alertmanager:9093", NOW, failing=False)],
+        "unknown_names": [],
         "targets": ["sms"],
     }
 
