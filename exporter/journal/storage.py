@@ -52,7 +52,7 @@ def _postgres() -> Storage:
     except ModuleNotFoundError as error:
         if error.name != "psycopg":
             raise
-        extra = "pip install 'device-exporter[postgres]'"
+        extra = "pip install 'chat-device-exporter[postgres]'"
         raise ConfigError(f"storage.url: PostgreSQL needs a package that is not installed: {extra}") from None
     return storage
 

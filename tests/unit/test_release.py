@@ -98,3 +98,12 @@ def test_the_projects_own_changelog_can_be_folded_without_losing_an_entry() -> N
     assert sorted(line for line in once.splitlines() if line.startswith("- ")) == sorted(
         line for line in text.splitlines() if line.startswith("- ")
     )
+
+
+def test_what_people_are_told_to_install_is_our_distribution_and_not_a_namesake() -> None:
+    name = re.search(r'(?m)^name = "([^"]+)"', (ROOT / "pyproject.toml").read_text())
+    assert name is not None
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "exporter").rglob("*.py")]
+    texts += [path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))]
+    told = re.findall(r"(?:pipx? (?:install|run --spec)|uv tool install) ['\"]?([a-z][a-z-]+)", "".join(texts))
+    assert set(told) == {name[1]}
