@@ -1,7 +1,8 @@
 """Write the chart's generated parts: `python -m scripts.chart`; `--example` also renders deploy/kubernetes/ with Helm.
 
 From the same sources as the stack's: files/ (rules, dashboards, texts of messages, routing as an AlertmanagerConfig has
-it). From values.yaml: its schema and the table of README.md. A test compares all of them with what is committed.
+it). From values.yaml and the exporter's own configuration: the schema, what the checks must know, and the table of
+README.md. A test compares all of them with what is committed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from exporter.assets.render import USUAL_JOB
+from exporter.assets.routing import TEXTS, Plain, named, texts_of
+from scripts.chart_config import knowledge, schema_of
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CHART: Final = ROOT / "deploy/helm/device-exporter"
@@ -43,6 +48,7 @@ Tree = dict[str, Any]
 def generated() -> dict[Path, str]:
     """Return the text of every generated file."""
     found = {CHART / "values.schema.json": schema(), CHART / "README.md": readme()}
+    found[CHART / "files/configuration.yaml"] = knowledge()
     for file in sorted((ROOT / "prometheus/rules").glob("*.yml")):
         if file.name != "stack.yml":
             found[CHART / "files/rules" / file.name] = file.read_text(encoding="utf-8")
@@ -50,7 +56,8 @@ def generated() -> dict[Path, str]:
         compact = json.dumps(json.loads(file.read_text(encoding="utf-8")), ensure_ascii=False, separators=(",", ":"))
         found[CHART / "files/dashboards" / file.parent.name / file.name] = f"{compact}\n"
     for file in sorted((ROOT / "alertmanager/templates").glob("*.tmpl")):
-        found[CHART / "files/alertmanager/templates" / file.name] = file.read_text(encoding="utf-8")
+        text = named(file.read_text(encoding="utf-8"), USUAL_JOB)
+        found[CHART / "files/alertmanager/templates" / file.name] = text
     config = yaml.safe_load((ROOT / "alertmanager/alertmanager.yml").read_text(encoding="utf-8"))
     found[CHART / "files/alertmanager/routing.yaml"] = routing(config)
     return found
@@ -72,19 +79,26 @@ def routing(config: Tree) -> str:
             for rule in config["inhibit_rules"]
         ],
         "receivers": [receiver["name"] for receiver in config["receivers"]],
+        "texts": {_camel(kind): _fields(kind) for kind in TEXTS},
     }
-    return yaml.dump(tree, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=10**6)
+    return yaml.dump(tree, Dumper=Plain, sort_keys=False, allow_unicode=True, width=10**6)
+
+
+def _fields(kind: str) -> Tree:
+    """Return the fields of an integration that say our texts; headers of a mail are a list there."""
+    fields = {_camel(field): text for field, text in texts_of(kind, USUAL_JOB).items()}
+    if "headers" in fields:
+        fields["headers"] = [{"key": name, "value": value} for name, value in fields["headers"].items()]
+    return fields
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
 
 
 def _route(route: Tree) -> Tree:
-    names = {
-        "group_by": "groupBy",
-        "group_wait": "groupWait",
-        "group_interval": "groupInterval",
-        "repeat_interval": "repeatInterval",
-        "mute_time_intervals": "muteTimeIntervals",
-    }
-    made: Tree = {names.get(key, key): value for key, value in route.items() if key not in ("matchers", "routes")}
+    made: Tree = {_camel(key): value for key, value in route.items() if key not in ("matchers", "routes")}
     if "matchers" in route:
         made["matchers"] = _matchers(route["matchers"])
     if "routes" in route:
@@ -95,13 +109,6 @@ def _route(route: Tree) -> Tree:
 def _matchers(texts: list[str]) -> list[Tree]:
     found = [_MATCHER.fullmatch(text) for text in texts]
     return [{"name": one[1], "matchType": one[2], "value": one[3]} for one in found if one]
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes every value where it is used, without anchors."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature of the overridden method
-        return True
 
 
 # -- values ---------------------------------------------------------------------------------------------------------
@@ -117,6 +124,8 @@ def schema() -> str:
     """Return the schema that the defaults and their comments imply: an unknown key is an error."""
     made = {"$schema": "https://json-schema.org/draft-07/schema#", **_schema_of(values(), ())}
     made["properties"]["replicas"] |= {"minimum": 0}
+    made["properties"]["storage"]["properties"]["port"] |= {"minimum": 1, "maximum": 65535}
+    made["properties"]["config"] = schema_of()
     made["properties"]["global"] = {"type": "object"}
     return json.dumps(made, indent=1) + "\n"
 

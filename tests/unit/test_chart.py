@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from exporter.config import load
+from exporter.config import Config, load
+from exporter.config.build import field_types, is_struct, without_none
+from exporter.config.schema import Secret
 from scripts.chart import CHART, EXAMPLE, documented, example, generated, values
+from scripts.chart_config import secret_keys
 from tests.patience import patient
 from tests.tools import ROOT, require
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.binaries
@@ -131,22 +136,157 @@ def test_every_value_is_explained() -> None:
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ("replica=2", "additional properties 'replica' not allowed"),
-        ("storage.kind=mysql", "value must be one of 'sqlite', 'postgresql'"),
-        ("replicas=2", "more than one exporter needs storage.kind: postgresql"),
-        ("storage.kind=postgresql", "storage.kind: postgresql needs existingSecret"),
-        ("webhook.secretKey=a", "webhook.secretKey: is a key of existingSecret, which has no name"),
-        ("route.webhook.enabled=true", "route.webhook.parentRefs: names no Gateway"),
-    ],
-    ids=["an unknown value", "an unknown choice", "two on SQLite", "no secrets", "a key of nothing", "no Gateway"],
-)
-def test_values_that_cannot_work_are_refused_with_a_sentence(given: str, said: str) -> None:
-    done = helm("template", "t", str(CHART), "--set", given)
-    assert done.returncode != 0
-    assert said in done.stderr
+REFUSED = {
+    "an unknown value": ({"replica": 2}, "additional properties 'replica' not allowed"),
+    "an unknown choice": ({"storage": {"kind": "mysql"}}, "value must be one of 'sqlite', 'postgresql'"),
+    "an unknown key of the configuration": (
+        {"config": {"policies": {"wa": {"alert_affter": "5m"}}}},
+        "additional properties 'alert_affter' not allowed",
+    ),
+    "no port": ({"storage": {"port": 0}}, "minimum: got 0, want 1"),
+    "two on SQLite": ({"replicas": 2}, "more than one exporter needs storage.kind: postgresql"),
+    "no secrets": ({"storage": {"kind": "postgresql"}}, "storage.kind: postgresql needs existingSecret"),
+    "a key of nothing": (
+        {"webhook": {"secretKey": "a"}},
+        "webhook.secretKey: is a key of existingSecret, which has no name",
+    ),
+    "files of nothing": (
+        {"config": {"notify": {"token_file": "/run/secrets/token"}}},
+        "config: names files under /run/secrets, which are keys of existingSecret",
+    ),
+    "a digest that is none": ({"image": {"digest": "sha256:1"}}, "image.digest: expected sha256:"),
+    "a secret among flags": (
+        {"extraArgs": ["--notify.token=a"]},
+        "extraArgs: --notify.token: is a secret, which everybody could read here",
+    ),
+    "a secret among variables": (
+        {"extraEnv": [{"name": "DEVICE_EXPORTER_GATEWAYS_EVO_SECRET", "value": "a"}]},
+        "extraEnv: DEVICE_EXPORTER_GATEWAYS_EVO_SECRET: is a secret",
+    ),
+    "a map with secrets among variables": (
+        {"extraEnv": [{"name": "DEVICE_EXPORTER_GATEWAYS", "value": "{}"}]},
+        "extraEnv: DEVICE_EXPORTER_GATEWAYS: is a secret",
+    ),
+    "a password in a URL": (
+        {"config": {"failover": [{"channel": "a", "backup": "b", "hook": {"url": "https://u:p@example.com"}}]}},
+        "a URL holds a password",
+    ),
+    "a password in Alertmanager's URL": ({"alertmanager": {"urls": ["http://u:p@a:9093"]}}, "a URL holds a password"),
+    "no URL of Alertmanager": ({"alertmanager": {"urls": ["alertmanager:9093"]}}, "alertmanager.urls[0]: expected an"),
+    "one Alertmanager twice": ({"alertmanager": {"urls": ["http://a:9093"] * 2}}, "the same Alertmanager twice"),
+    "no address": ({"externalUrl": "devices.example.com"}, "externalUrl: expected an address"),
+    "another port": ({"config": {"web": {"listen_address": ":1"}}}, "config.web.listen_address: the chart sets it"),
+    "another port by a flag": (
+        {"extraArgs": ["--webhook.listen-address=:1"]},
+        "extraArgs: --webhook.listen-address: the",
+    ),
+    "another port by a variable": (
+        {"extraEnv": [{"name": "DEVICE_EXPORTER_WEB_LISTEN_ADDRESS", "value": ":1"}]},
+        "extraEnv: DEVICE_EXPORTER_WEB_LISTEN_ADDRESS: the chart sets it",
+    ),
+    "a database in the configuration": (
+        {"config": {"storage": {"url": "postgresql://u:p@db/exporter"}}},
+        "config.storage.url: the chart sets it: storage.kind, and for PostgreSQL storage.urlKey",
+    ),
+    "a language beside the chart's": (
+        {"config": {"alerts": {"language": "en"}}},
+        "config.alerts.language: the chart sets",
+    ),
+    "TLS without a certificate": ({"webConfig": {"scheme": "https"}}, "webConfig.scheme: https comes from a web"),
+    "a reload without a password": (
+        {"existingSecret": "a", "webConfig": {"secretKey": "web.yml"}, "reloader": {"enabled": True}},
+        "reloader.enabled: the sidecar knows no password",
+    ),
+    "an Ingress for everybody's names": (
+        {"ingress": {"webhook": {"enabled": True}}},
+        "ingress.webhook.hosts: names no",
+    ),
+    "a route for everybody's names": (
+        {"route": {"webhook": {"enabled": True, "parentRefs": [{"name": "a"}]}}},
+        "route.webhook.hostnames: names no host",
+    ),
+    "a route without a Gateway": (
+        {"route": {"webhook": {"enabled": True, "hostnames": ["a.example.com"]}}},
+        "route.webhook.parentRefs: names no Gateway",
+    ),
+    "an Ingress to pages that are off": (
+        {"ingress": {"pages": {"enabled": True, "hosts": ["a.example.com"]}}},
+        "ingress.pages.enabled: leads to the listener of pages, and pages.enabled is false",
+    ),
+    "an address of pages that are off": ({"pages": {"externalUrl": "https://a.example.com"}}, "pages.enabled is false"),
+    "a gateway's name": ({"config": {"gateways": {"Evo_1": {"preset": "waha"}}}}, "config.gateways.Evo_1: a gateway's"),
+    "the built-in gateway's name": ({"config": {"gateways": {"csku": {"preset": "waha"}}}}, "config.gateways.csku: a"),
+    "a label that alerts have": ({"alertLabels": {"severity": "a"}}, "alertLabels.severity: alerts have a label"),
+    "a label that is no text": ({"alertLabels": {"a": 1}}, "alertLabels.a: expected a text"),
+    "no name of a label": ({"alertLabels": {"a-b": "c"}}, "alertLabels.a-b: a label's name has"),
+    "a receiver that no route knows": (
+        {"alertmanagerConfig": {"enabled": True, "receivers": {"chats": {}}}},
+        "alertmanagerConfig.receivers.chats: the routes know no such receiver; there are chat, email, sms",
+    ),
+    "a way in Alertmanager's own spelling": (
+        {"alertmanagerConfig": {"enabled": True, "receivers": {"chat": {"slack_configs": []}}}},
+        "alertmanagerConfig.receivers.chat.slack_configs: an AlertmanagerConfig would not know it",
+    ),
+    "rules for another job": (
+        {"prometheusRule": {"enabled": True}, "serviceMonitor": {"job": "fleet-b"}},
+        "serviceMonitor.job: the rules of the chart are for the job device-exporter",
+    ),
+}
+
+
+def refusal(given: Tree, folder: Path) -> str:
+    (folder / "values.yaml").write_text(json.dumps(given))
+    done = helm("template", "t", str(CHART), f"--values={folder}/values.yaml")
+    assert done.returncode != 0, given
+    return done.stderr
+
+
+@pytest.mark.parametrize(("given", "said"), REFUSED.values(), ids=REFUSED)
+def test_values_that_cannot_work_are_refused_with_a_sentence(given: Tree, said: str, tmp_path: Path) -> None:
+    assert said in refusal(given, tmp_path)
+
+
+@pytest.mark.parametrize("path", secret_keys(), ids=".".join)
+def test_no_secret_of_the_exporter_gets_into_a_config_map(path: tuple[str, ...], tmp_path: Path) -> None:
+    url = "https://example.com"
+    tree: Tree = {
+        "alertmanager": {"basic_auth": {"username": "a"}},
+        "failover": [{"channel": "a", "backup": "b", "hook": {"url": url}}],
+        "gateways": {"evo": {"preset": "waha", "state": {"url": url}}},
+    }
+    node: Any = tree
+    for part in path[:-1]:
+        node = node[0] if part == "[]" else node.setdefault("evo" if part == "*" else part, {})
+    node[path[-1]] = ["json://a"] if path[-1] == "urls" else "0123456789abcdef"
+    said = refusal({"config": tree}, tmp_path)
+    place = ".".join(path).replace(".[]", "[0]").replace("*", "evo")
+    assert f"config.{place}: " in said
+    assert ("existingSecret names" in said) is (path != ("storage", "url"))
+
+
+def test_the_exporters_own_types_say_which_keys_are_secret() -> None:
+    def secrets(type_: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+        for name, hint in field_types(type_).items():
+            inner, _ = without_none(hint)
+            kinds = [one for one in (inner, *get_args(inner)) if one is not None]
+            yield from [(*path, name) for one in kinds if one is Secret]
+            yield from [found for one in kinds if is_struct(one) for found in secrets(one, (*path, name))]
+
+    assert {tuple(part for part in path if part not in ("*", "[]")) for path in secret_keys()} == set(secrets(Config))
+
+
+def test_the_values_that_the_workflow_installs_with_are_taken() -> None:
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    given = re.findall(r"--set (\S+=\S+)", text)
+    assert len(given) == 3
+    done = helm("template", "t", str(CHART), *(f"--set={one}" for one in given))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_secret_by_reference_is_no_secret_in_the_open() -> None:
+    env = {"name": "DEVICE_EXPORTER_NOTIFY_TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}
+    done = helm("template", "t", str(CHART), f"--set-json=extraEnv={json.dumps([env])}")
+    assert done.returncode == 0, done.stderr
 
 
 def test_several_exporters_must_sign_links_with_one_secret() -> None:
@@ -236,15 +376,41 @@ def test_a_route_passes_exactly_the_paths_those_of_gateways_too(objects: dict[st
 
 
 def test_the_network_policy_is_on_and_opens_what_is_used(objects: dict[str, list[Tree]]) -> None:
-    def ports(name: str, direction: str) -> list[int]:
-        rules = only(objects[name], "NetworkPolicy")["spec"][direction]
+    def ports(trees: list[Tree], direction: str) -> list[int]:
+        rules = only(trees, "NetworkPolicy")["spec"][direction]
         return sorted({port["port"] for rule in rules for port in rule["ports"]})
 
-    assert (ports(DEFAULT, "ingress"), ports(DEFAULT, "egress")) == ([8080, 9877], [53, 9093])
-    assert ports(POSTGRESQL, "egress") == [53, 5432, 9093]
-    assert (ports(GATEWAY, "ingress"), ports(GATEWAY, "egress")) == ([8080, 8081, 9877], [53, 443, 9093])
-    admin = only(objects[DEFAULT], "NetworkPolicy")["spec"]["ingress"][1]
+    default, gateway = objects[DEFAULT], objects[GATEWAY]
+    assert (ports(default, "ingress"), ports(default, "egress")) == ([8080, 9877], [53])
+    assert ports(objects[POSTGRESQL], "egress") == [53, 5432, 9093]
+    assert ports(rendered(POSTGRESQL, "--set=storage.port=6432"), "egress") == [53, 6432, 9093]
+    assert (ports(gateway, "ingress"), ports(gateway, "egress")) == ([8080, 8081, 9877], [53, 443, 3000, 9093])
+    admin = only(default, "NetworkPolicy")["spec"]["ingress"][1]
     assert admin["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "namespace"),
+    [
+        ("dns+http://alertmanager-operated.monitoring.svc:9094", 9094, "monitoring"),
+        ("http://alertmanager-0.alertmanager.watch.svc.cluster.local:9093/alerts", 9093, "watch"),
+        ("https://alertmanager.example.com", 443, None),
+        ("http://alertmanager", 80, None),
+    ],
+    ids=["a headless service", "a pod, whole name", "outside, its usual port", "a short name"],
+)
+def test_the_network_policy_lets_out_to_where_alertmanager_is(url: str, port: int, namespace: str | None) -> None:
+    trees = rendered(DEFAULT, f"--set-json=alertmanager.urls={json.dumps([url])}")
+    _, rule = only(trees, "NetworkPolicy")["spec"]["egress"]
+    assert rule["ports"] == [{"port": port, "protocol": "TCP"}]
+    found = [one["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for one in rule.get("to", [])]
+    assert found == ([namespace] if namespace else [])
+
+
+def test_the_pods_probes_need_neither_a_password_nor_a_certificate(objects: dict[str, list[Tree]]) -> None:
+    container = pod(objects["everything"])["containers"][0]
+    probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    assert probes == [{"path": path, "port": "webhook"} for path in ("/-/healthy", "/-/healthy", "/-/ready")]
 
 
 # -- the operator's objects ------------------------------------------------------------------------------------------
@@ -258,7 +424,7 @@ def test_rules_are_the_stacks_own_unrendered_and_their_alerts_have_the_namespace
             continue
         expected = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
         for rule in [rule for group in expected for rule in group["rules"] if "alert" in rule]:
-            rule["labels"]["namespace"] = "devices"
+            rule["labels"] |= {"namespace": "devices", "job": "device-exporter"}
             url = rule["annotations"]["runbook_url"]
             rule["annotations"]["runbook_url"] = url.replace(
                 "docs/runbook.md", "https://runbook.example.com/runbook.md"
@@ -267,7 +433,8 @@ def test_rules_are_the_stacks_own_unrendered_and_their_alerts_have_the_namespace
 
 
 def test_direct_alerts_have_the_namespace_that_the_routes_ask_for(objects: dict[str, list[Tree]]) -> None:
-    assert configuration(objects[OPERATOR])["alerts"]["labels"] == {"namespace": "devices"}
+    labels = {"namespace": "devices", "job": "device-exporter"}
+    assert configuration(objects[OPERATOR])["alerts"]["labels"] == labels
     assert configuration(objects["everything"])["alerts"]["labels"] == {"cluster": "jkt"}
     assert "labels" not in configuration(objects[DEFAULT])["alerts"]
 
@@ -275,6 +442,7 @@ def test_direct_alerts_have_the_namespace_that_the_routes_ask_for(objects: dict[
 def test_the_alertmanager_config_routes_and_mutes_as_the_stacks_file_does(objects: dict[str, list[Tree]]) -> None:
     source = yaml.safe_load((ROOT / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
     spec = only(objects[OPERATOR], "AlertmanagerConfig")["spec"]
+    assert spec["route"].pop("matchers") == [{"name": "job", "matchType": "=", "value": "device-exporter"}]
     assert _former(spec["route"]) == _plain(source["route"])
     assert [rule["equal"] for rule in spec["inhibitRules"]] == [rule["equal"] for rule in source["inhibit_rules"]]
     for made, rule in zip(spec["inhibitRules"], source["inhibit_rules"], strict=True):
@@ -284,6 +452,8 @@ def test_the_alertmanager_config_routes_and_mutes_as_the_stacks_file_does(object
     assert list(receivers) == [one["name"] for one in source["receivers"]]
     assert list(receivers["chat"]) == ["name", "slackConfigs"]
     assert list(receivers["sms"]) == ["name"]
+    (chat,), (once,) = receivers["chat"]["slackConfigs"], receivers["chat-once"]["slackConfigs"]
+    assert once == chat | {"sendResolved": False}
 
 
 def _texts(matchers: list[Any]) -> list[str]:
@@ -307,8 +477,37 @@ def _former(route: Tree) -> Tree:
 def test_messages_are_in_the_language_and_lead_to_the_given_addresses(objects: dict[str, list[Tree]]) -> None:
     data = only(objects[OPERATOR], "ConfigMap", "-messages")["data"]
     assert set(data) == {"settings.tmpl", "messages.tmpl", "en.tmpl"}
-    assert '$runbook := "https://runbook.example.com/runbook.md"' in data["messages.tmpl"]
+    assert '$pages := "https://devices.example.com"' in data["messages.tmpl"]
+    assert '$grafana := "https://grafana.example.com"' in data["messages.tmpl"]
     assert "localhost:3000" not in data["messages.tmpl"]
+    given = configuration(objects[OPERATOR])
+    assert given["web"]["external_url"] == "https://devices.example.com"
+    assert given["alerts"]["runbook_url"] == "https://runbook.example.com/runbook.md"
+    board = given["alerts"]["dashboard_url"].removeprefix("https://grafana.example.com/d/").partition("?")[0]
+    assert board in {json.loads(text)["uid"] for text in _boards(objects[OPERATOR])}
+
+
+def _boards(trees: list[Tree]) -> list[str]:
+    maps = [tree for tree in trees if tree["kind"] == "ConfigMap"]
+    return [text for tree in maps for name, text in tree["data"].items() if name.endswith(".json")]
+
+
+def test_receivers_say_our_texts_under_names_of_ours_and_only_where_alertmanager_has_them(
+    objects: dict[str, list[Tree]],
+) -> None:
+    texts = "".join(only(objects[OPERATOR], "ConfigMap", "-messages")["data"].values())
+    defined = set(re.findall(r'define "([^"]+)"', texts))
+    assert all(name.startswith("device-exporter.") for name in defined)
+    receivers = {one["name"]: one for one in only(objects[OPERATOR], "AlertmanagerConfig")["spec"]["receivers"]}
+    said = re.findall(r'template "([^"]+)"', json.dumps(receivers).replace('\\"', '"'))
+    assert len(said) > 10
+    assert set(said) <= defined
+    without = rendered(OPERATOR, "--set=alertmanagerConfig.texts=false")
+    assert not [tree for tree in without if tree["metadata"]["name"].endswith("-messages")]
+    assert "template" not in json.dumps(only(without, "AlertmanagerConfig"))
+    mine = rendered(OPERATOR, "--set=alertmanagerConfig.receivers.chat.slackConfigs[0].title=mine")
+    chat = only(mine, "AlertmanagerConfig")["spec"]["receivers"][0]
+    assert chat["slackConfigs"][0]["title"] == "mine"
 
 
 def test_dashboards_are_the_stacks_own_each_in_its_config_map(objects: dict[str, list[Tree]]) -> None:
@@ -359,3 +558,5 @@ def test_the_notes_say_where_to_send_webhooks_and_how_to_read_their_secret() -> 
     assert "http://t-device-exporter-webhook.devices.svc:8080/webhook" in notes
     assert "exec t-device-exporter-0 -- cat /data/webhook-secret" in notes
     assert "NO ALERTS ARE POSTED" in notes
+    operator = helm("install", "t", str(CHART), "--dry-run=client", f"--values={CHART}/ci/{OPERATOR}-values.yaml")
+    assert "until Alertmanager reads the ConfigMap t-device-exporter-messages" in operator.stdout

@@ -36,16 +36,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end }}
 
-{{/* Labels for every alert: what its owner gives, and the namespace that the routes of an AlertmanagerConfig ask for. */}}
+{{/* Labels for every alert: what its owner gives, and what the routes of the AlertmanagerConfig ask for. */}}
 {{- define "device-exporter.alertLabels" -}}
 {{- $labels := deepCopy .Values.alertLabels -}}
 {{- if .Values.alertmanagerConfig.enabled -}}
 {{- $_ := set $labels "namespace" (default .Release.Namespace .Values.alertmanagerConfig.namespace) -}}
+{{- $_ := set $labels "job" .Values.serviceMonitor.job -}}
 {{- end -}}
 {{ toYaml $labels }}
 {{- end }}
 
-{{/* The exporter's configuration: what follows from the values, and the owner's over it. */}}
+{{/* The exporter's configuration: what follows from the values, and the rest of the owner's. */}}
 {{- define "device-exporter.config" -}}
 {{- $secrets := "/run/secrets" -}}
 {{- $admin := printf "%s-admin.%s.svc" (include "device-exporter.fullname" .) .Release.Namespace -}}
@@ -53,8 +54,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.webhook.secretKey }}{{ $_ := set $webhook "secret_file" (printf "%s/%s" $secrets .) }}{{ end -}}
 {{- $web := dict "listen_address" ":9877" "allowed_hosts" (list $admin (printf "%s.cluster.local" $admin)) -}}
 {{- with .Values.webConfig.secretKey }}{{ $_ := set $web "config_file" (printf "%s/%s" $secrets .) }}{{ end -}}
+{{- with .Values.externalUrl }}{{ $_ := set $web "external_url" . }}{{ end -}}
 {{- $alerts := dict "language" .Values.language "timezone" .Values.timezone -}}
 {{- with include "device-exporter.alertLabels" . | fromYaml }}{{ $_ := set $alerts "labels" . }}{{ end -}}
+{{- with .Values.runbookUrl }}{{ $_ := set $alerts "runbook_url" . }}{{ end -}}
+{{- if .Values.grafanaUrl -}}
+{{- $board := ternary "devices-device-id" "devices-device" (eq .Values.language "id") -}}
+{{- $_ := set $alerts "dashboard_url" (printf "%s/d/%s?var-device={device_id}" (trimSuffix "/" .Values.grafanaUrl) $board) -}}
+{{- end -}}
 {{- $ours := dict "webhook" $webhook "web" $web "alerts" $alerts -}}
 {{- with .Values.alertmanager.urls }}{{ $_ := set $ours "alertmanager" (dict "urls" .) }}{{ end -}}
 {{- if .Values.pages.enabled -}}
@@ -66,32 +73,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ toYaml (mergeOverwrite $ours (deepCopy .Values.config)) }}
 {{- end }}
 
-{{/* The paths of the webhooks: the platform's exactly, and what begins with a gateway's. */}}
+{{/* Names of the gateways, whose webhooks have paths of their own. */}}
 {{- define "device-exporter.gateways" -}}
 {{ keys (default dict .Values.config.gateways) | sortAlpha | toJson }}
 {{- end }}
 
-{{/* Whether anything is called outside of the cluster: the relay's services, hooks, gateways. */}}
-{{- define "device-exporter.callsOut" -}}
-{{- $config := .Values.config -}}
-{{- if or $config.notify $config.failover $config.gateways }}yes{{ end -}}
-{{- end }}
-
-{{- define "device-exporter.check" -}}
-{{- if and (gt (int .Values.replicas) 1) (ne .Values.storage.kind "postgresql") -}}
-{{ fail "replicas: more than one exporter needs storage.kind: postgresql" }}
-{{- end -}}
-{{- if eq .Values.storage.kind "postgresql" -}}
-{{- if not (and .Values.existingSecret .Values.webhook.secretKey) -}}
-{{ fail "storage.kind: postgresql needs existingSecret, with the database's URL and the webhook's secret, and webhook.secretKey" }}
-{{- end -}}
-{{- end -}}
-{{- if and (eq .Values.storage.kind "postgresql") .Values.pages.enabled (not .Values.pages.secretKey) -}}
-{{ fail "pages.secretKey: is needed beside storage.kind postgresql, or each exporter would sign links with a secret of its own" }}
-{{- end -}}
-{{- range $name, $key := dict "webhook" .Values.webhook.secretKey "webConfig" .Values.webConfig.secretKey "pages" .Values.pages.secretKey -}}
-{{- if and $key (not $.Values.existingSecret) -}}
-{{ fail (printf "%s.secretKey: is a key of existingSecret, which has no name" $name) }}
+{{/* Where the exporter calls, as ports and, within the cluster, namespaces: Alertmanagers, hooks, gateways' own APIs. */}}
+{{- define "device-exporter.calls" -}}
+{{- $urls := .Values.alertmanager.urls -}}
+{{- range .Values.config.failover }}{{ $urls = append $urls (dig "hook" "url" "" .) }}{{ end -}}
+{{- range .Values.config.gateways }}{{ $urls = append $urls (dig "state" "url" "" .) }}{{ end -}}
+{{- $calls := list -}}
+{{- range $urls -}}
+{{- if regexMatch "^(dns\\+)?https?://[^/\\s]+" . -}}
+{{- $url := urlParse (trimPrefix "dns+" .) -}}
+{{- $usual := ternary "443" "80" (eq $url.scheme "https") -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default $usual -}}
+{{- $namespace := regexFind "[^.]+\\.svc(\\.|$)" $url.hostname | splitList "." | first -}}
+{{- $calls = append $calls (dict "port" (int $port) "namespace" $namespace) -}}
 {{- end -}}
 {{- end -}}
+{{ uniq $calls | toJson }}
 {{- end }}
