@@ -198,6 +198,6 @@ alerts.runbook_url: runbookUrl
 {{- end -}}
 {{- end -}}
 {{- if and .Values.prometheusRule.enabled (ne .Values.serviceMonitor.job "device-exporter") -}}
-{{ fail "serviceMonitor.job: the rules of the chart are for the job device-exporter; for another one turn prometheusRule and dashboards off and take `device-exporter assets --job`" }}
+{{ fail "serviceMonitor.job: the rules of the chart are for the job device-exporter; for another one turn prometheusRule, dashboards and alertmanagerConfig off and take `device-exporter assets --job`" }}
 {{- end -}}
 {{- end }}
