@@ -118,7 +118,8 @@ def _path_of_variable(name: str, tree: Tree) -> Path:
             if variable(path) == name:
                 return path
             continue
-        start, end = (variable(path[: path.index(ANY)]) + "_", "_" + "_".join(path[path.index(ANY) + 1 :]).upper())
+        start = variable(path[: path.index(ANY)]) + "_"
+        end = "".join(f"_{part}" for part in path[path.index(ANY) + 1 :]).upper()
         chosen = name.removeprefix(start).removesuffix(end)
         if len(chosen) == len(name) - len(start) - len(end) > 0:
             parents, rest = path[: path.index(ANY)], path[path.index(ANY) + 1 :]

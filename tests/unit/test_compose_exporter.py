@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.config import load
 from tests.tools import ROOT
 
 ALONE = yaml.safe_load((ROOT / "compose.exporter.yml").read_text(encoding="utf-8"))
@@ -42,3 +43,9 @@ def test_only_the_webhook_is_published_and_the_network_is_somebody_elses(exporte
     assert [port.rpartition(":")[2] for port in exporter["ports"]] == ["8080"]
     assert ALONE["networks"]["monitoring"]["external"] is True
     assert list(exporter["networks"]) == ["monitoring"]
+
+
+def test_the_exporter_takes_its_settings_and_direct_alerts_bear_the_job(exporter: dict[str, Any]) -> None:
+    environ = {name: str(value) for name, value in exporter["environment"].items()}
+    assert environ["DEVICE_EXPORTER_ALERTS_LABELS_JOB"] == "${EXPORTER_JOB:-device-exporter}"
+    assert load(None, environ, {}).alerts.labels == {"job": "${EXPORTER_JOB:-device-exporter}"}

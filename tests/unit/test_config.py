@@ -245,6 +245,7 @@ def test_a_flag_goes_over_the_environment_over_the_file(tmp_path):
         ("ALERTMANAGER_TLS_INSECURE_SKIP_VERIFY", "true", "alertmanager.tls.insecure_skip_verify", True),
         ("POLICIES_WA_ALERT_AFTER", "1m", "policies.wa.alert_after", "1m"),
         ("POLICIES_WA_ESCALATE_AFTER", "null", "policies.wa.escalate_after", None),
+        ("ALERTS_LABELS_JOB", "fleet-a", "alerts.labels", {"job": "fleet-a"}),
         ("POLICIES_DEFAULT_OBJECTIVE", "98.5", "policies.default.objective", 98.5),
         ("POLICIES_MY_ENGINE_SEVERITY", "critical", "policies.my_engine.severity", "critical"),
         ("POLICIES", "{line: {alert_after: 2m}}", "policies.line.alert_after", "2m"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.app.housekeeping import HANGS, rounds
-from exporter.config import Config
+from exporter.config import Config, load
 from exporter.lib import systemd
 from exporter.metrics.own import SelfMetrics
+from tests.tools import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,3 +93,11 @@ async def test_a_journal_whose_storage_hangs_lets_systemd_start_us_anew(
     await watchdog.run()
     with pytest.raises(BlockingIOError):
         heard.recv(100)
+
+
+def test_the_exporter_takes_the_settings_of_the_unit() -> None:
+    unit = (ROOT / "deploy" / "systemd" / "device-exporter.service").read_text(encoding="utf-8")
+    environ = dict(re.findall(r"(?m)^Environment=(\w+)=(.*)$", unit))
+    config = load(None, environ, {})
+    assert config.alerts.labels == {"job": "device-exporter"}
+    assert config.storage.url.endswith("/device-exporter/exporter.db")
