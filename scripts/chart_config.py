@@ -23,6 +23,8 @@ Tree = dict[str, Any]
 Path = tuple[str, ...]
 
 IN_A_LIST: Final = "[]"
+_EMPTY: Final = {kind: [kind, "null"] for kind in ("object", "array")}
+"""A section without anything in it is null in YAML."""
 _KINDS: Final = {bool: "boolean", int: "integer", float: "number", str: "string", Secret: "string"}
 
 
@@ -59,7 +61,7 @@ def schema_of(type_: Any = Config) -> Tree:  # noqa: ANN401, PLR0911 - any type 
     if optional:
         return _or_null(schema_of(type_))
     if type_ is Policies:
-        return {"type": "object", "additionalProperties": schema_of(Policy)}
+        return {"type": _EMPTY["object"], "additionalProperties": schema_of(Policy)}
     if is_struct(type_):
         return _object(type_)
     if type_ in (Duration, Size):  # 0 needs no unit, bytes neither
@@ -67,9 +69,9 @@ def schema_of(type_: Any = Config) -> Tree:  # noqa: ANN401, PLR0911 - any type 
     if get_origin(type_) is Literal:
         return {"enum": list(get_args(type_))}
     if get_origin(type_) is dict:
-        return {"type": "object", "additionalProperties": schema_of(get_args(type_)[1])}
+        return {"type": _EMPTY["object"], "additionalProperties": schema_of(get_args(type_)[1])}
     if get_origin(type_) is tuple:
-        return {"type": "array", "items": schema_of(get_args(type_)[0])}
+        return {"type": _EMPTY["array"], "items": schema_of(get_args(type_)[0])}
     return {} if type_ is Any else {"type": _KINDS[type_]}
 
 
@@ -77,14 +79,14 @@ def _or_null(schema: Tree) -> Tree:
     """Return the schema that also takes null; "enum" alone has no type."""
     if "enum" in schema:
         return {"enum": [*schema["enum"], None]}
-    given = schema["type"]
-    return schema | {"type": [*([given] if isinstance(given, str) else given), "null"]}
+    given = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    return schema | {"type": [*dict.fromkeys([*given, "null"])]}
 
 
 def _object(type_: type[msgspec.Struct]) -> Tree:
     required = sorted(field.name for field in msgspec.structs.fields(type_) if field.required)
     return {
-        "type": "object",
+        "type": _EMPTY["object"],
         "additionalProperties": False,
         "properties": {name: schema_of(hint) for name, hint in field_types(type_).items()},
         **({"required": required} if required else {}),

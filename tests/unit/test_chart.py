@@ -7,6 +7,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, Any, get_args
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -14,8 +15,9 @@ import yaml
 from exporter.config import Config, load
 from exporter.config.build import field_types, is_struct, without_none
 from exporter.config.schema import Secret
+from exporter.lib.yaml import parse_yaml
 from scripts.chart import CHART, EXAMPLE, documented, example, generated, values
-from scripts.chart_config import secret_keys
+from scripts.chart_config import schema_of, secret_keys
 from tests.patience import patient
 from tests.tools import ROOT, require
 
@@ -281,6 +283,11 @@ def test_the_values_that_the_workflow_installs_with_are_taken() -> None:
     assert len(given) == 3
     done = helm("template", "t", str(CHART), *(f"--set={one}" for one in given))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests/unit/config/good").glob("*.yml")), ids=lambda file: file.stem)
+def test_a_configuration_that_the_exporter_takes_has_no_key_or_kind_that_the_chart_refuses(file: Path) -> None:
+    jsonschema.validate(parse_yaml(file.read_text(encoding="utf-8")) or {}, schema_of())
 
 
 def test_a_secret_by_reference_is_no_secret_in_the_open() -> None:
