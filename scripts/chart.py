@@ -39,6 +39,16 @@ OPEN: Final = {
     ("dashboards", "instanceSelector"),
 }
 """Maps with defaults that take other keys, too."""
+TEXTS_ALONE: Final = {
+    "pullSecrets",
+    "urls",
+    "hosts",
+    "hostnames",
+    "ingressNamespaces",
+    "monitoringNamespaces",
+    "extraArgs",
+}
+"""Lists of texts, which other charts have as lists of objects."""
 _MATCHER: Final = re.compile(r'\s*(\w+)\s*(=~|!~|!=|=)\s*"?([^"]*?)"?\s*')
 _KEY: Final = re.compile(r"( *)([A-Za-z]+):")
 
@@ -138,6 +148,8 @@ def _schema_of(value: Any, path: tuple[str, ...]) -> Tree:  # noqa: ANN401 - any
         return {"type": "object", "additionalProperties": False, "properties": inner}
     if path in CHOICES:
         return {"enum": CHOICES[path]}
+    if path[-1:] and path[-1] in TEXTS_ALONE:
+        return {"type": "array", "items": {"type": "string"}}
     kinds = {bool: "boolean", int: "integer", list: "array", str: "string"}
     return {"type": kinds[type(value)]}
 

@@ -215,6 +215,14 @@ REFUSED = {
         {"ingress": {"pages": {"enabled": True, "hosts": ["a.example.com"]}}},
         "ingress.pages.enabled: leads to the listener of pages, and pages.enabled is false",
     ),
+    "status pages that nobody reaches": (
+        {"config": {"pages": {"items": [{"title": "a", "devices": ["d"]}]}}},
+        "config.pages: are for the listener of pages",
+    ),
+    "hosts as other charts have them": (
+        {"ingress": {"webhook": {"hosts": [{"host": "a.example.com"}]}}},
+        "at '/ingress/webhook/hosts/0': got object, want string",
+    ),
     "an address of pages that are off": ({"pages": {"externalUrl": "https://a.example.com"}}, "pages.enabled is false"),
     "a gateway's name": ({"config": {"gateways": {"Evo_1": {"preset": "waha"}}}}, "config.gateways.Evo_1: a gateway's"),
     "the built-in gateway's name": ({"config": {"gateways": {"csku": {"preset": "waha"}}}}, "config.gateways.csku: a"),

@@ -158,8 +158,8 @@ alerts.runbook_url: runbookUrl
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if and (or $pages.externalUrl $pages.secretKey) (not $pages.enabled) -}}
-{{ fail "pages.externalUrl, pages.secretKey: are for the listener of pages, and pages.enabled is false" }}
+{{- if and (or $pages.externalUrl $pages.secretKey .Values.config.pages) (not $pages.enabled) -}}
+{{ fail "pages.externalUrl, pages.secretKey, config.pages: are for the listener of pages, and pages.enabled is false" }}
 {{- end -}}
 {{- end }}
 
