@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 FOR_PROGRAMS: Final = frozenset({"automation", "deadman"})
 """Receivers of the shipped configuration that are no people."""
 
+USUAL: Final = "chat"
+"""The receiver that takes what no other one does."""
+
 ONCE: Final = "-once"
 """How receivers end that tell no ends: they are ways that others have already."""
 
@@ -102,8 +105,20 @@ def integrations(configuration: str) -> set[str]:
 
 def _integrations(configuration: str) -> list[str]:
     document: Any = parse_yaml(configuration)
-    # the Prometheus operator puts namespace/object/ in front of a name
-    names = ((one, one["name"].rpartition("/")[2]) for one in document["receivers"])
-    receivers = [one for one, name in names if name not in FOR_PROGRAMS and not name.endswith(ONCE)]
+    receivers = [one for one in _ours(document["receivers"]) if _is_for_people(one["name"])]
     lists = ((key.removesuffix("_configs"), ways) for one in receivers for key, ways in one.items())
     return [key for key, ways in lists if key != "name" for _ in ways]
+
+
+def _is_for_people(name: str) -> bool:
+    last = name.rpartition("/")[2]
+    return last not in FOR_PROGRAMS and not last.endswith(ONCE)
+
+
+def _ours(receivers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the receivers of our routes where they stand among those of somebody else, all of them elsewhere.
+
+    Beside others they have a job or, by the Prometheus operator, namespace and object in front of their names.
+    """
+    fronts = {one["name"].removesuffix(USUAL) for one in receivers if one["name"].endswith(f"/{USUAL}")}
+    return [one for one in receivers if not fronts or one["name"].startswith(tuple(fronts))]

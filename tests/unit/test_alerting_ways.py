@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NOBODY = "receivers:\n- name: chat\n- name: deadman\n  webhook_configs: [{url: <secret>}]\n"
 SOMEBODY = "receivers:\n- name: chat\n  slack_configs: [{}]\n  telegram_configs: [{}, {}]\n"
+THEIRS = "receivers:\n- name: pager\n  pagerduty_configs: [{}]\n- name: default\n  slack_configs: [{}]\n"
 
 
 class Status:
@@ -60,6 +61,9 @@ def ways_of(*urls: str) -> tuple[Ways, CollectorRegistry]:
         pytest.param(NOBODY, 0, id="a dead man's switch is nobody"),
         pytest.param(SOMEBODY, 3, id="three"),
         pytest.param(NOBODY.replace("deadman", "devices/t/deadman"), 0, id="as the Prometheus operator names them"),
+        pytest.param(f"{THEIRS}- name: fleet-a/chat\n- name: fleet-a/email\n", 0, id="ours beside theirs, all off"),
+        pytest.param(f"{THEIRS}- name: ns/t/chat\n- name: ns/t/email\n  email_configs: [{{}}]\n", 1, id="one of ours"),
+        pytest.param(f"{THEIRS}", 2, id="theirs alone"),
         pytest.param((ROOT / "alertmanager" / "alertmanager.yml").read_text(), 8, id="everything that is shipped"),
         pytest.param("route: {}", None, id="no receivers"),
         pytest.param("{", None, id="no YAML"),
