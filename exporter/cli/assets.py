@@ -22,7 +22,7 @@ prometheus.yml:    rule_files: [{folder}/rules/*.yml]
 Alertmanager:      the parts of {folder}/alertmanager/alertmanager.yml beside yours, as its head says
 Grafana:           import or provision {folder}/dashboards/*.json
 the exporter:      DEVICE_EXPORTER_ALERTS_LABELS_JOB={job}, by which Alertmanager's route knows its alerts"""
-_RUNBOOK: Final = "                   DEVICE_EXPORTER_ALERTS_RUNBOOK_URL={url}"
+_SETTING: Final = "                   DEVICE_EXPORTER_{name}={url}"
 _NO_RUNBOOK: Final = "--runbook-url:     without it no message links to docs/runbook.md, wherever you keep that"
 
 
@@ -64,7 +64,11 @@ def run(args: argparse.Namespace) -> int:
     say(f"{len(found)} files in {args.folder}")
     target = urlsplit(args.url).netloc or "HOST:9877"
     say(_NEXT.format(folder=args.folder, job=args.job, target=target))
-    say(_RUNBOOK.format(url=args.runbook_url) if args.runbook_url else _NO_RUNBOOK)
+    for name, url in {"WEB_EXTERNAL_URL": args.url, "ALERTS_RUNBOOK_URL": args.runbook_url}.items():
+        if url:
+            say(_SETTING.format(name=name, url=url))
+    if not args.runbook_url:
+        say(_NO_RUNBOOK)
     return 0
 
 

@@ -259,6 +259,7 @@ def test_the_command_writes_the_files_and_says_what_becomes_of_them(
     said = capsys.readouterr().out
     assert f"job_name: {USUAL_JOB}, static_configs: [{{targets: [alerts.example.com]}}]" in said
     assert "DEVICE_EXPORTER_ALERTS_LABELS_JOB=device-exporter" in said
+    assert "DEVICE_EXPORTER_WEB_EXTERNAL_URL=https://alerts.example.com\n" in said
     assert "--runbook-url: " in said
 
 
