@@ -62,3 +62,14 @@ def test_the_next_one_holds_what_changed_between_the_slices(history: list[tuple]
     site.restart()
 
     assert picture(site.fleet)[:-1] == then[:-1]
+
+
+def test_a_device_that_appears_between_the_slices_is_in_none_of_its_sums() -> None:
+    site = Site(moving=True)
+    site.event(1, True, 0, 1)
+    then = picture(site.fleet)
+    snapshot = Snapshot(site.fleet, 0, site.now * 1000)
+
+    saved = asyncio.run(snapshot.complete(interrupted([("event", 2, False, 0, 1)], site)))
+
+    assert picture(restored(saved))[:-1] == then[:-1]
