@@ -73,3 +73,28 @@ def test_a_device_that_appears_between_the_slices_is_in_none_of_its_sums() -> No
     saved = asyncio.run(snapshot.complete(interrupted([("event", 2, False, 0, 1)], site)))
 
     assert picture(restored(saved))[:-1] == then[:-1]
+
+
+def test_a_group_that_a_device_comes_into_between_the_slices_is_without_it() -> None:
+    site = Site(moving=True)
+    site.event(1, True, 0, 1)
+    site.event(2, True, 0, 2)
+    then = picture(site.fleet)
+    snapshot = Snapshot(site.fleet, 0, site.now * 1000)
+
+    saved = asyncio.run(snapshot.complete(interrupted([("event", 1, False, 0, 2)], site)))
+
+    assert picture(restored(saved))[:-1] == then[:-1]
+
+
+def test_a_group_that_a_device_has_left_is_as_it_was_before_a_late_event_between_the_slices() -> None:
+    site = Site(moving=True)
+    site.event(1, False, -20, 1)
+    site.event(1, True, 0, 2)
+    then = picture(site.fleet)
+    snapshot = Snapshot(site.fleet, 0, site.now * 1000)
+
+    saved = asyncio.run(snapshot.complete(interrupted([("event", 1, True, -10, 1)], site)))
+
+    assert picture(site.fleet) != then
+    assert picture(restored(saved))[:-1] == then[:-1]

@@ -82,6 +82,17 @@ def test_a_late_event_that_shortens_an_outage_leaves_what_was_scraped() -> None:
     assert (histogram.total, histogram.exposed_sum(), histogram.cumulative()[-1]) == (10, 100, 1)
 
 
+def test_a_device_that_begins_ahead_of_the_clock_inside_a_window_is_not_observed_until_it_ends() -> None:
+    site = Site(moving=False)
+    begin = site.now
+    site.record("d1", begin, C)
+    site.record("d2", begin + 20, C)
+    site.record("d2", begin + 20, P)
+    group = site.fleet.group("wa", "b1")
+
+    assert [group.true_observed_ms(begin + at) for at in (10, 40)] == [10_000, 40_000]
+
+
 def test_a_device_inside_a_window_whose_outage_lies_ahead_is_not_waited_for() -> None:
     site = Site(moving=False)
     begin = site.now
