@@ -1,8 +1,7 @@
-"""What tells a flapping device and a burst from single outages. Pure: times are arguments, Unix seconds."""
+"""What tells a burst from single outages. Pure: times are arguments, Unix seconds."""
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
 
     from exporter.alerting.alert import Alert
 
-FLAPS: Final = 5
-FLAP_WINDOW: Final = 1800.0
 FREE_DEVICES: Final = 3
 """Devices, each of another business, that alert at once; when more go down within BURST seconds, the next ones wait."""
 BURST: Final = 2.0
@@ -22,34 +19,6 @@ HOLD: Final = 0.7
 """They wait until nobody joined them for so long, or a mass outage shows,"""
 LONGEST_HOLD: Final = 10.0
 """but no longer than this."""
-
-
-class Flaps:
-    """The last disconnects of each device that had some."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, list[float]] = {}
-
-    def add(self, device_id: str, at: float) -> bool:
-        """Note a disconnect (event time, in any order); return whether there were more than 5 within 30 minutes."""
-        times = self._times.setdefault(device_id, [])
-        insort(times, at)
-        del times[: -(FLAPS + 1)]
-        return len(times) > FLAPS and times[-1] - times[0] <= FLAP_WINDOW
-
-    def quiet_at(self, device_id: str) -> float:
-        """Return the time at which the device has been, or will have been, quiet for 30 minutes."""
-        times = self._times.get(device_id)
-        return times[-1] + FLAP_WINDOW if times else 0.0
-
-    def forget(self, device_id: str) -> None:
-        """Drop a device."""
-        self._times.pop(device_id, None)
-
-    def drop_quiet(self, now: float) -> None:
-        """Drop the devices that have been quiet."""
-        for device_id in [known for known, times in self._times.items() if times[-1] + FLAP_WINDOW <= now]:
-            del self._times[device_id]
 
 
 class Bursts:

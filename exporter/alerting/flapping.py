@@ -1,11 +1,11 @@
-"""Devices that disconnect again and again: DeviceFlapping while they do. No clock: `now` is an argument."""
+"""Devices that disconnect again and again: DeviceFlapping while they do. Pure: times are arguments, Unix seconds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import insort
+from typing import TYPE_CHECKING, Final
 
 from exporter.alerting.alert import Alert, device_labels, device_names
-from exporter.alerting.bursts import Flaps
 from exporter.conventions import ALERT_DEVICE_FLAPPING
 
 if TYPE_CHECKING:
@@ -13,6 +13,39 @@ if TYPE_CHECKING:
 
     from exporter.alerting.alert import Key
     from exporter.domain.accounts import Device
+
+
+FLAPS: Final = 5
+FLAP_WINDOW: Final = 1800.0
+"""Seconds; a device with more than FLAPS disconnects within them is flapping."""
+
+
+class Flaps:
+    """The last disconnects of each device that had some."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, list[float]] = {}
+
+    def add(self, device_id: str, at: float) -> bool:
+        """Note a disconnect (event time, in any order); return whether there were more than 5 within 30 minutes."""
+        times = self._times.setdefault(device_id, [])
+        insort(times, at)
+        del times[: -(FLAPS + 1)]
+        return len(times) > FLAPS and times[-1] - times[0] <= FLAP_WINDOW
+
+    def quiet_at(self, device_id: str) -> float:
+        """Return the time at which the device has been, or will have been, quiet for 30 minutes."""
+        times = self._times.get(device_id)
+        return times[-1] + FLAP_WINDOW if times else 0.0
+
+    def forget(self, device_id: str) -> None:
+        """Drop a device."""
+        self._times.pop(device_id, None)
+
+    def drop_quiet(self, now: float) -> None:
+        """Drop the devices that have been quiet."""
+        for device_id in [known for known, times in self._times.items() if times[-1] + FLAP_WINDOW <= now]:
+            del self._times[device_id]
 
 
 class Flapping:

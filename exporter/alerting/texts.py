@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.alerting.alert import SUBJECT_LABELS
-from exporter.alerting.bursts import FLAP_WINDOW, FLAPS
 from exporter.alerting.extent import Extent
+from exporter.alerting.flapping import FLAP_WINDOW, FLAPS
 from exporter.alerting.taken import NO_ENDS
 from exporter.conventions import (
     ALERT_BUSINESS_OUTAGE,

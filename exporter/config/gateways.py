@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from exporter.config.errors import Path
     from exporter.config.schema import Gateway, Owner
 
+_PRESETS: Final = "exporter.gateways.presets"
 NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 LEAST_PATH_SECRET: Final = 16
 LONGEST_SOFT: Final = 3600.0
@@ -36,9 +38,16 @@ LEAST_INTERVAL: Final = 5.0
 
 
 @cache
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the presets, in alphabetical order."""
+    found = (PurePath(file.name) for file in files(_PRESETS).iterdir())
+    return tuple(sorted(file.stem for file in found if file.suffix == ".yaml"))
+
+
+@cache
 def preset(name: str) -> dict[str, Any]:
     """Return the tree of a preset."""
-    tree = parse_yaml(files("exporter.gateways.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    tree = parse_yaml(files(_PRESETS).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
     assert isinstance(tree, dict)  # noqa: S101 - a file of this package
     return tree
 
@@ -56,6 +65,9 @@ def checked(gateways: dict[str, Gateway], checks: Checks) -> dict[str, Gateway]:
 def _complete(name: str, gateway: Gateway, path: Path, checks: Checks) -> Gateway | None:
     if not NAME.fullmatch(name) or name == BUILT_IN_GATEWAY:
         checks.wrong(path, f"a gateway's name has 1 to 32 of a-z, 0-9 and -, and is not {BUILT_IN_GATEWAY}")
+        return None
+    if gateway.preset not in preset_names():
+        checks.wrong((*path, "preset"), f"expected one of {', '.join(preset_names())}, got {gateway.preset!r}")
         return None
     try:
         mapping = parse_mapping(laid_over(preset(gateway.preset), gateway.mapping))

@@ -245,22 +245,6 @@ class Alerts(msgspec.Struct, frozen=True):
     """Put onto every direct alert, beside its own."""
 
 
-PresetName = Literal[
-    "evolution",
-    "waha",
-    "fonnte",
-    "gowa",
-    "green-api",
-    "z-api",
-    "wppconnect",
-    "wwebjs",
-    "evolution-go",
-    "openwa",
-    "home-assistant",
-    "generic",
-]
-
-
 class Owner(msgspec.Struct, frozen=True):
     """The business that a gateway's sessions belong to."""
 
@@ -281,7 +265,7 @@ class StateApi(msgspec.Struct, frozen=True):
 class Gateway(msgspec.Struct, frozen=True):
     """A gateway beside the built-in one."""
 
-    preset: PresetName
+    preset: str
     secret: Secret = Secret("")
     secret_file: str | None = None
     auth: Auth | None = None

@@ -102,6 +102,16 @@ class View:
         entries = self.timelines([incident.number for incident in newest])
         return [(one, [entry for entry in entries[one.number] if entry.public]) for one in newest]
 
+    def open_numbers(self, device_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of the open incident of each of these devices that has one."""
+        found: dict[str, int] = {}
+        for first in range(0, len(device_ids), 400):
+            some = device_ids[first : first + 400]
+            places = ", ".join("?" * len(some))
+            query = f"SELECT device_id, number FROM incident WHERE resolved_at IS NULL AND device_id IN ({places})"  # noqa: S608
+            found |= {row[0]: row[1] for row in self._rows(query, some)}
+        return found
+
     def choices(self, column: str) -> list[tuple[str, str]]:
         """Return (id, newest name) of the engines or businesses that have incidents, at most 500."""
         name = {"engine": "engine", "business_id": "business_name"}[column]

@@ -10,8 +10,8 @@ import msgspec
 
 from exporter import __version__
 from exporter.errors import JournalUnavailable
+from exporter.incidents.view import View
 from exporter.operators.listing import place_of, state_of
-from exporter.operators.reading import open_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,7 +103,7 @@ class Overview:
         if not (device_ids and self._sources.recorder.ready):
             return {}
         try:
-            return await self._sources.recorder.read(lambda reader: open_numbers(reader, device_ids))
+            return await self._sources.recorder.read(lambda reader: View(reader).open_numbers(device_ids))
         except JournalUnavailable:
             return {}  # what is down is known all the same
 

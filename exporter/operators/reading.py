@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from exporter.domain.records import History
     from exporter.domain.timeline import Outage
     from exporter.incidents.model import Incident
-    from exporter.journal.port import Reader, Rows
+    from exporter.journal.port import Reader
 
 MOST_OUTAGES: Final = 50
 """Outages on a device's page, the newest ones."""
-_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,3 @@ def facts_of(reader: Reader, device_id: str, now: float) -> Facts | None:
     newest = history.outages[: -MOST_OUTAGES - 1 : -1]
     lines = [OutageLine(one, reasons.get(one.start, ""), incidents.get(one.start)) for one in newest]
     return Facts(history, reader.blind_intervals(), lines, history.planned[:-11:-1])
-
-
-def open_numbers(tables: Rows, device_ids: Sequence[str]) -> dict[str, int]:
-    """Return the number of the open incident of each of these devices that has one."""
-    found: dict[str, int] = {}
-    for begin in range(0, len(device_ids), _AT_ONCE):
-        some = device_ids[begin : begin + _AT_ONCE]
-        places = ", ".join("?" * len(some))
-        query = f"SELECT device_id, number FROM incident WHERE resolved_at IS NULL AND device_id IN ({places})"  # noqa: S608
-        found |= {row[0]: row[1] for row in tables.rows(query, some)}
-    return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +37,8 @@ HARMLESS = frozenset(
     )
 )
 """What a pure module may import: neither clock nor chance, neither disk nor network, no logging."""
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 LAYERS = (
     ("conventions", "errors", "lib"),
@@ -132,6 +136,15 @@ def test_each_room_has_a_floor() -> None:
     assert {room_of(module) for module in MODULES} == set(FLOOR)
 
 
+def test_the_readme_lists_the_rooms_from_the_ground_up() -> None:
+    table = README.partition("| room, from the ground up |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `exporter/")]
+    rooms = [PurePath(path).stem for cell in cells for path in re.findall(r"`(?:exporter/)?([\w.]+)/?`", cell)]
+
+    assert [FLOOR[room] for room in rooms] == sorted(FLOOR[room] for room in rooms)
+    assert set(rooms) == set(FLOOR) - {"__main__"}
+
+
 def test_no_import_runs_up_or_across_a_floor() -> None:
     wrong = [
         f"{module} -> {imported}"
@@ -148,7 +161,10 @@ def test_no_driver_of_a_database_is_imported_outside_the_journals_room() -> None
     assert {name for name, found in outside.items() if {one.partition(".")[0] for one in found} & drivers} == set()
 
 
-@pytest.mark.parametrize("database", ["journal.postgres", "journal.sqlite"])
+DATABASES = sorted({name.rpartition(".")[0] for name in MODULES if re.fullmatch(r"journal\.\w+\.\w+", name)})
+
+
+@pytest.mark.parametrize("database", DATABASES)
 def test_which_databases_there_are_is_known_to_the_storage_alone(database: str) -> None:
     knows = {
         name

@@ -12,7 +12,7 @@ from exporter.domain.identity import Identity
 from exporter.errors import InvalidEvent
 from exporter.gateways.csku import parse as events
 from exporter.gateways.csku.bodies import EVENT_TYPES, event_type
-from exporter.gateways.csku.parse import parse
+from exporter.gateways.csku.parse import TEXTS, parse
 from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent, label_of
 from exporter.gateways.every_sender import EARLIEST
 from tests.bodies import DEVICE_EVENT, MESSAGE_EVENT
@@ -67,6 +67,10 @@ def test_a_disconnect_is_read_with_everything_that_it_says():
             user_name="Ibu Sari",
         ),
     )
+
+
+def test_each_text_that_a_sender_gives_is_checked():
+    assert set(TEXTS) == set(Identity.__struct_fields__) - {"gateway"}
 
 
 def test_a_connect_means_up():

@@ -128,15 +128,8 @@ _NOT_IN_NAMES: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _check_device_text(identity: Identity) -> None:
-    _check_id(identity.device_id, "device.id")
-    _check_id(identity.engine, "device.channel.engine")
-    _check_id(identity.channel_id, "device.channel.id")
-    _check_id(identity.business_id, "device.bisnis.id")
-    _check_id(identity.user_id, "device.user.id")
-    _check_name(identity.device_name, "device.name")
-    _check_name(identity.channel_name, "device.channel.name")
-    _check_name(identity.business_name, "device.bisnis.name")
-    _check_name(identity.user_name, "device.user.name")
+    for field, (check, path) in TEXTS.items():
+        check(getattr(identity, field), path)
 
 
 def _check_id(text: str, path: str) -> None:
@@ -152,3 +145,17 @@ def _check_name(text: str, path: str) -> None:
     if found:
         code = f"U+{ord(found[0]):04X}"
         raise InvalidEvent("invalid_name", f"contains the control character {code}; only newline and tab may be", path)
+
+
+TEXTS: Final = {
+    "device_id": (_check_id, "device.id"),
+    "engine": (_check_id, "device.channel.engine"),
+    "channel_id": (_check_id, "device.channel.id"),
+    "business_id": (_check_id, "device.bisnis.id"),
+    "user_id": (_check_id, "device.user.id"),
+    "device_name": (_check_name, "device.name"),
+    "channel_name": (_check_name, "device.channel.name"),
+    "business_name": (_check_name, "device.bisnis.name"),
+    "user_name": (_check_name, "device.user.name"),
+}
+"""What is checked of each field of an Identity that a sender gives, and where it stands in the body."""
