@@ -20,11 +20,10 @@ from exporter.alerting.alert import SUBJECT_LABELS
 from exporter.alerting.client import Matcher, Refused, Silence, Unavailable
 from exporter.alerting.taken import scope_of
 from exporter.conventions import (
-    ALERT_DEVICE_DOWN,
-    ALERT_DEVICE_DOWN_ESCALATED,
     ALERT_DEVICE_FLAPPING,
     ESCALATION_LABEL,
 )
+from exporter.domain.thresholds import OF_ALERTS
 from exporter.lib.logs import fields
 from exporter.lib.times import local, rfc3339
 from exporter.lib.waiting import Wake
@@ -75,7 +74,7 @@ def quiet_of(taken: Taken, steps: Sequence[str]) -> Quiet:
     to = "|".join(["", *map(re.escape, sorted(steps))])
     matchers = (
         Matcher("device_id", subject),
-        Matcher("alertname", f"{ALERT_DEVICE_DOWN}|{ALERT_DEVICE_DOWN_ESCALATED}|{ALERT_DEVICE_FLAPPING}", True),
+        Matcher("alertname", "|".join((*OF_ALERTS, ALERT_DEVICE_FLAPPING)), True),
         Matcher(ESCALATION_LABEL, to, True),
     )
     return Quiet(taken.key, matchers, taken.by, f"#{taken.number}", taken.until)

@@ -21,7 +21,7 @@ from exporter.conventions import (
     ALERT_DEVICE_STILL_DOWN,
     ESCALATION_LABEL,
 )
-from exporter.domain.thresholds import rung_key
+from exporter.domain.thresholds import OF_ALERTS, rung_key
 from exporter.lib.agenda import Agenda
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Taken(NamedTuple):
 def scope_of(alert: Alert) -> Key:
     """Return the key of the alert that speaks for the outage that an alert is about."""
     name = alert.name
-    if name in (ALERT_DEVICE_DOWN_ESCALATED, ALERT_DEVICE_STILL_DOWN):
+    if name in (*OF_ALERTS, ALERT_DEVICE_STILL_DOWN):
         return ALERT_DEVICE_DOWN, alert.labels.get("device_id", "")
     return alert.key
 
