@@ -148,6 +148,18 @@ REFUSED = {
     "no port": ({"storage": {"port": 0}}, "minimum: got 0, want 1"),
     "two on SQLite": ({"replicas": 2}, "more than one exporter needs storage.kind: postgresql"),
     "no secrets": ({"storage": {"kind": "postgresql"}}, "storage.kind: postgresql needs existingSecret"),
+    "no key of the database's URL": (
+        {
+            "storage": {"kind": "postgresql", "urlKey": ""},
+            "existingSecret": "a",
+            "webhook": {"secretKey": "b"},
+        },
+        "storage.urlKey: names no key of existingSecret",
+    ),
+    "a load balancer whose callers are shut out": (
+        {"service": {"type": "LoadBalancer"}, "networkPolicy": {"ingressNamespaces": ["ingress-nginx"]}},
+        "networkPolicy.ingressNamespaces: who calls a service of type LoadBalancer is in no namespace",
+    ),
     "a key of nothing": (
         {"webhook": {"secretKey": "a"}},
         "webhook.secretKey: is a key of existingSecret, which has no name",

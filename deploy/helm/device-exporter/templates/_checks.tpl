@@ -20,6 +20,9 @@ configuration comes from the exporter: files/configuration.yaml is generated.
 {{- if not (and .Values.existingSecret .Values.webhook.secretKey) -}}
 {{ fail "storage.kind: postgresql needs existingSecret, with the database's URL and the webhook's secret, and webhook.secretKey" }}
 {{- end -}}
+{{- if not .Values.storage.urlKey -}}
+{{ fail "storage.urlKey: names no key of existingSecret with the database's URL" }}
+{{- end -}}
 {{- if and .Values.pages.enabled (not .Values.pages.secretKey) -}}
 {{ fail "pages.secretKey: is needed beside storage.kind postgresql, or each exporter would sign links with a secret of its own" }}
 {{- end -}}
@@ -141,6 +144,11 @@ alerts.runbook_url: runbookUrl
 
 {{/* Ingresses and routes: for a listener that is on, and for the names of somebody. */}}
 {{- define "device-exporter.checkWays" -}}
+{{- with .Values -}}
+{{- if and .networkPolicy.enabled .networkPolicy.ingressNamespaces (not .networkPolicy.extraIngress) (ne .service.type "ClusterIP") -}}
+{{ fail (printf "networkPolicy.ingressNamespaces: who calls a service of type %s is in no namespace, and would be shut out; name none, or let them in by extraIngress" .service.type) }}
+{{- end -}}
+{{- end -}}
 {{- $pages := .Values.pages -}}
 {{- range $kind, $ways := dict "ingress" .Values.ingress "route" .Values.route -}}
 {{- range $name, $way := $ways -}}
