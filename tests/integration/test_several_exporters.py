@@ -21,8 +21,10 @@ from exporter.incidents.model import ALERTED
 from exporter.incidents.schema import PIECE
 from exporter.incidents.service import Incidents
 from exporter.journal.port import Piece
+from exporter.journal.postgres.advice import advice
 from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.storage import open_reader
+from exporter.journal.told import blind_of
 from exporter.metrics.own import SelfMetrics
 from exporter.recording import leading
 from exporter.recording.recorder import Recorder
@@ -443,3 +445,49 @@ class TestTheStart:
         with open_reader(url) as reader:
             assert reader.device_count() == 1
             assert [history.identity.device_id for history in reader.histories()] == ["d1"]
+
+
+class TestReading:
+    @pytest.fixture
+    async def journal(self, url: str) -> AsyncIterator[PostgresJournal]:
+        async with journals(url, 1) as [journal]:
+            await journal.append([append(NOW, UP)], 0)
+            yield journal
+
+    async def test_a_connection_that_ended_while_nobody_read_is_replaced(
+        self, journal: PostgresJournal, url: str
+    ) -> None:
+        assert await journal.read(lambda reader: reader.device_count()) == 1
+        end_connections(url)
+        assert await journal.read(lambda reader: reader.device_count()) == 1
+
+    async def test_a_job_that_fails_leaves_nothing_behind(self, journal: PostgresJournal) -> None:
+        with pytest.raises(JournalUnavailable, match="nothing"):
+            await journal.read(lambda reader: reader.rows("SELECT * FROM nothing"))
+        with pytest.raises(JournalUnavailable, match="ended"):
+            await journal.read(lambda _: fail(psycopg.OperationalError("it has ended")))
+        with pytest.raises(ZeroDivisionError):
+            await journal.read(lambda _: fail(ZeroDivisionError()))
+        assert await journal.read(lambda reader: reader.device_count()) == 1
+
+    async def test_a_server_that_is_away_is_named(self, cluster: Cluster) -> None:
+        url = cluster.database()
+        async with journals(url, 1) as [journal]:
+            cluster.stop()
+            with pytest.raises(JournalUnavailable, match="cannot be reached"):
+                await journal.read(lambda reader: reader.device_count())
+            with pytest.raises(JournalUnavailable, match="cannot be reached"):
+                open_reader(url)
+
+    async def test_what_gateways_told_is_missing_in_a_journal_of_before(self, journal: PostgresJournal) -> None:
+        assert await journal.read(lambda reader: blind_of(reader, "d1")) == []
+
+
+def fail(error: Exception) -> Any:
+    raise error
+
+
+def test_a_server_that_takes_no_writes_is_told_of() -> None:
+    given = {"host": "db", "port": "5432", "dbname": "devices"}
+    for error in (psycopg.errors.ReadOnlySqlTransaction("no"), psycopg.OperationalError("session is read-only")):
+        assert "takes no writes" in str(advice(error, given))

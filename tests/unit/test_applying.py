@@ -10,7 +10,7 @@ from exporter.conventions import ACCEPTED, LATE, REDUNDANT
 from exporter.domain.applying import Applier
 from exporter.domain.fleet import Change, Fleet
 from exporter.domain.records import DeviceHistory, Record
-from tests.unit.account_site import START, C, D, E, P, Site, identity
+from tests.unit.account_site import START, C, D, E, F, P, Site, identity
 
 if TYPE_CHECKING:
     from exporter.domain.timeline import Event, Kind
@@ -91,6 +91,15 @@ def test_a_device_that_begins_ahead_of_the_clock_inside_a_window_is_not_observed
     group = site.fleet.group("wa", "b1")
 
     assert [group.true_observed_ms(begin + at) for at in (10, 40)] == [10_000, 40_000]
+
+
+def test_a_window_that_began_while_a_device_was_forgotten_takes_nothing_from_before_its_return() -> None:
+    site = Site(moving=False)
+    for kind, seconds in ((C, 10), (F, 2), (P, 8), (C, 10)):
+        site.record("d1", site.now, kind)
+        site.wait(seconds)
+
+    assert site.fleet.group("wa", "b1").true_observed_ms(site.now) == 10_000
 
 
 def test_a_device_inside_a_window_whose_outage_lies_ahead_is_not_waited_for() -> None:

@@ -19,6 +19,7 @@ from exporter.journal.sqlite.backup import backup
 from exporter.journal.sqlite.database import Database
 from exporter.journal.sqlite.journal import SqliteJournal
 from exporter.journal.sqlite.lock import Lock
+from exporter.journal.storage import open_reader
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
 from tests.unit.journal_site import NOW, FakeClock, Site, append, event, open_database, picture
@@ -289,3 +290,16 @@ def test_a_database_that_was_closed_properly_is_not_looked_through(path: Path, m
     open_database(path).close()
     monkeypatch.setattr("exporter.journal.sqlite.damage.sqlite3", None)
     Database(path, FakeClock()).close()
+
+
+def test_a_reader_says_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("no database at all" * 100)
+    with pytest.raises(JournalUnavailable, match=r"notes\.db: file is not a database"):
+        open_reader(f"sqlite:///{tmp_path}/notes.db")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE toy (name)")
+    with open_reader(f"sqlite:///{tmp_path}/other.db") as reader:
+        questions = (reader.device_count, reader.blind_intervals, reader.rejected, lambda: list(reader.histories()))
+        for question in questions:
+            with pytest.raises(JournalUnavailable, match="no such table"):
+                question()

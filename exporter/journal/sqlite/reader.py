@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from exporter.domain.records import Rejected
@@ -40,20 +41,18 @@ class SqliteReader:
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query (see `Rows`). JournalUnavailable."""
-        try:
+        with _telling():
             return self._connection.execute(sql, tuple(values)).fetchall()
-        except sqlite3.Error as error:
-            raise JournalUnavailable(f"the journal cannot be read: {error}") from error
 
     def device_count(self) -> int:
         """Return how many devices `histories` yields."""
-        count: int = self._one("SELECT count(*) FROM device")
+        count: int = self.rows("SELECT count(*) FROM device")[0][0]
         return count
 
     def histories(self) -> Iterator[History]:
         """Yield the history of every device, in order of arrival, forgotten ones included. Memory does not grow."""
-        events = self._connection.execute("SELECT device, timestamp, kind FROM event ORDER BY device, timestamp")
-        return reading.histories(self, self._connection.execute(f"{reading.DEVICES} ORDER BY d.id"), events)
+        events = self._one_by_one("SELECT device, timestamp, kind FROM event ORDER BY device, timestamp")
+        return reading.histories(self, self._one_by_one(f"{reading.DEVICES} ORDER BY d.id"), events)
 
     def device(self, device_id: str) -> History | None:
         """Return the history of one device, None if the journal does not know it."""
@@ -70,10 +69,17 @@ class SqliteReader:
     def rejected(self, number: int | None = None) -> list[Rejected]:
         """Return the quarantine, or one entry of it, oldest first."""
         query = "SELECT id, received_ms / 1000.0, code, message, times, payload FROM quarantine"
-        if number is None:
-            return [Rejected(*row) for row in self._connection.execute(query + " ORDER BY id")]
-        return [Rejected(*row) for row in self._connection.execute(query + " WHERE id = ?", (number,))]
+        rows = self.rows(f"{query} ORDER BY id") if number is None else self.rows(f"{query} WHERE id = ?", (number,))
+        return [Rejected(*row) for row in rows]
 
-    def _one(self, query: str) -> int:
-        value: int = self._connection.execute(query).fetchone()[0]
-        return value
+    def _one_by_one(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        with _telling():
+            yield from self._connection.execute(sql)
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JournalUnavailable(f"the journal cannot be read: {error}") from error
