@@ -10,9 +10,9 @@ Not one of `make bench`: it takes too long, and it wants no quiet machine.
 
 from __future__ import annotations
 
-import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import linear_regression
 from typing import TYPE_CHECKING, NamedTuple
@@ -64,20 +64,17 @@ def looks(exporter: Exporter, seconds: float, every: float) -> Iterator[Look]:
 def rows(directory: Path, devices: int, rate: float, seconds: float, every: float) -> Iterator[Row]:
     write_history(directory / "exporter.db", devices, devices * 4)
     with Exporter(directory) as exporter:
-        wrk, sent = Wrk(exporter.secret), []
-        load = threading.Thread(
-            target=lambda: sent.append(wrk.run(exporter.url, seconds, devices=devices, rate=rate)), daemon=True
-        )
-        load.start()
-        seen = list(looks(exporter, seconds, every))
-        load.join()
+        with ThreadPoolExecutor(1) as beside:
+            sending = beside.submit(Wrk(exporter.secret).run, exporter.url, seconds, devices=devices, rate=rate)
+            seen = list(looks(exporter, seconds, every))
+            sent = sending.result()
         failures = sum(value for name, value in exporter.metrics().items() if "failures_total" in name)
     second = [one for one in seen if one.seconds >= seconds / 2]
     slope = linear_regression([one.seconds for one in second], [one.mebibytes for one in second]).slope
-    what = f"{seconds / 60:.0f} minutes, {devices:,} devices, {number(sent[0].rate)} webhooks a second"
+    what = f"{seconds / 60:.0f} minutes, {devices:,} devices, {number(sent.rate)} webhooks a second"
     yield Row("15", f"{what}: memory", f"{seen[-1].mebibytes:.0f} MiB",
               note=f"{seen[0].mebibytes:.0f} MiB at first, {second[0].mebibytes:.0f} at half time; the slope of its "
-              f"second half is {slope * 3600:.1f} MiB an hour; webhooks' p99 {sent[0].p99 / 1e3:.1f} ms",
+              f"second half is {slope * 3600:.1f} MiB an hour; webhooks' p99 {sent.p99 / 1e3:.1f} ms",
               **at_most(slope * seconds / 2, MOST_GROWTH, " MiB"))  # fmt: skip
     for key, which in (("15b", "descriptors"), ("15c", "threads")):
         first, last = (max(getattr(one, which) for one in part) for part in halves(second))

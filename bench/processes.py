@@ -203,7 +203,7 @@ class Wrk:
         first = self._first.get(url, int(time.time()) - 120)
         script = ["-s", "bench/load.lua", url, "--", self._secret, kind, str(first), str(devices)]
         script += [f"{rate / self.CONNECTIONS:.3f}", engine]
-        command = ["wrk", "-t1", f"-c{self.CONNECTIONS}", f"-d{seconds:g}", *script]
+        command = ["wrk", "-t1", f"-c{self.CONNECTIONS}", f"-d{seconds:g}", "--timeout", "30s", *script]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         load = msgspec.json.decode(done.stdout.splitlines()[-1], type=Load)
         self._first[url] = first + load.requests // devices + 2
