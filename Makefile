@@ -68,7 +68,7 @@ rollback: ## go back to the images and the backup from before the last upgrade
 
 .PHONY: demo
 demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; with Grafana: COMPOSE_PROJECT_NAME=demo docker compose --profile demo up -d --wait
-	@exec $(PY) scripts/demo.py $(ARGS)
+	@exec $(PY) -m scripts.demo $(ARGS)
 
 ## Work on it
 

@@ -34,6 +34,7 @@ GATEWAY_STATE_READ: Final = "gateway_state_read_timestamp_seconds"
 GATEWAY_CORRECTIONS: Final = "gateway_corrections_total"
 GATEWAY_BLIND: Final = "gateway_blind_seconds_total"
 GATEWAY_WEBHOOK_CONFIGURED: Final = "gateway_webhook_configured"
+GATEWAY_SILENT_SINCE: Final = "gateway_session_silent_since_timestamp_seconds"
 CHANNEL_ACTIVE_CONVERSATIONS: Final = "channel_active_conversations"
 CHANNEL_FAILOVER_ACTIVE: Final = "channel_failover_active"
 CHANNEL_FAILOVER_PENDING: Final = "channel_failover_pending"
@@ -75,6 +76,7 @@ HELP: Final = {
     GATEWAY_CORRECTIONS: "Devices whose state was corrected by the gateway's own word: webhooks that were lost.",
     GATEWAY_BLIND: "Time in which nothing was known of single devices, as corrections showed, summed over them.",
     GATEWAY_WEBHOOK_CONFIGURED: "Whether the gateway still has the webhook settings that it once had.",
+    GATEWAY_SILENT_SINCE: "Since when no message goes through a session that its gateway calls connected; only then.",
     CHANNEL_ACTIVE_CONVERSATIONS: "Conversations with a message within the impact window.",
     CHANNEL_FAILOVER_ACTIVE: "Whether the channel's traffic is, or may be, switched to its backup channel.",
     CHANNEL_FAILOVER_PENDING: "Whether a call to the hook is outstanding and being tried.",

@@ -2,8 +2,7 @@
 
 alertmanager.yml lists every integration. Alertmanager accepts an entry whose secret file is missing and then fails at
 each notification; so this leaves such entries out: an integration is on when its secret file exists and its address is
-no longer the example. Receivers stay, so routes stay valid; one without integrations notifies nobody. The demo's mail
-catcher stands in for every mail server.
+no longer the example. Receivers stay, so routes stay valid; one without integrations notifies nobody.
 
 Usage, where no stack renders it: python -m scripts.alertmanager_config SOURCE TARGET
 """
@@ -21,7 +20,7 @@ import yaml
 from scripts.settings import SECRETS, Settings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Node = dict[str, Any]
 
@@ -54,15 +53,16 @@ def dump(config: Node) -> str:
     return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=10**6)
 
 
-def rendered(source: str, settings: Settings, templates: Path, catcher: str | None = None) -> tuple[Node, list[str]]:
+def rendered(
+    source: str, settings: Settings, templates: Path, change: Callable[[Node], None] = lambda _: None
+) -> tuple[Node, list[str]]:
     """Return the configuration in force and a line about each integration that is off.
 
-    `templates` is the folder from which relative globs are read; `catcher` is the demo's mail catcher, host:port.
+    `templates` is the folder from which relative globs are read; `change` may change the configuration in place.
     """
     config: Node = yaml.safe_load(source)
     apply_settings(config, settings)
-    if catcher:
-        catch_mail(config, catcher)
+    change(config)
     off = switch_off(config)
     config["templates"] = [str(templates / pattern) for pattern in config.get("templates") or []]
     return config, off
@@ -129,28 +129,6 @@ def ways_on(config: Node) -> dict[str, list[str]]:
         if not receiver["name"].endswith(ONCE)
     }
     return {name: kinds for name, kinds in on.items() if kinds}
-
-
-def catch_mail(config: Node, smarthost: str) -> None:
-    """Make every receiver send mail to the catcher, in place, whatever else it does."""
-    settings = config.get("global") or {}
-    config["global"] = {key: value for key, value in settings.items() if not key.startswith("smtp_")}
-    for receiver in config["receivers"]:
-        entries = receiver.get("email_configs") or [{"to": f"{receiver['name']}@demo.invalid"}]
-        caught = [_caught(entry, smarthost) for entry in entries]
-        receiver["email_configs"] = [entry | {"send_resolved": _tells_ends(receiver["name"])} for entry in caught]
-
-
-def _tells_ends(name: str) -> bool:
-    return not name.endswith(ONCE)
-
-
-def _caught(entry: Node, smarthost: str) -> Node:
-    kept = {key: value for key, value in entry.items() if not key.startswith(("auth_", "tls_"))}
-    if ("to", kept["to"]) in EXAMPLES:
-        kept["to"] = kept["to"].replace("@example.com", "@demo.invalid")
-    catcher = {"smarthost": smarthost, "require_tls": False}
-    return {"from": "alerts@demo.invalid"} | kept | catcher
 
 
 def _mail(globals_: Node, settings: Settings) -> Node:

@@ -1,8 +1,8 @@
 """The demo's catcher: takes mail, Slack, Telegram and SMS, and shows each as its receiver would see it.
 
-    python scripts/catcher.py [--port 8025] [--mail-port 1025]
+    python scripts/catcher.py [--host 127.0.0.1] [--port 8025] [--mail-port 1025]
 
-It listens on loopback, keeps the newest messages in memory and passes none on.
+It keeps the newest messages in memory and passes none on. To a link for a scan it answers in place of the gateway.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -37,6 +38,11 @@ p {{ margin: 0; overflow-wrap: anywhere; padding: .8rem; white-space: pre-line }
 <h1>Messages</h1><div>{count} so far, the newest first: as mail, Slack, Telegram and SMS show them.</div>
 {messages}</html>"""
 
+SCAN: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>Scan</title><style>:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 640px; padding: 0 1rem }}</style>
+<h1>Scan</h1><p>{text}</p></html>"""
+
 
 class Message(NamedTuple):
     """One message: its way, for whom, when, and plain text, or HTML to show in a frame without scripts."""
@@ -49,7 +55,8 @@ class Message(NamedTuple):
 
     def card(self) -> str:
         """Return it as HTML."""
-        when = time.strftime("%H:%M:%S", time.localtime(self.at))
+        minutes = int(time.time() - self.at) // 60
+        when = f"{minutes} min ago" if minutes else "just now"
         shown = (
             f'<iframe sandbox srcdoc="{html.escape(self.framed)}"></iframe>'
             if self.framed
@@ -106,12 +113,20 @@ def _slack(text: str) -> str:
     return html.unescape(re.sub(r"\*([^*\n]+)\*", r"\1", named))
 
 
+def scan_page(path: str) -> str:
+    """Return the page that the gateway itself would have for a session, /scan/GATEWAY/SESSION."""
+    gateway, _, session = unquote(path.removeprefix("/scan/")).partition("/")
+    text = f"Here {gateway} would show the QR code of the session {session}. Its phone scans it under Linked devices."
+    return SCAN.format(text=html.escape(text))
+
+
 def web(box: Box) -> type[BaseHTTPRequestHandler]:
     """Return the handler that shows the page and takes posts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(box.page().encode(), "text/html; charset=utf-8")
+            page = scan_page(self.path) if self.path.startswith("/scan/") else box.page()
+            self._answer(page.encode(), "text/html; charset=utf-8")
 
         def do_POST(self) -> None:
             length = min(int(self.headers.get("Content-Length", 0)), LARGEST)
@@ -171,13 +186,14 @@ class _Mail(socketserver.ThreadingTCPServer):
 def main() -> int:
     """Serve until it is ended."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1", help="what it listens on")
     parser.add_argument("--port", type=int, default=8025, help="of the page and of posts")
     parser.add_argument("--mail-port", type=int, default=1025, help="of SMTP")
     options = parser.parse_args()
     box = Box()
-    with _Mail(("127.0.0.1", options.mail_port), mail(box)) as smtp:
+    with _Mail((options.host, options.mail_port), mail(box)) as smtp:
         threading.Thread(target=smtp.serve_forever, daemon=True).start()
-        with ThreadingHTTPServer(("127.0.0.1", options.port), web(box)) as pages:
+        with ThreadingHTTPServer((options.host, options.port), web(box)) as pages:
             pages.serve_forever()
     return 0
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from scripts.demo_settings import STATUS_PAGE, Places, catch_everything, exporter_config
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -44,6 +46,14 @@ class Demo:
         self.prometheus_url = f"http://127.0.0.1:{options.prometheus_port}"
         self.alertmanager_url = f"http://127.0.0.1:{options.alertmanager_port}"
         self.catcher_url = f"http://127.0.0.1:{options.catcher_port}"
+        self.places = Places(
+            catcher=self.catcher_url,
+            smarthost=f"127.0.0.1:{options.mail_port}",
+            gateways=f"http://127.0.0.1:{options.gateways_port}",
+            catcher_page=self.catcher_url,
+            pages=f"http://127.0.0.1:{options.pages_port}/",
+            pages_address=f"127.0.0.1:{options.pages_port}",
+        )
         self.incident_from = int(time.time()) - INCIDENT_AGE
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -56,8 +66,9 @@ class Demo:
         self._start_alertmanager()
         self._start_exporter()
         if first:
-            say(f"writing {self.options.days} days of history (once; about a minute for 30)")
+            say(f"writing {self.options.days} days of history, once")
             self._device_exporter("simulate", *self._fleet(), f"--history={self.options.days}d")
+            call([*self._gateways(), f"--past={self.options.days}d"])
             self._load_history()
             (self.home / "history-done").touch()
         self._start_prometheus()
@@ -126,6 +137,11 @@ class Demo:
     def _simulate_live(self) -> None:
         command = [sys.executable, "-m", "exporter", "simulate", *self._fleet(), "--duration=0"]
         self.running["simulate"] = self._popen("simulate", command)
+        port = self.options.gateways_port
+        self._start("gateways", [*self._gateways(), f"--port={port}"], self.places.gateways)
+
+    def _gateways(self) -> list[object]:
+        return [sys.executable, "-m", "scripts.demo_gateways", f"--url={self.webhook_url}"]
 
     # -- history --------------------------------------------------------------------------------------------------
 
@@ -159,13 +175,8 @@ class Demo:
 
     def _write_configurations(self) -> None:
         policy = yaml.safe_load((ROOT / "config" / "device-exporter.example.yml").read_text())
+        policy = exporter_config(policy, self.places)
         policy["alertmanager"] = {"urls": [self.alertmanager_url]}
-        page = {"title": "Toko Makmur", "match": {"business_id": "biz_1"}, "slug": "toko-makmur"}
-        policy["pages"] = {
-            "listen_address": f"127.0.0.1:{self.options.pages_port}",
-            "external_url": f"http://127.0.0.1:{self.options.pages_port}/",
-            "items": [page],
-        }
         sms = {"urls": [self.catcher_url.replace("http:", "json:") + "/sms"]}
         policy["notify"] = {"token": RELAY_TOKEN, "targets": {"sms": sms}}
         (self.home / "device-exporter.yml").write_text(yaml.safe_dump(policy))
@@ -188,41 +199,14 @@ class Demo:
         target.mkdir(exist_ok=True)
         render = [sys.executable, "-m", "scripts.alertmanager_config", source / "alertmanager.yml"]
         call([*render, target / "alertmanager.yml"])
-        self._catch_everything(target / "alertmanager.yml")
+        config = yaml.safe_load((target / "alertmanager.yml").read_text())
+        sms = {"url": f"{self.exporter_url}/api/v1/notify/sms"}
+        token = {"http_config": {"authorization": {"credentials": RELAY_TOKEN}}}
+        catch_everything(config, self.places, sms | token)
+        (target / "alertmanager.yml").write_text(yaml.safe_dump(config))
         templates = target / "templates"
         if not templates.exists():
             templates.symlink_to(source / "templates")
-
-    def _catch_everything(self, file: Path) -> None:
-        """Make each receiver send to the catcher, by the ways that it has in the shipped file."""
-        config = yaml.safe_load(file.read_text())
-        token = {"authorization": {"credentials": RELAY_TOKEN}}
-        ways: dict[str, list[dict[str, object]]] = {
-            "slack_configs": [{"api_url": f"{self.catcher_url}/slack"}],
-            "telegram_configs": [{"api_url": self.catcher_url, "bot_token": "demo", "chat_id": 1}],
-            "email_configs": [
-                {
-                    "to": "team@demo.invalid",
-                    "from": "alerts@demo.invalid",
-                    "smarthost": f"127.0.0.1:{self.options.mail_port}",
-                    "require_tls": False,
-                    "text": '{{ template "email.text" . }}',
-                }
-            ],
-            "webhook_configs": [{"url": f"{self.exporter_url}/api/v1/notify/sms", "http_config": token}],
-        }
-        by_receiver = {
-            "chat": ("slack_configs", "telegram_configs"),
-            "email": ("email_configs",),
-            "sms": ("webhook_configs",),
-            "management": ("email_configs", "slack_configs"),
-        }
-        for receiver in config["receivers"]:
-            name = receiver["name"].removesuffix("-once")
-            tells_ends = name == receiver["name"]
-            for way in by_receiver.get(name, ()):
-                receiver[way] = [entry | {"send_resolved": tells_ends} for entry in ways[way]]
-        file.write_text(yaml.safe_dump(config))
 
     def _quick_rules(self) -> Path:
         """Return the rules as they are, but evaluated sooner: an alert shows from the third evaluation on."""
@@ -243,7 +227,8 @@ class Demo:
     def _popen(self, name: str, command: Sequence[object]) -> subprocess.Popen[bytes]:
         log = (self.home / f"{name}.log").open("ab")
         # a session of its own: Ctrl-C reaches this script alone, which then stops everything in order
-        return subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, start_new_session=True)
+        arguments = [str(part) for part in command]
+        return subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True, cwd=ROOT)
 
     def _start(self, name: str, command: Sequence[object], ready: str) -> None:
         process = self._popen(name, command)
@@ -304,15 +289,18 @@ def main() -> int:
     parser.add_argument("--prometheus-port", default=9090, type=int)
     parser.add_argument("--alertmanager-port", default=9093, type=int)
     parser.add_argument("--catcher-port", default=8025, type=int, help="of the page with every message")
+    parser.add_argument("--gateways-port", default=8101, type=int, help="of the simulated gateways' state APIs")
     parser.add_argument("--mail-port", default=1025, type=int)
     parser.add_argument("--for", dest="seconds", default=None, type=float, help="stop by itself after so many seconds")
     demo = Demo(parser.parse_args())
     for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave the programs behind
         signal.signal(ending, lambda *_: sys.exit(0))
+    began = time.monotonic()
     try:
         demo.up()
+        say(f"full after {time.monotonic() - began:.0f} s")
         say(f"exporter     {demo.exporter_url}  (API, metrics, incidents)")
-        say(f"status page  http://127.0.0.1:{demo.options.pages_port}/s/toko-makmur")
+        say(f"status page  http://127.0.0.1:{demo.options.pages_port}/s/{STATUS_PAGE}")
         say(f"messages     {demo.catcher_url}  (mail, Slack, Telegram and SMS as people get them)")
         say(f"prometheus   {demo.prometheus_url}")
         say(f"alertmanager {demo.alertmanager_url}")

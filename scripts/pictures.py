@@ -4,7 +4,7 @@
     python -m scripts.pictures [--previews FOLDER]
 
 Every picture is of the program as it runs; the alert is Alertmanager's own, in a frame that this script draws. Of
-dashboards there are none without Grafana: `--previews` takes a folder of previews, which the docs call what they are.
+dashboards there are none without Grafana: `--previews` takes previews by language, which the docs call what they are.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--admin", default="http://127.0.0.1:9877", help="the demo's admin listener")
     parser.add_argument("--pages", default="http://127.0.0.1:8081", help="its pages listener")
     parser.add_argument("--alertmanager", default="http://127.0.0.1:9093", help="its Alertmanager")
-    parser.add_argument("--previews", type=Path, metavar="FOLDER", help="previews of dashboards to take in")
+    parser.add_argument("--previews", type=Path, metavar="FOLDER", help="previews to take in: id/, en/")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "pictures", metavar="FOLDER")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -76,10 +76,10 @@ def shots(options: argparse.Namespace, folder: Path) -> Iterator[Shot]:
         yield Shot("device", language, f"{options.admin}/devices/{device}{query}", DESK)
         yield Shot("incident", language, f"{options.admin}/incidents/{incident}{query}", DESK)
         yield Shot("alert", language, bubble(alert, language, folder), (PHONE[0], 300))
-    for preview in sorted(options.previews.glob("*.png")) if options.previews else ():
-        file = folder / f"{preview.stem}.html"
-        file.write_text(WHOLE.format(picture=preview.resolve().as_uri()))
-        yield Shot(f"preview-{preview.stem}", "en", file.as_uri(), PREVIEW)
+        for preview in sorted((options.previews / language).glob("*.png")) if options.previews else ():
+            file = folder / f"{preview.stem}.{language}.html"
+            file.write_text(WHOLE.format(picture=preview.resolve().as_uri()))
+            yield Shot(f"preview-{preview.stem}", language, file.as_uri(), PREVIEW)
 
 
 async def photograph(wanted: list[Shot], folder: Path) -> dict[str, bytes]:

@@ -1,6 +1,6 @@
 """Write what every service of the stack reads: the project's files and the operator's, with `.env` in them.
 
-    python -m scripts.render [--rendered FOLDER] [--secrets FOLDER] [--data FOLDER] [--mail-catcher HOST:PORT] [--pair]
+    python -m scripts.render [--rendered FOLDER] [--secrets FOLDER] [--data FOLDER] [--demo | --pair]
 
 Runs once at each start and at `make reload`, in the folder that holds the project's files, as root in a container
 without a network: so the operator's files may be private, and each service can read no more than its own. Nothing is
@@ -9,9 +9,10 @@ written unless everything can be; a wrong setting ends with a line about it and 
     config/      the operator's: device-exporter.yml; alertmanager.yml, prometheus.yml and web.yml go over the shipped
                  ones; rules/*.yml and templates/*.tmpl are added
     secrets/     the operator's secrets, one file each
-    RENDERED/    device-exporter.yml, web.yml, storage-url, alertmanager/, prometheus/, grafana/, caddy/
+    RENDERED/    device-exporter.yml, web.yml, storage-url, alertmanager/, prometheus/, grafana/, caddy/, demo/
     DATA/        admin-password and relay-token, made once
 
+`--demo` is for the profile demo: three gateways, and a catcher of every message (scripts/demo_settings.py).
 `--pair` is for the profile ha, of which scripts/pair.py knows: two of everything over one PostgreSQL.
 """
 
@@ -30,7 +31,7 @@ import bcrypt
 import yaml
 
 from exporter.lib.yaml import BadYaml, parse_yaml
-from scripts import alertmanager_config, pair
+from scripts import alertmanager_config, demo_settings, pair
 from scripts.settings import BadSettings, Settings, read_secrets, read_settings
 
 EXPORTER, NOBODY, GRAFANA, POSTGRES, ROOT = 10001, 65534, 472, 999, 0
@@ -40,6 +41,14 @@ PAGES: Final = "http://localhost:9877"
 
 PAGES_ADDRESS: Final = ":8081"
 """Where the front door finds what people outside may see; no port of this machine is published for it."""
+DEMO: Final = demo_settings.Places(
+    catcher="http://catcher:8025",
+    smarthost="catcher:1025",
+    gateways="http://gateways:8101",
+    catcher_page=f"http://localhost:{os.environ.get('CATCHER_PORT') or 8025}",
+    pages=f"http://localhost:{os.environ.get('PAGES_PORT') or 8081}/",
+    pages_address=PAGES_ADDRESS,
+)
 SQLITE: Final = "sqlite:////data/exporter.db"
 
 Tree = dict[str, Any]
@@ -175,10 +184,12 @@ def made_once(folder: Path, name: str, given: bytes | None) -> str:
     return path.read_text().strip()
 
 
-def render(rendered: Path, secret_folder: Path, data: Path, catcher: str | None, *, paired: bool) -> list[str]:
+def render(rendered: Path, secret_folder: Path, data: Path, *, paired: bool = False, demo: bool = False) -> list[str]:
     """Write everything; return what an operator should know. Raises BadSettings before anything is written."""
     settings = read_settings(os.environ)
     known = read_secrets(Path("secrets"), os.environ)
+    if demo:
+        known["sms_urls"] = f"{DEMO.catcher.replace('http:', 'json:')}/sms".encode()
     password = made_once(data, "admin-password", known.get("admin_password"))
     if "sms_urls" in known:
         known.setdefault("relay_token", made_once(data, "relay-token", None).encode())
@@ -187,6 +198,9 @@ def render(rendered: Path, secret_folder: Path, data: Path, catcher: str | None,
             known.setdefault(name.replace("-", "_"), made_once(data, name, None).encode())
     output = Output()
     tree = exporter_config(read_tree(Path("config/device-exporter.yml")), settings, set(known), paired=paired)
+    if demo:
+        tree = demo_settings.exporter_config(tree, DEMO)
+        add_folder(output, Path("scripts"), "demo/scripts", EXPORTER, "*.py")
     _add_storage(output, made_once(data, "postgres-password", None) if paired else "")
     output.add("device-exporter.yml", json.dumps(tree, ensure_ascii=False, indent=2), EXPORTER)
     web = web_config(read_tree(Path("config/web.yml")), password, read_tree(rendered / "web.yml"))
@@ -201,7 +215,8 @@ def render(rendered: Path, secret_folder: Path, data: Path, catcher: str | None,
     source = shipped_or_own("alertmanager.yml", "alertmanager")
     checked = _yaml(source)
     hidden.write(secret_folder, group=NOBODY)
-    config, off = alertmanager_config.rendered(checked, settings, rendered / "alertmanager", catcher)
+    change = _catch_everything if demo else (lambda _: None)
+    config, off = alertmanager_config.rendered(checked, settings, rendered / "alertmanager", change)
     output.add("alertmanager/alertmanager.yml", alertmanager_config.dump(config), NOBODY)
     output.add("alertmanager/start.sh", Path("alertmanager/start.sh").read_bytes(), NOBODY)
     output.add("alertmanager/peers.env", pair.PEERS if paired else "", NOBODY)
@@ -211,6 +226,11 @@ def render(rendered: Path, secret_folder: Path, data: Path, catcher: str | None,
             output.add(f"alertmanager/templates/{path.name}", text, NOBODY)
     output.write(rendered)
     return [*off, *_summary(settings, alertmanager_config.ways_on(config))]
+
+
+def _catch_everything(config: Tree) -> None:
+    [sms] = next(receiver for receiver in config["receivers"] if receiver["name"] == "sms")["webhook_configs"]
+    demo_settings.catch_everything(config, DEMO, sms)
 
 
 def _yaml(path: Path) -> str:
@@ -271,12 +291,12 @@ def main() -> int:
     parser.add_argument("--rendered", type=Path, default=Path("/rendered"))
     parser.add_argument("--secrets", type=Path, default=Path("/run/secrets"))
     parser.add_argument("--data", type=Path, default=Path("/data"))
-    parser.add_argument("--mail-catcher", metavar="HOST:PORT")
+    parser.add_argument("--demo", action="store_true")
     parser.add_argument("--pair", action="store_true")
     arguments = parser.parse_args()
     try:
         folders = (arguments.rendered, arguments.secrets, arguments.data)
-        said = render(*folders, arguments.mail_catcher, paired=arguments.pair)
+        said = render(*folders, paired=arguments.pair, demo=arguments.demo)
     except BadSettings as error:
         for line in str(error).splitlines():
             print(line, file=sys.stderr)

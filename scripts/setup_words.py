@@ -50,7 +50,7 @@ INDONESIAN = Words(
     chat="Nomor chat",
     slack="Slack: buat Incoming Webhook di api.slack.com/apps.",
     webhook="Alamat webhook",
-    mail="E-mail.",
+    mail="Surel (e-mail).",
     server="Server SMTP, misalnya smtp.gmail.com:587",
     user="Nama akun",
     password="Kata sandi",
@@ -65,7 +65,7 @@ INDONESIAN = Words(
     unreachable="Tidak dicoba, karena tidak terjangkau dari sini: {}. Jawaban tetap disimpan.",
     refused="Ditolak: {}",
     again="Coba lagi? [Y/t]",
-    nobody="Belum ada yang diberi tahu bila perangkat mati: isi Telegram, Slack, e-mail, atau SMS.",
+    nobody="Belum ada yang diberi tahu bila perangkat mati: isi Telegram, Slack, surel, atau SMS.",
     done="Tersimpan di .env dan secrets/. Sekarang jalankan: make up",
 )
 

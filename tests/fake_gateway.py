@@ -31,6 +31,8 @@ class FakeGateway:
         self.sessions: dict[str, str] = {}
         self.down_at: dict[str, str] = {}
         """When a session of Evolution went down, as its database writes it."""
+        self.messages: dict[str, int] = {}
+        """How many messages went through a session, where the gateway tells something of them."""
         self.webhooks: dict[str, str] = {}
         self.status = 200
         self.answer: bytes | None = None
@@ -79,7 +81,7 @@ class FakeGateway:
                 "token": "CANARY-TOKEN",
                 "disconnectionReasonCode": 401 if state == "hard" else None,
                 "disconnectionAt": self.down_at.get(name),
-                "_count": {"Message": 12},
+                "_count": {"Message": self.messages.get(name, 12)},
             }
             for name, state in self.sessions.items()
         ]
@@ -95,7 +97,16 @@ class FakeGateway:
             }
         if request.path_qs != "/api/sessions?all=true":
             return None
-        return [{"name": name, "status": self.word(name), "me": None, "engine": "NOWEB"} for name in self.sessions]
+        return [
+            {
+                "name": name,
+                "status": self.word(name),
+                "me": None,
+                "engine": "NOWEB",
+                "timestamps": {"activity": self.messages.get(name)},
+            }
+            for name in self.sessions
+        ]
 
     def _fonnte(self, request: web.Request) -> Any:
         if request.method != "POST" or request.path != "/get-devices":

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.description = textwrap.fill(
         "Writes the journal's history as OpenMetrics with timestamps. Load it with: promtool tsdb create-blocks-from "
-        "openmetrics --max-block-duration=480h FILE DIRECTORY",
+        "openmetrics --max-block-duration=486h FILE DIRECTORY",
         100,
     )
     parser.add_argument("--from", dest="start", required=True, metavar="TIME", help="2026-10-01, ISO 8601 or Unix time")

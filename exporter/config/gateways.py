@@ -18,7 +18,7 @@ from exporter.domain.identity import BUILT_IN_GATEWAY, ENGINE_LENGTH
 from exporter.gateways.mapping import BadMapping, Mapping, laid_over, parse_mapping
 from exporter.gateways.preset import Options, Preset
 from exporter.gateways.preset import Owner as Business
-from exporter.gateways.state_api import StateReader
+from exporter.gateways.state_api import StateReader, api_at
 from exporter.lib.durations import format_duration
 from exporter.lib.times import parse_time, zone_of
 from exporter.lib.yaml import parse_yaml
@@ -35,6 +35,7 @@ NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 LEAST_PATH_SECRET: Final = 16
 LONGEST_SOFT: Final = 3600.0
 LEAST_INTERVAL: Final = 5.0
+LEAST_SILENCE: Final = 600.0
 
 
 @cache
@@ -132,6 +133,11 @@ def _check_state(gateway: Gateway, mapping: Mapping, path: Path, checks: Checks)
     if parts.username is not None or parts.query or parts.fragment:
         checks.wrong((*path, "url"), "expected a URL without credentials, ? and #; keys go into key_file")
     checks.at_least(state.every or 0, LEAST_INTERVAL, (*path, "every"))
+    if state.silent_after is not None:
+        checks.at_least(state.silent_after, LEAST_SILENCE, (*path, "silent_after"))
+        api = api_at(mapping, state.url)
+        if api is None or not api.activity:
+            checks.wrong((*path, "silent_after"), "this state API does not tell whether a session has messages")
 
 
 def preset_of(name: str, gateway: Gateway, clock: Callable[[], float]) -> Preset:

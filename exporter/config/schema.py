@@ -260,6 +260,7 @@ class StateApi(msgspec.Struct, frozen=True):
     key_file: str | None = None
     every: Duration | None = None
     """Filled with the preset's own interval where the file gives none."""
+    silent_after: Duration | None = None
 
 
 class Gateway(msgspec.Struct, frozen=True):

@@ -89,6 +89,8 @@ class Api(Given, frozen=True):
     name: Where = ()  # type: ignore[assignment]
     time: Time | None = None
     """When it went down, where the gateway tells."""
+    activity: Where = ()  # type: ignore[assignment]
+    """What changes with each message of a session, such as a time or a count, where the gateway tells."""
     settings_path: str = ""
     """Where the gateway tells its webhook settings of a session."""
     settings_url: Where = ()  # type: ignore[assignment]

@@ -47,22 +47,24 @@ class Reading(NamedTuple):
     at: float | None
     root: Any
     """The session's part of the answer."""
+    activity: str = ""
+    """What changes with each message; "" where the gateway does not tell."""
 
 
 class StateReader:
     """Makes requests and reads answers of one gateway."""
 
     def __init__(self, mapping: Mapping, url: str, key: str, read_local: Callable[[str], float]) -> None:
-        by_metrics = mapping.metrics is not None and urlsplit(url).path.rstrip("/").endswith(_METRICS)
-        api = mapping.metrics if by_metrics else mapping.api
+        api = api_at(mapping, url)
         assert api is not None  # noqa: S101 - the configuration is checked
         self._api: Api = api
-        self._base = url.rstrip("/").removesuffix(_METRICS) if by_metrics else url.rstrip("/")
+        self._base = url.rstrip("/").removesuffix(_METRICS) if api is mapping.metrics else url.rstrip("/")
         lines = [line.split(None, 1) for line in key.splitlines() if line.strip()]
         self._keys = {line[0]: line[1].strip() for line in lines if len(line) == 2}
         self._key = "" if self._keys else key.strip()
         self._list = compile_pointer(api.list) if api.list else ()
         self._session, self._name = pointers(api.session), pointers(api.name)
+        self._activity = pointers(api.activity)
         self._decide = decide(api.state)
         self._when = None if api.time is None else When(api.time, read_local)
         self._settings_url = pointers(api.settings_url)
@@ -111,7 +113,8 @@ class StateReader:
         if not session or state in ("ignored", "gone"):
             return None
         at = None if self._when is None else self._when.read(item)
-        return Reading(session, text_at(item, self._name), state, reason, at, item)
+        name, activity = text_at(item, self._name), text_at(item, self._activity)
+        return Reading(session, name, state, reason, at, item, activity)
 
     def _call(self, method: str, path: str, session: str) -> Call:
         api, key = self._api, self._keys.get(session, self._key)
@@ -125,6 +128,12 @@ class StateReader:
 
 
 _METRICS: Final = "/metrics"
+
+
+def api_at(mapping: Mapping, url: str) -> Api | None:
+    """Return which of a gateway's state APIs an address is of."""
+    by_metrics = mapping.metrics is not None and urlsplit(url).path.rstrip("/").endswith(_METRICS)
+    return mapping.metrics if by_metrics else mapping.api
 
 
 def _decoded(body: bytes) -> Any:  # noqa: ANN401

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote
 
 from exporter.conventions import (
     ACTION_ANNOTATION,
     GATEWAY_LABELS,
+    GATEWAY_SILENT_SINCE,
     GATEWAY_STATE_READ,
     GATEWAY_UP,
     GATEWAY_WEBHOOK_CONFIGURED,
@@ -19,6 +21,7 @@ from exporter.gateways.reasons import SCAN_HELPS, UNKNOWN
 from exporter.lib.tasks import Task
 from exporter.lib.words import read_texts
 from exporter.metrics.gauges import Gauge, OfLabels
+from exporter.sessions import store
 from exporter.sessions.polling import Polling
 from exporter.sessions.service import Sessions
 from exporter.sessions.store import PIECE
@@ -38,10 +41,10 @@ if TYPE_CHECKING:
 _TEXTS: Final = read_texts("exporter.sessions")
 SOFT_AFTER: Final = 60.0
 """Seconds, of a gateway that the configuration does not know any more."""
-
-
 ADOPT: Final = 15.0
 """Seconds until the exporter that leads knows of a soft state that another one heard."""
+PRUNE_INTERVAL: Final = 86_400.0
+FIRST_PRUNE: Final = 600.0
 
 
 class SessionsFeature:
@@ -67,10 +70,18 @@ class SessionsFeature:
             Task("sessions", self.service.run),
             Task("outage_reasons", self.service.reasons.run),
             Task("gateway_states", self._polling.run, leading=True),
+            Task("session_retention", self.prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
         ]
         if self._recorder.following.shared:
             tasks.append(Task("soft_states", self.service.adopt, ADOPT, leading=True))
         return tasks
+
+    async def prune(self) -> None:
+        """Drop what is kept of events that retention drops. JournalUnavailable, NotLeading."""
+        before = int(self._recorder.clock() - self._config().storage.retention)
+        down = [(device_id, device.timeline.since) for device_id, device in self._recorder.fleet.down.items()]
+        job = partial(store.prune, before=before, down=down)
+        await self._recorder.transact_leading(PIECE.name, job)
 
     async def stop(self) -> None:
         """Keep the last reasons."""
@@ -83,6 +94,7 @@ class SessionsFeature:
             OfLabels(GATEWAY_UP, GATEWAY_LABELS, self._if_asked_here(polling.up)),
             OfLabels(GATEWAY_STATE_READ, GATEWAY_LABELS, self._if_asked_here(polling.read_at)),
             OfLabels(GATEWAY_WEBHOOK_CONFIGURED, GATEWAY_LABELS, self._if_asked_here(polling.configured)),
+            OfLabels(GATEWAY_SILENT_SINCE, ("device_id", *GATEWAY_LABELS), self._if_asked_here(polling.silent)),
         ]
 
     def _if_asked_here(self, values: Values) -> Values:

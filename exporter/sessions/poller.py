@@ -23,6 +23,7 @@ from exporter.lib.logs import RateLimited, fields
 from exporter.lib.pace import Pace
 from exporter.sessions import client, store
 from exporter.sessions.client import Unreachable
+from exporter.sessions.silence import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,7 @@ class Poller:
         poll_only: bool,
         corrected: Callable[[str], None],
         blind: Callable[[int], None] = lambda _: None,
+        silent_after: float = 0.0,
     ) -> None:
         self.name = preset.name
         self._preset, self._reader, self._recorder, self._sessions = preset, reader, recorder, sessions
@@ -79,6 +81,7 @@ class Poller:
         self._suspects: dict[str, Suspect] = {}
         self._softened: set[str] = set()
         self._settings: dict[str, bool] = {}
+        self.silence = Silence(silent_after)
         self._warn = RateLimited(log)
 
     @property
@@ -104,6 +107,9 @@ class Poller:
             self._warn.warning(f"unreachable {self.name}", "a gateway's state API does not answer", reason=str(error))
             return
         self.up, self.read_at, self._failures = True, started, 0
+        for silent in self.silence.listen(readings, started):
+            told = fields(device_id=f"{self.name}:{silent}", gateway=self.name)
+            log.warning("the gateway calls a session connected, but no message goes through", extra=told)
         try:
             pace = Pace()
             for reading in readings:

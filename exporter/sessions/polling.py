@@ -81,6 +81,12 @@ class Polling:
         """Yield the gauge gateway_webhook_configured."""
         return (((poller.name,), float(poller.configured)) for poller in self.pollers if poller.configured is not None)
 
+    def silent(self, _now: float) -> Iterator[tuple[tuple[str, ...], float]]:
+        """Yield the gauge gateway_session_silent_since_timestamp_seconds."""
+        for poller in self.pollers:
+            for session, since in poller.silence.silent():
+                yield (f"{poller.name}:{session}", poller.name), since
+
     def _made(self) -> list[Poller]:
         found = []
         for name, gateway in self._config().gateways.items():
@@ -96,6 +102,7 @@ class Polling:
                 poll_only=not gateway.reading.webhook,
                 corrected=partial(self._correct, name),
                 blind=self._blind.labels(name).inc,
+                silent_after=gateway.state.silent_after or 0.0,
             )
             found.append(poller)
         return found

@@ -5,12 +5,13 @@ Jobs for `Recorder.transact`.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.journal.port import Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from exporter.journal.port import Rows, Transaction
 
@@ -79,6 +80,27 @@ def save_blind(transaction: Transaction, device_id: str, start: int, end: int) -
         'ON CONFLICT (device_id, start) DO UPDATE SET "end" = excluded."end"',
         (device_id, start, end),
     )
+
+
+def prune(transaction: Transaction, before: int, down: Collection[tuple[str, int]]) -> None:
+    """Drop what lies before a time, Unix seconds, but the reasons of the outages that run: `down`, (device, start).
+
+    How long nothing was known stays: it goes into one row of the gateway, from 0 on, which is no device's.
+    """
+    running = [
+        (device_id, start, reason)
+        for device_id, start in down
+        if start < before and (reason := reasons_of(transaction, device_id).get(start))
+    ]
+    transaction.run("DELETE FROM outage_reason WHERE start < ?", (before,))
+    save_reason(transaction, running)
+    old = 'SELECT device_id, "end" - start FROM session_blind WHERE start = 0 OR "end" < ?'
+    seconds: Counter[str] = Counter()
+    for device_id, length in transaction.rows(old, (before,)):
+        seconds[f"{device_id.partition(':')[0]}:"] += length
+    transaction.run('DELETE FROM session_blind WHERE "end" < ?', (before,))
+    for gateway, length in seconds.items():
+        save_blind(transaction, gateway, 0, length)
 
 
 def blind_seconds(transaction: Transaction) -> dict[str, int]:

@@ -23,11 +23,18 @@ LOGOUTS: Final = 4
 """One outage of so many is a logout, the others are losses of the line."""
 
 Translate = Callable[["Payload"], "list[Payload]"]
+Body = Callable[["Payload", str, int], "Payload"]
+"""A body of the platform, `up`, `hard` or `soft`, and when (Unix seconds): the gateway's body."""
+
+
+def body_of(gateway: str) -> Body:
+    """Return what makes a gateway's body of one of the platform's, in a state of one's choice."""
+    return _STATES[gateway]
 
 
 def translator(gateway: str) -> Translate:
     """Return what makes a gateway's bodies of one of the platform's; none where it would say nothing."""
-    state = _STATES[gateway]
+    state = body_of(gateway)
 
     def translate(payload: Payload) -> list[Payload]:
         event, at = payload["event"], payload["timestamp"]
@@ -83,5 +90,5 @@ def _fonnte(payload: Payload, state: str, at: int) -> Payload:
     return {"device": payload["device"]["id"], "status": "connect" if state == "up" else "disconnect", "timestamp": at}
 
 
-_STATES: Final = {"evolution": _evolution, "waha": _waha, "fonnte": _fonnte}
+_STATES: Final[dict[str, Body]] = {"evolution": _evolution, "waha": _waha, "fonnte": _fonnte}
 GATEWAYS: Final = tuple(_STATES)

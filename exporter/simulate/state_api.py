@@ -43,10 +43,14 @@ class GatewaySessions:
         """Return the bodies that arrive."""
         told = self._translate(payload)
         if told:
-            device = payload["device"]
-            self._up[device["id"]] = payload["event"] == CONNECTED_EVENT
-            self._names[device["id"]] = device["name"]
+            self.note(payload)
         return [] if told and self._chance.random() < self._lost else told
+
+    def note(self, payload: Payload) -> None:
+        """Know what a body of the platform says."""
+        device = payload["device"]
+        self._up[device["id"]] = payload["event"] == CONNECTED_EVENT
+        self._names[device["id"]] = device["name"]
 
     async def handle(self, _request: web.BaseRequest) -> web.StreamResponse:
         """Answer with every session, whatever was asked."""
@@ -56,9 +60,15 @@ class GatewaySessions:
         said = {name: words[None if name in wrong else up] for name, up in self._up.items()}
         return web.json_response(getattr(self, f"_{self._gateway}")(said))
 
-    def _evolution(self, said: dict[str, str]) -> list[dict[str, str]]:
+    def _evolution(self, said: dict[str, str]) -> list[dict[str, object]]:
         return [
-            {"name": name, "connectionStatus": word, "profileName": self._names[name]} for name, word in said.items()
+            {
+                "name": name,
+                "connectionStatus": word,
+                "profileName": self._names[name],
+                "disconnectionReasonCode": 401 if word == "close" else None,
+            }
+            for name, word in said.items()
         ]
 
     def _waha(self, said: dict[str, str]) -> list[dict[str, str]]:

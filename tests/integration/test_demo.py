@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scripts.demo_settings import GATEWAYS, device_ids
 from tests.patience import patient, wait_for
 from tests.ports import free_port
 from tests.tools import FETCHED, ROOT, require
@@ -26,20 +27,21 @@ pytestmark = [pytest.mark.binaries, pytest.mark.slow]
 
 DEVICES = 40
 DAYS = 2
+ALL = DEVICES + len(device_ids())
 
 
 class RunningDemo:
     """The demo's process and what its programs say."""
 
     def __init__(self, home: Path, tools: Path) -> None:
-        names = ("webhook", "admin", "pages", "prometheus", "alertmanager", "pages", "catcher", "mail")
+        names = ("webhook", "admin", "pages", "prometheus", "alertmanager", "gateways", "catcher", "mail")
         self.ports = {name: free_port() for name in names}
         ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
         sizes = [f"--devices={DEVICES}", f"--days={DAYS}", f"--home={home / 'demo'}"]
         self.log = home / "demo.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "scripts" / "demo.py"), *ports, *sizes],
+                [sys.executable, "-m", "scripts.demo", *ports, *sizes],
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
@@ -97,9 +99,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
 
 def test_its_history_and_its_live_series_are_the_same_series(demo: RunningDemo) -> None:
-    assert demo.value("count(device_up)") == DEVICES
-    assert demo.value("count(device_up offset 1d)") > 0.8 * DEVICES  # some join late
-    assert demo.value(f"count(count_over_time(device_up[{DAYS}d]))") == DEVICES
+    assert demo.value("count(device_up)") == ALL
+    assert demo.value("count(device_up offset 1d)") > 0.8 * ALL  # some join late
+    assert demo.value(f"count(count_over_time(device_up[{DAYS}d]))") == ALL
     assert demo.value("sum(fleet_disconnect_total) - sum(fleet_disconnect_total offset 1d)") > 0
 
 
@@ -109,7 +111,7 @@ def test_an_outage_is_in_progress_and_its_figures_are_the_exporters(demo: Runnin
     assert 15 * 60 - 20 < longest < 60 * 60
     assert demo.value("max(device_affected_conversations{engine='telegram'})") > 0
     rows = demo.get("admin", "/api/v1/availability?by=engine")["rows"]
-    assert sum(row["devices"] for row in rows) == DEVICES
+    assert sum(row["devices"] for row in rows) == ALL
     # from scrape to answer an outage of all devices goes on for less than 2 minutes
     down, seen = (f"sum by (engine) (fleet_{name}_seconds_total)" for name in ("downtime", "observed"))
     recorded = demo.query(f"1 - {down} / {seen}")
@@ -128,6 +130,23 @@ def test_alerts_fire_at_once(demo: RunningDemo) -> None:
     demo.until("each direct alert was delivered", lambda: demo.value(delivered) == 1, 200)
 
 
+def test_three_gateways_show_their_devices_reasons_a_session_to_scan_and_a_lost_webhook(demo: RunningDemo) -> None:
+    def shown() -> bool:
+        found = demo.get("admin", "/api/v1/devices?limit=500")["devices"]
+        waiting = [one for one in found if one.get("reason") in ("logged_out", "needs_scan")]
+        return {one["gateway"] for one in waiting} == set(GATEWAYS)
+
+    assert demo.value("count(count by (gateway) (device_info{gateway!='csku'}))") == len(GATEWAYS)
+    demo.until("each gateway has a session that waits for a scan", shown)
+    demo.until("a lost webhook was found", lambda: demo.value("sum(gateway_corrections_total)") > 0)
+    demo.until("a reconnect was no outage", lambda: demo.value("sum(device_reconnects_total)") > 0, 200)
+    told = [alert for alert in demo.get("alertmanager", "/api/v2/alerts") if alert["labels"].get("gateway") in GATEWAYS]
+    scans = [alert["annotations"]["rescan_url"] for alert in told if alert["annotations"].get("rescan_url")]
+    assert scans
+    with urllib.request.urlopen(scans[0], timeout=patient(10)) as answer:
+        assert "QR code" in answer.read().decode()
+
+
 def test_every_message_is_in_the_catcher_as_its_receiver_would_see_it(demo: RunningDemo) -> None:
     def page() -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{demo.ports['catcher']}/", timeout=patient(10)) as answer:
@@ -139,6 +158,6 @@ def test_every_message_is_in_the_catcher_as_its_receiver_would_see_it(demo: Runn
 
 def test_a_stop_ends_all_of_its_programs(demo: RunningDemo) -> None:
     children = demo.children()
-    assert len(children) == 5  # catcher, exporter, Alertmanager, Prometheus, simulator
+    assert len(children) == 6  # catcher, exporter, Alertmanager, Prometheus, simulator, gateways
     assert demo.stop() == 0
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []

@@ -427,6 +427,25 @@ async def test_a_history_has_what_the_gateway_told_beside_the_events(journal: Jo
     assert await journal.transact(sessions.blind_seconds) == {"gw:s1": 20}
 
 
+@pytest.mark.parametrize("storage", [SqliteStorage, PostgresStorage], indirect=True)
+async def test_what_gateways_told_goes_with_the_events_of_its_time_and_its_sum_stays(journal: Journal) -> None:
+    reasons = [("gw:s1", NOW - 900, "banned"), ("gw:s2", NOW - 800, "stopped"), ("gw:s1", NOW - 10, "logged_out")]
+    await journal.transact(lambda tables: sessions.save_reason(tables, reasons))
+    for device_id, start, end in (("gw:s1", 950, 900), ("gw:s2", 850, 800), ("up:s1", 700, 650), ("gw:s1", 20, 10)):
+        await journal.transact(lambda t, of=device_id, a=start, b=end: sessions.save_blind(t, of, NOW - a, NOW - b))
+    before = await journal.transact(sessions.blind_seconds)
+
+    for _ in range(2):  # a second time finds nothing more to do
+        await journal.transact(lambda tables: sessions.prune(tables, NOW - 500, [("gw:s2", NOW - 800)]))
+
+    # of what runs the reason is needed, however old it is
+    assert await journal.transact(sessions.load_reasons) == reasons[1:]
+    rows = await journal.read(lambda reader: reader.rows('SELECT device_id, start, "end" FROM session_blind'))
+    assert sorted(rows) == [("gw:", 0, 100), ("gw:s1", NOW - 20, NOW - 10), ("up:", 0, 50)]
+    after = await journal.transact(sessions.blind_seconds)
+    assert sum(after.values()) == sum(before.values()) == 160
+
+
 async def test_a_recorder_on_it_comes_back_as_it_was_when_killed(storage: Storage, clock: FakeClock) -> None:
     recorder = Recorder(storage.journal(clock), clock, SelfMetrics(CollectorRegistry()))
     await recorder.start()

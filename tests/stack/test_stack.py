@@ -472,7 +472,7 @@ def test_a_backup_holds_everything_and_comes_back_on_a_new_machine(stack, tmp_pa
 
 def test_the_demo_refuses_a_journal_with_a_real_fleet(stack):
     with pytest.raises(AssertionError, match="the demo refuses this journal"):
-        stack.compose("--profile", "demo", "run", "--rm", "--no-deps", "-T", "demo-past")
+        stack.compose("--profile", "demo", "run", "--rm", "--no-deps", "-T", "demo-settings")
 
 
 def test_the_whole_stack_down_and_up_again_keeps_everything(stack):

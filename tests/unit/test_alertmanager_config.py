@@ -31,11 +31,11 @@ receivers:
 
 @pytest.fixture
 def render(tmp_path):
-    def run(source=CONFIG, catcher=None, env=None, **secrets):
+    def run(source=CONFIG, env=None, **secrets):
         for name, text in secrets.items():
             (tmp_path / name).write_text(text)
         text = source.format(dir=tmp_path) if source is CONFIG else source.replace("/run/secrets", str(tmp_path))
-        config, off = rendered(text, read_settings(env or {}), Path("/rendered/alertmanager"), catcher)
+        config, off = rendered(text, read_settings(env or {}), Path("/rendered/alertmanager"))
         return config, {receiver["name"]: receiver for receiver in config["receivers"]}, off
 
     return run
@@ -82,24 +82,6 @@ def test_templates_are_found_where_they_are_rendered(render):
     config, _, _ = render()
 
     assert config["templates"] == ["/rendered/alertmanager/templates/messages.tmpl"]
-
-
-def test_the_mail_catcher_hears_every_receiver_without_a_password(render):
-    config, receivers, _ = render(catcher="mail:1025")
-
-    assert not [key for key in config["global"] if key.startswith("smtp_")]
-    for receiver in receivers.values():
-        assert [(mail["smarthost"], mail["require_tls"]) for mail in receiver["email_configs"]] == [
-            ("mail:1025", False)
-        ]
-    assert receivers["all"]["email_configs"][0]["to"] == "operator@toko.id"
-
-
-def test_the_mail_catcher_hears_every_receiver_of_the_shipped_file_too(render):
-    config, receivers, _ = render(SHIPPED, catcher="mail:1025")
-
-    assert all(receiver["email_configs"] for receiver in receivers.values())
-    assert "example.com" not in str(config)
 
 
 # The shipped file with settings --------------------------------------------------------------------------------------

@@ -236,3 +236,21 @@ def test_the_command_line_says_why_a_body_would_be_quarantined(tmp_path, capsys)
     assert main(["gateway", "try", "w", str(sample), written(tmp_path, w=WAHA)]) == 1
 
     assert "quarantined as missing_field: session: /session" in capsys.readouterr().err
+
+
+async def test_reasons_are_dropped_with_the_events_that_retention_drops(tmp_path):
+    async with running(tmp_path, a=WAHA) as site:
+        for hours, status in ((50, "WORKING"), (49, "FAILED"), (48, "WORKING"), (1, "SCAN_QR_CODE")):
+            at = round((time.time() - hours * 3600) * 1000)
+            assert (await site.post("a", waha(status) | {"timestamp": at}, Authorization=SECRET))[0] == 200
+            await site.exporter.features.sessions.service.reasons.save()
+        kept = "SELECT reason FROM outage_reason ORDER BY start"
+        assert await site.exporter.recorder.read(lambda r: r.rows(kept)) == [("logged_out",), ("needs_scan",)]
+        storage = json.loads(site.file.read_text())["storage"] | {"retention": "24h"}
+        site.file.write_text(json.dumps(json.loads(site.file.read_text()) | {"storage": storage}))
+        await site.exporter.reload()
+
+        [prune] = [task.run for task in site.exporter.features.sessions.tasks() if task.name == "session_retention"]
+        await prune()
+
+        assert await site.exporter.recorder.read(lambda r: r.rows(kept)) == [("needs_scan",)]

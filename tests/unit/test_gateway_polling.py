@@ -10,6 +10,7 @@ import pytest
 
 from exporter.config.gateways import preset_of, state_reader
 from exporter.domain.identity import Identity
+from exporter.errors import ConfigError
 from exporter.gateways.events import SessionEvent
 from exporter.report.availability import availability
 from exporter.sessions import client
@@ -64,16 +65,20 @@ class Polled:
 
 
 @asynccontextmanager
-async def polled(tmp_path: Path, kind: str, *, path: str = "", known: bool = True) -> AsyncIterator[Polled]:
+async def polled(
+    tmp_path: Path, kind: str, *, path: str = "", known: bool = True, silent_after: str = ""
+) -> AsyncIterator[Polled]:
     fake = FakeGateway(kind)
     folder = tmp_path / "data"
     folder.mkdir()
     async with sessioned(folder) as one, serving(fake) as url, client.client() as session:
-        settings = {"preset": kind, "secret": SECRET, "state": {"url": url + path, "key": KEY}}
+        state = {"url": url + path, "key": KEY} | ({"silent_after": silent_after} if silent_after else {})
+        settings = {"preset": kind, "secret": SECRET, "state": state}
         gateway = configured(tmp_path, {"gw": settings})["gw"]
         reader = state_reader(gateway)
         assert reader is not None
         assert gateway.reading is not None
+        assert gateway.state is not None
         found = Polled(one, fake, None, session)  # type: ignore[arg-type]
         found.poller = Poller(
             preset_of("gw", gateway, one.site.clock),
@@ -84,6 +89,7 @@ async def polled(tmp_path: Path, kind: str, *, path: str = "", known: bool = Tru
             poll_only=not gateway.reading.webhook,
             corrected=found.corrected.append,
             blind=found.blinded.append,
+            silent_after=gateway.state.silent_after or 0.0,
         )
         if known:
             fake.sessions["cs"] = "up"
@@ -352,3 +358,58 @@ async def test_the_simulators_state_api_mends_what_its_webhooks_lost_although_it
         assert await asked(2000) == "up"
         lost(device_event(first.identity, T + 4000, up=False))
         assert await asked(4000) == "down"
+
+
+SILENT = ("evolution-api#1398", "evolution-api#2403", "evolution-api#2443", "evolution-api#1153")
+SILENT_WAHA = ("waha#137", "waha#215", "waha#223", "waha#1931", "waha#925", "waha#2151")
+
+
+@pytest.mark.parametrize(("kind", "threads"), [("evolution", SILENT), ("waha", SILENT_WAHA)], ids=["evolution", "waha"])
+async def test_a_session_that_is_called_connected_and_has_no_message_is_silent_and_not_down(
+    kind, threads, tmp_path, caplog
+):
+    async with polled(tmp_path, kind, silent_after="1h") as site:
+        site.fake.messages["cs"] = 100
+        await site.ask(60)
+        await site.ask(3600)
+        assert list(site.poller.silence.silent()) == [], threads
+
+        await site.ask(3660)
+        await site.ask(3720)
+
+        assert list(site.poller.silence.silent()) == [("cs", T + 60)], threads
+        assert site.state() == ("up", 0)
+        assert sum("no message goes through" in record.message for record in caplog.records) == 1
+        site.fake.messages["cs"] = 101
+        await site.ask(3780)
+        assert list(site.poller.silence.silent()) == []
+
+
+async def test_a_session_that_is_not_connected_or_gone_is_not_silent(tmp_path):
+    async with polled(tmp_path, "waha", silent_after="1h") as site:
+        site.fake.messages.update(cs=1, gone=1)
+        site.fake.sessions["gone"] = "up"
+        await site.ask(60)
+        await site.ask(3660)
+        assert [session for session, _ in site.poller.silence.silent()] == ["cs", "gone"]
+
+        site.fake.sessions["cs"] = "hard"
+        del site.fake.sessions["gone"]
+        await site.ask(3720)
+
+        assert list(site.poller.silence.silent()) == []
+
+
+async def test_nobody_is_silent_unless_it_was_asked_for(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        site.fake.messages["cs"] = 1
+        await site.ask(60)
+        await site.ask(400_000)
+
+        assert list(site.poller.silence.silent()) == []
+
+
+def test_silence_is_refused_where_the_gateway_does_not_tell_of_messages(tmp_path):
+    state = {"url": "http://gowa:3000", "silent_after": "6h"}
+    with pytest.raises(ConfigError, match="does not tell whether a session has messages"):
+        configured(tmp_path, {"gw": {"preset": "gowa", "state": state}})

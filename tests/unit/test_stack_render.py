@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from exporter.config import load
+from scripts.demo_stack import strangers
 from tests.tools import ROOT, require
 
 FOLDERS = ("alertmanager", "prometheus", "grafana", "caddy", "config", "secrets", "scripts")
@@ -204,10 +206,37 @@ def test_no_secret_is_printed_and_none_can_be_read_by_others(stack):
 
 
 def test_the_catcher_of_the_demo_hears_every_receiver(stack):
-    stack.render("--mail-catcher=mail:1025")
+    stack.render(
+        "--demo", SMTP_HOST="m.toko.id", SMTP_FROM="a@toko.id", MAIL_TO="b@c.id", DEADMAN_URL="https://d.toko.id"
+    )
 
-    receivers = yaml.safe_load(stack.read("alertmanager/alertmanager.yml"))["receivers"]
-    assert all(receiver["email_configs"][0]["smarthost"] == "mail:1025" for receiver in receivers)
+    receivers = {one["name"]: one for one in yaml.safe_load(stack.read("alertmanager/alertmanager.yml"))["receivers"]}
+    to = re.findall(r"(?:api_url|smarthost|url): (\S+)", stack.read("alertmanager/alertmanager.yml"))
+    assert {address.removeprefix("http://").split(":")[0] for address in to} == {"catcher", "exporter-admin"}
+    assert {kind for one in receivers.values() for kind in one} >= {
+        "slack_configs",
+        "telegram_configs",
+        "email_configs",
+    }
+    assert (stack.secrets / "sms_urls").read_text() == "json://catcher:8025/sms"
+
+
+def test_the_demo_has_three_gateways_whose_sessions_its_guard_knows(stack):
+    stack.render("--demo")
+
+    file = stack.rendered / "device-exporter.yml"
+    file.write_text(file.read_text().replace("/run/secrets", str(stack.secrets)))
+    config = load(file, {}, {})
+    assert {name: one.preset for name, one in config.gateways.items()} == {
+        "evolution-jkt": "evolution",
+        "waha-bdg": "waha",
+        "fonnte": "fonnte",
+    }
+    sessions = [f"{name}:{session}" for name, one in config.gateways.items() for session in one.businesses]
+    known = [*((name, name, "biz_1") for name in sessions), ("device_0001", "channel_1", "biz_1")]
+    assert strangers(known) == []
+    assert strangers([*known, ("wa-kasir", "channel_1", "biz_1")]) == ["wa-kasir"]
+    assert (stack.rendered / "demo/scripts/demo_gateways.py").is_file()
 
 
 def test_every_place_for_a_setting_in_the_shipped_files_is_found(stack):
