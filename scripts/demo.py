@@ -14,12 +14,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
+from scripts import alertmanager_config
 from scripts.demo_settings import STATUS_PAGE, Places, catch_everything, exporter_config
+from scripts.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +156,7 @@ class Demo:
             f"--config.file={self.home / 'device-exporter.yml'}",
             f"--storage.url={self.storage}",
             f"--from={start}",
-            "--step=2m",
+            "--step=4m",
             "--label=job=device-exporter",
             f"--label=instance={_host(self.exporter_url)}",
             f"--output={samples}",
@@ -194,19 +197,14 @@ class Demo:
             job["static_configs"] = [{"targets": [_host(targets[job["job_name"]])]}]
         prometheus["scrape_configs"] = jobs
         (self.home / "prometheus.yml").write_text(yaml.safe_dump(prometheus))
-        source = ROOT / "alertmanager"
-        target = self.home / "alertmanager"
-        target.mkdir(exist_ok=True)
-        render = [sys.executable, "-m", "scripts.alertmanager_config", source / "alertmanager.yml"]
-        call([*render, target / "alertmanager.yml"])
-        config = yaml.safe_load((target / "alertmanager.yml").read_text())
         sms = {"url": f"{self.exporter_url}/api/v1/notify/sms"}
         token = {"http_config": {"authorization": {"credentials": RELAY_TOKEN}}}
-        catch_everything(config, self.places, sms | token)
-        (target / "alertmanager.yml").write_text(yaml.safe_dump(config))
-        templates = target / "templates"
-        if not templates.exists():
-            templates.symlink_to(source / "templates")
+        source = ROOT / "alertmanager"
+        change = partial(catch_everything, places=self.places, sms=sms | token)
+        shipped = (source / "alertmanager.yml").read_text()
+        config, _ = alertmanager_config.rendered(shipped, Settings(), source, change)
+        (self.home / "alertmanager").mkdir(exist_ok=True)
+        (self.home / "alertmanager" / "alertmanager.yml").write_text(alertmanager_config.dump(config))
 
     def _quick_rules(self) -> Path:
         """Return the rules as they are, but evaluated sooner: an alert shows from the third evaluation on."""

@@ -29,7 +29,7 @@ def make(language: str) -> Dashboard:
     page.row("Does it hear", _events(), _refused(), _requests(), _answers())
     page.row("Does it keep", _commits(), _batches(), _queue(), _failures())
     page.row("Does it tell", _pushes(), _latency(), _ways())
-    page.row("Gateways", _gateways(), _states_read(), _reconnects(), _reasons(), _corrections())
+    page.row("Gateways", _gateways(), _states_read(), _reconnects(), _reasons(), _corrections(), _silent())
     page.row("Several exporters", _leading(), _behind(), _clocks())
     page.row("Is it quick enough", _scrapes(), _lag(), _tasks())
     page.row("What changes around it", _moves(), _fullness())
@@ -318,6 +318,22 @@ def _states_read() -> p.Panel:
         size=(8, 7),
         empty="No gateway has a state API",
         sort=("Ago", True),
+    )
+
+
+def _silent() -> p.Panel:
+    return t.table(
+        "Connected, but silent",
+        "Sessions that their gateway calls connected although no message has gone through them for silent_after.",
+        [p.Query(e.silent_for())],
+        [
+            t.Column("device_id", "Device"),
+            t.Column("gateway", "Gateway"),
+            t.Column("Value", "Silent for", p.DURATION, width=160),
+        ],
+        size=(24, 6),
+        empty="None",
+        sort=("Silent for", True),
     )
 
 

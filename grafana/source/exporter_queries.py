@@ -74,6 +74,10 @@ def state_read_ago() -> str:
     return f"time() - max by (gateway) ({c.GATEWAY_STATE_READ})"
 
 
+def silent_for() -> str:
+    return f"time() - max by (gateway, device_id) ({c.GATEWAY_SILENT_SINCE})"
+
+
 def within_an_hour(name: str, by: str) -> str:
     """What a counter of all exporters together gained in an hour: a difference of sums; a new series counts from 0."""
     now, then = (f"max by ({by}) ({name}{offset})" for offset in ("", " offset 1h"))

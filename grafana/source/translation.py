@@ -498,6 +498,11 @@ INDONESIAN: Final = {
         "Sudah berapa lama sejak API keadaan tiap gateway terakhir menjawab."
     ),
     "Ago": ("Yang lalu"),
+    "Connected, but silent": ("Tersambung, tetapi senyap"),
+    "Sessions that their gateway calls connected although no message has gone through them for silent_after.": (
+        "Sesi yang disebut tersambung oleh gateway-nya, padahal tidak ada pesan yang lewat selama silent_after."
+    ),
+    "Silent for": ("Senyap selama"),
     "States read": ("Keadaan terakhir dibaca"),
     "Sessions that were back in time, in the hour before each point, by gateway.": (
         "Sesi yang tersambung lagi tepat waktu, dalam satu jam sebelum tiap titik, per gateway."

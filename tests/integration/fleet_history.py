@@ -266,6 +266,8 @@ def _exporter(fleet: Fleet, writer: Writer) -> None:
     own("fleet_fullness_ratio", "gauge", *(({"of": what}, lambda _: 0.2) for what in ("devices", "engines", "groups")))
     own("notification_ways", "gauge", ({"alertmanager": "alertmanager:9093"}, lambda _: 3))
     writer.family(c.GATEWAY_STATE_READ, "gauge", [(_labels(gateway="evo-jkt"), lambda t: t - 20)], recent=True)
+    silent = _labels(device_id="evo-jkt:cs-1", gateway="evo-jkt")
+    writer.family(c.GATEWAY_SILENT_SINCE, "gauge", [(silent, lambda _: fleet.end - 30_000)], recent=True)
     for name in (c.GATEWAY_UP, c.GATEWAY_WEBHOOK_CONFIGURED):
         writer.family(name, "gauge", [(_labels(gateway="evo-jkt"), lambda _: 1)], recent=True)
     engine = {"engine": "wa", "gateway": "evo-jkt"}
