@@ -133,7 +133,8 @@ OUTCOMES: Final = (
 DISCONNECTED_EVENT: Final = "device.disconnected"
 CONNECTED_EVENT: Final = "device.connected"
 RECONNECTING_EVENT: Final = "device.reconnecting"  # of gateways that tell of more states than two
-MESSAGE_EVENTS: Final = ("channel.message_in", "agent.message_out", "ai.message_generated")
+MESSAGE_IN: Final = "channel.message_in"
+MESSAGE_EVENTS: Final = (MESSAGE_IN, "agent.message_out", "ai.message_generated")
 TEST_EVENT: Final = "test"
 OTHER_EVENT: Final = "other"  # the label value of every unknown type, so that a sender cannot create series
 
@@ -169,3 +170,4 @@ REMEDY_ANNOTATION: Final = "remedy"  # in the language of alerts
 ACTION_ANNOTATION: Final = "action"  # one step for a person; with the suffix _id in Indonesian
 RESCAN_ANNOTATION: Final = "rescan_url"
 ACK_URL_ANNOTATION: Final = "ack_url"  # where somebody says that they have the outage
+HELD_BY_ANNOTATION: Final = "held_by"  # who has it

@@ -132,8 +132,10 @@ class AckPages:
     ) -> web.StreamResponse:
         now, runs = self._recorder.clock(), self._service.runs(scope)
         incident = await self._incident(scope, now)
-        taken = self._service.active.get(scope.key) if runs else None
-        before = taken or await self._last(scope)
+        last = await self._last(scope)
+        own = self._own(scope, last) if runs else None
+        taken = own or (self._of_mass_outage(scope) if runs else None)
+        before = taken or last
         token = request.match_info["token"]
         response = self._renderer.page(
             request,
@@ -151,7 +153,7 @@ class AckPages:
             taken=taken,
             had=before if taken is None else None,
             expired=before is not None and before.ending == EXPIRED,
-            undo=taken is not None and now - taken.at <= UNDO_FOR,
+            undo=own is not None and now - own.at <= UNDO_FOR,
             action=f"./{token}",
             message=message,
             by=by or unquote(request.cookies.get(COOKIE, ""))[:NAME_LENGTH],
@@ -164,6 +166,15 @@ class AckPages:
         )
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
+
+    def _own(self, scope: Scope, last: Acknowledgement | None) -> Acknowledgement | None:
+        """Return who has an outage itself: also one of whom another exporter wrote just now."""
+        return self._service.active.get(scope.key) or (last if last is not None and last.ended_at is None else None)
+
+    def _of_mass_outage(self, scope: Scope) -> Acknowledgement | None:
+        """Return who has the mass outage that the one of a device is part of."""
+        device = self._recorder.fleet.down.get(scope.key[1]) if scope.key[0] == ALERT_DEVICE_DOWN else None
+        return self._service.of_device(device) if device is not None else None
 
     def _alert(self, scope: Scope) -> Alert | None:
         return self._alerts.alerts.firing.get(scope.key)

@@ -66,6 +66,7 @@ class Acknowledgements:
         self.ran_out: dict[Key, Acknowledgement] = {}
         self._over: dict[int, float] = {}  # what ended with its outage and is not written yet
         self._wake = Wake()
+        self._taking = asyncio.Lock()  # who presses twice is there the second time
         self.on_taken: Callable[[float], None] = lambda _seconds: None
         """Called with how long it took until somebody had an outage."""
         alerts.taken_at_start = self._taken_at_start
@@ -78,13 +79,19 @@ class Acknowledgements:
 
         Raises OutageOver, JournalUnavailable, Overloaded.
         """
+        async with self._taking:
+            await self._hear_of_others()
+            return await self._take(scope, by, note, lasting)
+
+    async def _take(self, scope: Scope, by: str, note: str, lasting: float | None) -> Acknowledgement:
         now = self._recorder.clock()
         if not self.runs(scope):
             raise OutageOver("the outage is over")
         longest = self.longest(scope.key)
-        until = now + min(longest, lasting if lasting is not None else longest)
+        seconds = min(longest, lasting if lasting is not None else longest)
+        until = now + seconds
         known = self.active.get(scope.key)
-        if known is not None and (known.author, known.note) == (by, note) and now - known.at < SAME:
+        if known is not None and known.says(by, note, seconds) and now - known.at < SAME:
             return known
         is_first = known is None and scope.key not in self.ran_out
         given = Acknowledgement(0, *scope.key, scope.anchor, now, by, note, until)
@@ -104,13 +111,14 @@ class Acknowledgements:
 
     async def undo(self, scope: Scope, number: int) -> bool:
         """Take an acknowledgement back; False if that is no longer possible. JournalUnavailable, Overloaded."""
+        await self._hear_of_others()
         now, known = self._recorder.clock(), self.active.get(scope.key)
         if known is None or known.number != number or now - known.at > UNDO_FOR:
             return False
         lines = self._lines(scope.key, ACK_UNDONE, now, known.author)
         if await self._end(known, now, UNDONE, lines):
             self.active.pop(scope.key, None)
-            self._alerts.give_back(self._taken(known))
+            self._alerts.give_back(self._taken(known), now)
         return True
 
     # -- what others ask ----------------------------------------------------------------------------------------------
@@ -164,6 +172,10 @@ class Acknowledgements:
             due = min((one.until for one in self.active.values()), default=now + LONGEST_WAIT)
             await self._wake.wait(max(0.0, min(LONGEST_WAIT, due - now)))
 
+    async def _hear_of_others(self) -> None:
+        if self._recorder.following.shared:
+            await self.refresh()
+
     async def refresh(self) -> None:
         """Take in what other exporters wrote."""
         before = {**self.ran_out, **self.active}
@@ -175,7 +187,10 @@ class Acknowledgements:
             if key in before and before[key].ending != one.ending:
                 self._alerts.run_out(self._taken(one))
         for key in before.keys() - self.active.keys() - self.ran_out.keys():
-            self._alerts.give_back(self._taken(before[key]))
+            one = before[key]
+            at = await self._recorder.read(lambda tables, one=one: store.undone_at(tables, one.number))  # type: ignore[misc]
+            if at is not None:  # else the outage ended, of which this exporter hears by itself
+                self._alerts.give_back(self._taken(one), at)
 
     def _take_in(self, found: list[Acknowledgement]) -> None:
         known = [one for one in found if one.number not in self._over]

@@ -51,6 +51,10 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     ending: str = ""
     """Why they do not have it any more: one of the four above, or empty."""
 
+    def says(self, author: str, note: str, seconds: float) -> bool:
+        """Return whether it says the same as another form."""
+        return (self.author, self.note) == (author, note) and abs(self.until - self.at - seconds) < 1
+
 
 def take(transaction: Transaction, given: Acknowledgement, lines: Sequence[Add]) -> Acknowledgement:
     """Let somebody have an outage, whoever has it; return it with its number."""
@@ -94,6 +98,12 @@ def last(tables: Rows, alert: str, subject: str, anchor: int) -> Acknowledgement
     query = f"SELECT {_COLUMNS} FROM acknowledgement WHERE {where}"  # noqa: S608 - constants
     rows = tables.rows(query, (alert, subject, anchor, UNDONE))
     return _read(rows[0]) if rows else None
+
+
+def undone_at(tables: Rows, number: int) -> float | None:
+    """Return when somebody took an acknowledgement back; None: nobody did."""
+    rows = tables.rows("SELECT ended_at FROM acknowledgement WHERE number = ? AND ending = ?", (number, UNDONE))
+    return rows[0][0] if rows else None
 
 
 def prune(transaction: Transaction, before: float) -> None:

@@ -69,6 +69,8 @@ class Alert:
     """Of an alert about an outage: since when the device was down when it began to fire."""
     ack_url: str = ""
     """Where people say that they have it."""
+    holder: str = ""
+    """Who has what it is about; empty: nobody."""
     facts: Facts | None = None
     """Numbers and texts for the annotations: conversations affected, the reason and what helps."""
     extent: Extent | None = None

@@ -99,6 +99,8 @@ class _Configuration(msgspec.Struct):
 
 class _Status(msgspec.Struct):
     config: _Configuration
+    uptime: str = ""
+    """Since when it runs."""
 
 
 class Client:
@@ -148,14 +150,15 @@ class Client:
             raise Unavailable("the answer is not a list of silences") from error
 
     async def silence(self, body: dict[str, Any]) -> str:
-        """Make a silence, or renew the one with its id; return its id, which may be another. Unavailable, Refused."""
+        """Make a silence, or renew the one with its id; return its id, which may be another.
+
+        Raises Unavailable, also where the one to be renewed is gone, and Refused.
+        """
         headers = {"Content-Type": "application/json"}
         data = msgspec.json.encode(body)
         status, answer = await self._request("POST", "/silences", data=data, headers=headers)
         if status in _REFUSED:
             raise Refused(f"status {status}")
-        if status == 404 and "id" in body:  # it is gone meanwhile
-            return await self.silence({name: value for name, value in body.items() if name != "id"})
         if status >= 300:
             raise Unavailable(f"status {status}")
         try:
@@ -171,10 +174,22 @@ class Client:
 
     async def configuration(self) -> str:
         """Return the YAML that it runs with, secrets left out. Raises Unavailable."""
+        if (status := await self._status()) is None:
+            raise Unavailable("it does not let us ask for its status")
+        return status.config.original
+
+    async def run(self) -> str:
+        """Return a word that is another after each of its starts; empty where it does not let us ask. Unavailable."""
+        status = await self._status()
+        return status.uptime if status is not None else ""
+
+    async def _status(self) -> _Status | None:
         status, body = await self._request("GET", "/status")
+        if 400 <= status < 500:
+            return None
         try:
             if status == 200:
-                return msgspec.json.decode(body, type=_Status).config.original
+                return msgspec.json.decode(body, type=_Status)
         except msgspec.DecodeError as error:
             raise Unavailable("the answer is not a status") from error
         raise Unavailable(f"status {status}")

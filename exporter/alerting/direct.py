@@ -9,7 +9,7 @@ from exporter.alerting.client import Client, session
 from exporter.alerting.fleet_alerts import FleetAlerts
 from exporter.alerting.outbox import LIFE, Outbox
 from exporter.alerting.silences import GOSSIP, Quiet, Silences, quiet_of
-from exporter.conventions import ALERT_DEVICE_DOWN
+from exporter.conventions import ALERT_DEVICE_DOWN, ALERT_DEVICE_FLAPPING
 from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ class DirectAlerts:
             self.alerts.taken.take(taken, self._recorder.clock())
         self._taken_changed()
 
-    def give_back(self, taken: Taken) -> None:
-        """Let nobody have it after all."""
+    def give_back(self, taken: Taken, at: float) -> None:
+        """Let nobody have it after all, since a time."""
         if self._loaded:
-            self.alerts.taken.give_back(taken, self._recorder.clock())
+            self.alerts.taken.give_back(taken, at, self._recorder.clock())
         self._taken_changed()
 
     def run_out(self, taken: Taken) -> None:
@@ -204,7 +204,7 @@ class DirectAlerts:
             self._adopt,
             self._told,
             lambda: self._recorder.following.fresh,
-            silences.lift,
+            silences,
         )
 
     def _silences_of(self, client: Client, place: int) -> Silences:
@@ -214,8 +214,22 @@ class DirectAlerts:
         def quiet(taken: Taken) -> Quiet:
             return quiet_of(taken, self._steps_of(taken))
 
-        clock, delay = self._recorder.clock, GOSSIP * place
-        return Silences(client, wanted, quiet, clock, self._metrics, self.on_silences, delay)
+        def tell(key: Key) -> None:
+            fires = (key, (ALERT_DEVICE_FLAPPING, key[1]), *self.alerts.firing.about_outage(key[1]))
+            firing = self.alerts.firing
+            self._outboxes[place].put([firing[one] for one in dict.fromkeys(fires) if one in firing])
+
+        return Silences(
+            client,
+            wanted,
+            quiet,
+            self._recorder.clock,
+            self._metrics,
+            self.on_silences,
+            tell=tell,
+            told_within=lambda: self._config().alertmanager.told_within,
+            delay=GOSSIP * place,
+        )
 
     def _steps_of(self, taken: Taken) -> list[str]:
         """Return whom the escalations are for that are left out while an outage is taken."""

@@ -237,6 +237,7 @@ class FleetAlerts:
         self.firing.begin(alert)
         self.ended.discard(alert.key)
         alert.ack_url = self._link(alert)
+        alert.holder = self.taken.by(alert)
 
     def _speak(self, alert: Alert, now: float) -> None:
         """Post an alert about a device, alone or as one of many."""

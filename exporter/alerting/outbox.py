@@ -24,10 +24,11 @@ from exporter.lib.logs import fields
 from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
     from exporter.alerting.alert import Fingerprint
     from exporter.alerting.client import Client, Standing
+    from exporter.alerting.silences import Silences
     from exporter.config.schema import Alerts
     from exporter.metrics.own import SelfMetrics
 
@@ -51,7 +52,7 @@ decides what becomes of alerts when the exporter dies: they stay, and ExporterDo
 class Outbox:
     """The queue of one Alertmanager. `adopt` takes what it had before we spoke to it first.
 
-    `lift` is awaited with what ended before its end is posted.
+    `silences` are lifted from what ended before its end is posted, and hear what it took.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Outbox:
         adopt: Callable[[list[Standing]], None],
         told: Callable[[Alert], None] = lambda _alert: None,
         fresh: Callable[[], bool] = lambda: True,
-        lift: Callable[[list[Alert]], Awaitable[None]] | None = None,
+        silences: Silences | None = None,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -71,7 +72,7 @@ class Outbox:
         self._adopt = adopt
         self._told = told
         self._fresh = fresh
-        self._lift = lift
+        self._silences = silences
         self._queues: tuple[dict[Fingerprint, Alert], ...] = ({}, {}, {})  # by rank
         self._wake = Wake()
         self._met = False  # whether we know what it had before our first post
@@ -143,6 +144,8 @@ class Outbox:
             except Unavailable:
                 self._put_back(batch)
                 raise
+            if self._silences is not None:
+                self._silences.took(batch)  # what is left to the rules, too: they told it
             if queue is self._queues[0] and self._queues[_PLAIN]:
                 await asyncio.sleep(INHIBITION)
 
@@ -202,8 +205,8 @@ class Outbox:
 
     async def _post(self, batch: list[Alert], ends_ahead: float) -> None:
         """Post a batch, an empty one too: where all is left to the rules, the way is still tried and counted."""
-        if self._lift is not None and (ended := [alert for alert in batch if alert.ends_at is not None]):
-            await self._lift(ended)  # an end that is silenced is told to nobody
+        if self._silences is not None and (ended := [alert for alert in batch if alert.ends_at is not None]):
+            await self._silences.lift(ended)  # an end that is silenced is told to nobody
         now, settings = self._clock(), self._settings()
         try:
             await self._client.post([payload(alert, now, ends_ahead, settings) for alert in batch])
@@ -229,6 +232,8 @@ class Outbox:
                 self._told(alert)
         if self.failing:
             self.failing = False
+            if self._silences is not None:
+                self._silences.reconsider()  # it may have lost them
             log.info("an Alertmanager takes alerts again", extra=fields(alertmanager=self._client.url))
 
     def _failed(self, reason: str, **about: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from exporter.alerting.texts import listed, texts
-from exporter.conventions import ACK_URL_ANNOTATION, FORGOTTEN_ANNOTATION
+from exporter.conventions import ACK_URL_ANNOTATION, FORGOTTEN_ANNOTATION, HELD_BY_ANNOTATION
 from exporter.lib.durations import format_duration
 from exporter.lib.times import rfc3339
 
@@ -39,8 +39,9 @@ def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:
     if alert.forgotten:
         annotations[FORGOTTEN_ANNOTATION] = "true"
     annotations["runbook_url"] = f"{settings.runbook_url or 'docs/runbook.md'}#{alert.name.lower()}"
-    if alert.ack_url and alert.ends_at is None:
-        annotations[ACK_URL_ANNOTATION] = alert.ack_url
+    if alert.ends_at is None:
+        links = {ACK_URL_ANNOTATION: alert.ack_url, HELD_BY_ANNOTATION: alert.holder}
+        annotations |= {name: text for name, text in links.items() if text}
     lasted = int((now if alert.ends_at is None else alert.ends_at) - alert.starts_at)
     if lasted > 0:
         annotations["downtime"] = format_duration(lasted)

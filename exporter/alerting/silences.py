@@ -4,6 +4,8 @@ Guarantees:
 - A silence of ours ends `AHEAD` seconds from now at most, and never after its time: an exporter that dies keeps nobody
   in the dark. It is renewed while it is wanted, and found again after a restart, by its matchers and its comment.
 - A silence that is wanted no longer is ended, whoever made it longer in the meantime.
+- One is made only after Alertmanager had the time to tell people what it silences, also after a start of either: an
+  Alertmanager tells the end of nothing that it told nobody of before.
 - `lift` ends the silences of what ended, before its end is posted: so everybody hears of it.
 - Silences of others are told to `seen`, and left alone.
 """
@@ -87,10 +89,19 @@ def _matchers_of(key: Key, silences: Mapping[frozenset[Matcher], object]) -> fro
     return next((matchers for matchers in silences if about in matchers), frozenset())
 
 
+class _Telling(NamedTuple):
+    """What an Alertmanager was asked to tell."""
+
+    run: str
+    """Which run of Alertmanager it was: one that starts again may know nothing of it."""
+    taken_at: float | None = None
+
+
 class Silences:
     """Keeps the silences of one Alertmanager. `delay` lets the others of a cluster be first.
 
-    `wanted` returns who has what, None where nobody can have anything: then this Alertmanager is not asked.
+    `wanted` returns who has what, None where nobody can have anything: then this Alertmanager is not asked. `tell`
+    posts once more what fires of an outage; people have been told of it `told_within` seconds after `took`.
     """
 
     def __init__(
@@ -101,6 +112,9 @@ class Silences:
         clock: Callable[[], float],
         metrics: SelfMetrics,
         seen: Callable[[Sequence[Silence]], None],
+        *,
+        tell: Callable[[Key], None],
+        told_within: Callable[[], float],
         delay: float = 0.0,
     ) -> None:
         self._client = client
@@ -109,11 +123,14 @@ class Silences:
         self._clock = clock
         self._failures = metrics.silence_failures.labels(client.url)
         self._seen = seen
+        self._tell = tell
+        self._told_within = told_within
         self._delay = delay
         self._wake = Wake()
         self._lock = asyncio.Lock()
         self._ours: dict[frozenset[Matcher], list[Silence]] | None = None  # None: never listed
         self._keys: dict[Key, frozenset[Matcher]] = {}
+        self._telling: dict[Key, _Telling] = {}
         self._failing = False
 
     def reconsider(self) -> None:
@@ -128,7 +145,7 @@ class Silences:
                 async with self._lock:
                     await self._follow(self._wanted())
                 backoff, self._failing = 0.0, False
-                await self._wake.wait(INTERVAL)
+                await self._wake.wait(self._next_look())
             except (Unavailable, Refused) as error:
                 self._failed(error)
                 backoff = min(_BACKOFF[1], backoff * 2 or _BACKOFF[0])
@@ -136,11 +153,21 @@ class Silences:
             if self._delay:
                 await asyncio.sleep(self._delay)
 
+    def took(self, alerts: Iterable[Alert]) -> None:
+        """Note what Alertmanager took."""
+        for alert in alerts if self._telling else ():
+            telling = self._telling.get(scope_of(alert))
+            if telling is not None and telling.taken_at is None and alert.ends_at is None:
+                self._telling[scope_of(alert)] = telling._replace(taken_at=self._clock())
+                self._wake.set()
+
     async def lift(self, ended: Iterable[Alert]) -> None:
         """End the silences of alerts that ended; give up after `PATIENCE` seconds. Never raises."""
         if (wanted := self._wanted()) is None:
             return
         keys = {scope_of(alert) for alert in ended}
+        for key in keys - wanted.keys():
+            self._telling.pop(key, None)
         if self._ours is not None and not keys & self._keys.keys():
             return
         try:
@@ -159,10 +186,28 @@ class Silences:
         for matchers in list(self._ours or ()):
             if matchers not in wanted:
                 await self._end(matchers)
+        self._telling = {key: telling for key, telling in self._telling.items() if key in taken}
+        run = await self._client.run() if wanted.keys() - (self._ours or {}).keys() else ""
         for matchers, quiet in wanted.items():
             now = self._clock()
-            if quiet.key in taken and quiet.until > now:  # it may have ended while others were renewed
+            if quiet.key not in taken or quiet.until <= now:  # it may have ended while others were renewed
+                continue
+            if (self._ours or {}).get(matchers) or self._is_told(quiet.key, run, now):
                 await self._keep(quiet, matchers, now)
+
+    def _is_told(self, key: Key, run: str, now: float) -> bool:
+        """Return whether this run of Alertmanager had the time to tell of an outage; ask it to if nobody did."""
+        telling = self._telling.get(key)
+        if telling is None or telling.run != run:
+            self._telling[key] = _Telling(run)
+            self._tell(key)
+            return False
+        return telling.taken_at is not None and telling.taken_at + self._told_within() <= now
+
+    def _next_look(self) -> float:
+        now, within = self._clock(), self._told_within()
+        due = (one.taken_at + within - now for one in self._telling.values() if one.taken_at is not None)
+        return min([INTERVAL, *(seconds for seconds in due if seconds > 0)])
 
     async def _list(self) -> None:
         found = await self._client.silences()

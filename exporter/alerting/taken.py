@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from exporter.domain.thresholds import Rung
 
 NOTICE_FOR: Final = 120.0
-"""Seconds that a notice fires."""
-OLD_NOTICE: Final = 600.0
-"""A start does not tell again what was taken longer ago."""
+"""Seconds for which a notice fires after what it tells of, on every exporter and after a start, too."""
 GRACE: Final = 300.0
 """Seconds after which an outage is over whose alert nobody posts, as after a start."""
 NO_ENDS: Final = frozenset({ALERT_DEVICE_ACKNOWLEDGED, ALERT_DEVICE_STILL_DOWN})
@@ -107,8 +105,7 @@ class TakenOutages:
         """Take over what the journal says at a start."""
         for taken in active:
             self.active[taken.key] = taken
-            if now - taken.at < OLD_NOTICE:
-                self._notice(taken, now)
+            self._notice(taken, taken.at, now)
         for taken in ran_out:
             self.ran_out[taken.key] = taken
             self._remind(taken, "", now)
@@ -117,18 +114,21 @@ class TakenOutages:
         """Let somebody have an outage, also one that another has."""
         self.ran_out.pop(taken.key, None)
         self.active[taken.key] = taken
+        self._name_holder(taken.key)
         self._end_reminders(taken.key, now)
-        self._notice(taken, now)
+        self._notice(taken, taken.at, now)
 
-    def give_back(self, taken: Taken, now: float) -> None:
-        """Let them not have it after all."""
+    def give_back(self, taken: Taken, at: float, now: float) -> None:
+        """Let them not have it after all, since a time."""
         if self.active.get(taken.key, taken).number == taken.number:
             self.active.pop(taken.key, None)
-            self._notice(taken, now, undone=True)
+            self._name_holder(taken.key)
+            self._notice(taken, at, now, undone=True)
 
     def run_out(self, taken: Taken, rungs: Sequence[Rung], now: float) -> None:
         """End their time: the outage goes on."""
         self.active.pop(taken.key, None)
+        self._name_holder(taken.key)
         self.ran_out[taken.key] = taken
         self._remind(taken, "", now)
         for rung in rungs:
@@ -147,10 +147,15 @@ class TakenOutages:
         """Return when a rung that is due at a time is due with regard to who has the outage; None: not now."""
         if at is None or not rung.unless_taken:
             return at
-        if self.holder(device) is not None:
-            return None
+        if (holder := self.holder(device)) is not None:
+            return at if at <= holder.at else None  # what was told before is told when it ends
         ran_out = self.ran_out.get((ALERT_DEVICE_DOWN, device.identity.device_id))
-        return at if ran_out is None else max(at, ran_out.until + rung.after)
+        return at if ran_out is None or at <= ran_out.at else max(at, ran_out.until + rung.after)
+
+    def by(self, alert: Alert) -> str:
+        """Return who has what an alert is about; empty: nobody."""
+        taken = self.active.get(scope_of(alert)) if self.active else None
+        return taken.by if taken is not None else ""
 
     def holder(self, device: Device) -> Taken | None:
         """Return who has the outage of a device: the device's own, or the mass outage that it is part of."""
@@ -186,13 +191,15 @@ class TakenOutages:
 
     # -- what is told -------------------------------------------------------------------------------------------------
 
-    def _notice(self, taken: Taken, now: float, *, undone: bool = False) -> None:
+    def _notice(self, taken: Taken, at: float, now: float, *, undone: bool = False) -> None:
+        if now >= at + NOTICE_FOR:
+            return
         number = f"{taken.number}-undone" if undone else str(taken.number)
         alert = self._about(ALERT_DEVICE_ACKNOWLEDGED, taken, now, {ACK_LABEL: number, "severity": "notice"})
         if undone:
             alert.facts = {**(alert.facts or {}), "undone": "true"}
         self._fire(alert)
-        self._notices[alert.key] = now + NOTICE_FOR
+        self._notices[alert.key] = at + NOTICE_FOR
 
     def _remind(self, taken: Taken, to: str, now: float) -> None:
         labels = {ACK_LABEL: str(taken.number), ESCALATION_LABEL: to}
@@ -219,6 +226,12 @@ class TakenOutages:
             return {"device_id": taken.key[1], "severity": "critical", "source": SOURCE}, {}, None
         labels = device_labels(taken.key[0], device.identity, self._severity(device))
         return labels, device_names(device.identity), None
+
+    def _name_holder(self, key: Key) -> None:
+        """Let what is told of an outage again say who has it."""
+        for alert in self._firing.values():
+            if scope_of(alert) == key:
+                alert.holder = self.by(alert)
 
     def _end_reminders(self, key: Key, now: float) -> None:
         subject = SUBJECT_LABELS.get(key[0], "device_id")

@@ -18,7 +18,9 @@ from exporter.conventions import (
     ALERT_DEVICE_STILL_DOWN,
     ALERT_ENGINE_OUTAGE,
     ALERT_GATEWAY_OUTAGE,
+    ESCALATION_LABEL,
 )
+from exporter.domain.policy import MANAGEMENT
 from exporter.lib.words import ENGINE_NAMES
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ def _text(alert: Alert) -> _Text:
             of_taken = _still_down if name == ALERT_DEVICE_STILL_DOWN else _acknowledged
             return of_taken(subject, alert.facts or {})
         case _:
-            return _device_down(subject, escalated=alert.name == ALERT_DEVICE_DOWN_ESCALATED)
+            escalated = alert.name == ALERT_DEVICE_DOWN_ESCALATED
+            return _device_down(subject, to=alert.labels.get(ESCALATION_LABEL, MANAGEMENT) if escalated else "")
 
 
 def _mass(alert: Alert, subject: _Subject, extent: Extent) -> _Text:
@@ -94,17 +97,17 @@ class _Subject:
             self.whose = self.whose_id = self.what
 
 
-def _device_down(subject: _Subject, *, escalated: bool) -> _Text:
+def _device_down(subject: _Subject, *, to: str) -> _Text:
+    """Return what is said of a device that is down; `to` is whom it escalates to, empty: nobody."""
+    to_id = "manajemen" if to == MANAGEMENT else to
     whom, whom_id = subject.user or "its owner", subject.user or "pemiliknya"
     return _Text(
         f"{subject.who} ({subject.engine}) is down",
         f"{subject.who} ({subject.engine}) mati",
-        f"{subject.whose} has been disconnected for longer than the policy lets pass without management."
-        if escalated
+        f"{subject.whose} has been disconnected for longer than the policy lets pass without {to}."
+        if to
         else f"{subject.whose} is disconnected.",
-        f"{subject.whose_id} terputus melewati batas eskalasi ke manajemen."
-        if escalated
-        else f"{subject.whose_id} terputus.",
+        f"{subject.whose_id} terputus melewati batas eskalasi ke {to_id}." if to else f"{subject.whose_id} terputus.",
         f"Call {whom}: is the phone on and online? If so, link it to {subject.engine} again.",
         f"Hubungi {whom_id}: apakah ponselnya hidup dan ada internet? Jika ya, tautkan lagi ke {subject.engine}.",
     )

@@ -94,6 +94,11 @@ class Pages(msgspec.Struct, frozen=True):
     items: tuple[StatusPage, ...] = ()
     """Status pages."""
 
+    @property
+    def own_hosts(self) -> set[str]:
+        """Names that show one status page each and nothing else."""
+        return {host for page in self.items for host in page.hosts}
+
 
 class Log(msgspec.Struct, frozen=True):
     """What is logged and how."""
@@ -136,6 +141,8 @@ class Alertmanager(msgspec.Struct, frozen=True):
 
     urls: tuple[str, ...] = ()
     resend_interval: Duration = 60.0
+    told_within: Duration = 45.0
+    """After so long people have been told of what it took: more than the longest `group_wait` of its routes."""
     timeout: Duration = 5.0
     basic_auth: BasicAuth | None = None
     tls: Tls | None = None

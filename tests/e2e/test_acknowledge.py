@@ -1,16 +1,20 @@
 """From the alert on the phone to "it is back": links, silences and notices with a real Alertmanager.
 
-`ACK_PICTURES=FOLDER` keeps the page's pictures for people to look at.
+`ACK_PICTURES=FOLDER` keeps the page's pictures for people to look at, and the transcript that the docs show.
 """
 
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import re
+import shutil
+import threading
+import time
 import urllib.parse
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +22,11 @@ import pytest
 
 from tests.e2e.browser import browser
 from tests.e2e.harness import request
-from tests.e2e.test_direct_alerts import Site, site_of
+from tests.e2e.process import ExporterProcess
+from tests.e2e.test_direct_alerts import Site, device_event, site_of
 from tests.patience import patient, wait_for
 from tests.ports import LOOPBACK, free_port
+from tests.postgres import shared_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,18 +59,28 @@ def told_link(site: Site, about: str) -> str:
     return found[0] if found else ""
 
 
-def page(site: Site, path: str) -> str:
-    with urllib.request.urlopen(site.exporter.pages_url + path, timeout=patient(10)) as answer:
+def shown(exporter: ExporterProcess, path: str, form: bytes | None = None) -> str:
+    with urllib.request.urlopen(exporter.pages_url + path, form, timeout=patient(10)) as answer:
         text: str = answer.read().decode()
         return text
+
+
+def posted(exporter: ExporterProcess, path: str, by: str = "Sari", lasting: str = "1h") -> str:
+    """Say that somebody has it; return the page that they see then."""
+    return shown(exporter, path, urllib.parse.urlencode({"by": by, "for": lasting}).encode())
+
+
+def page(site: Site, path: str) -> str:
+    return shown(site.exporter, path)
 
 
 def take(site: Site, path: str, by: str = "Sari", lasting: str = "1h") -> str:
-    """Say that somebody has it; return the page that they see then."""
-    form = urllib.parse.urlencode({"by": by, "for": lasting}).encode()
-    with urllib.request.urlopen(site.exporter.pages_url + path, form, timeout=patient(10)) as answer:
-        text: str = answer.read().decode()
-        return text
+    return posted(site.exporter, path, by, lasting)
+
+
+def try_to_take(site: Site, path: str) -> None:
+    with suppress(OSError, http.client.HTTPException):
+        take(site, path)
 
 
 def silences(site: Site, device_id: str, number: int = 0) -> list[dict[str, Any]]:
@@ -132,6 +148,30 @@ def test_acknowledged_while_alertmanager_is_away_it_is_shown_and_the_silence_fol
     assert silences(site, "a2") == []
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_an_alertmanager_that_lost_its_data_tells_the_recovery_all_the_same(site: Site, *, both: bool) -> None:
+    device_id, name = ("l2", "Kasir Lupa Dua") if both else ("l1", "Kasir Lupa Satu")
+    site.down(device_id, name=name)
+    site.wait_told(name)
+    take(site, told_link(site, name))
+    wait_for(lambda: silences(site, device_id), "the silence is there")
+    wait_for(lambda: [text for text in notices(site) if name in text], "the chat knows who has it")
+    if both:
+        site.exporter.kill()
+    site.alertmanager.kill()
+    shutil.rmtree(site.alertmanager.folder / "data")
+    site.alertmanager.start()
+    if both:
+        site.exporter.start()
+    wait_for(lambda: silences(site, device_id), "the silence is there again")
+    again = [text for text in site.where.slack() if f"MATI: {name}" in text]
+    assert len(again) == 2
+    assert "Sedang ditangani Sari" in again[1]
+    site.back(device_id, name=name)
+    site.wait_told(f"PULIH: {name}")
+    assert silences(site, device_id) == []
+
+
 def test_a_silence_that_somebody_made_longer_ends_with_the_outage(site: Site) -> None:
     site.down("a3", name="Kasir Tiga")
     site.wait_told("Kasir Tiga")
@@ -161,6 +201,65 @@ def test_two_alertmanagers_in_a_cluster_are_silenced_once_and_tell_the_recovery_
         assert set(site.counts("PULIH: Kasir Klaster").values()) == {1}
 
 
+def test_of_several_exporters_each_shows_at_once_who_has_it_and_a_kill_of_one_loses_nothing(tmp_path: Path) -> None:
+    url = shared_cluster().database()
+    (tmp_path / "secret").write_text("a key of both\n")
+    secret = f"pages: {{secret_file: {tmp_path}/secret}}\nwebhook: {{secret: s}}\n"
+    (tmp_path / "exporter.yml").write_text(
+        f"alertmanager: {{urls: ['http://127.0.0.1:9']}}\nalerts: {{language: id}}\n{secret}"
+    )
+    with ExitStack() as running:
+
+        def exporter(name: str) -> ExporterProcess:
+            address = f"{LOOPBACK}:{free_port()}"
+            flags = ["--config.file", str(tmp_path / "exporter.yml"), "--pages.listen-address", address]
+            flags += ["--pages.external-url", f"http://{address}/"]
+            made = ExporterProcess(tmp_path / name, *flags)
+            made.storage_url = url
+            return running.enter_context(made)
+
+        first, second = exporter("first"), exporter("second")
+        first.post(device_event("p1", int(time.time()) - 900, up=False, name="Kasir Dua"), "s")
+
+        def path_at(one: ExporterProcess) -> str:
+            found = LINK.search(one.get("/devices/p1").text)
+            return found[0] if found else ""
+
+        path = wait_for(lambda: path_at(second), "the other one knows it and links to it", 20)
+        assert path_at(first) == path
+        assert "Ditangani oleh Sari" in posted(second, path, by="Sari")
+        assert "Ditangani oleh Sari" in shown(first, path)
+        second.kill()
+        assert "Ditangani oleh Budi" in posted(first, path, by="Budi")
+        first.post(device_event("p1", int(time.time()), up=True, name="Kasir Dua"), "s")
+        wait_for(lambda: "Tersambung lagi" in shown(first, path), "it is over")
+        assert "Ditangani oleh Budi" in shown(first, path)
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_loses_neither_who_has_it_nor_the_recovery(tmp_path: Path) -> None:
+    with acknowledging(tmp_path) as site:
+        for number, delay in enumerate((0.0, 0.002, 0.005, 0.01, 0.03, 0.1, 0.4, 1.5)):
+            device_id, name = f"s{number}", f"Kasir Sigkill {number}"
+            site.down(device_id, name=name)
+            site.wait_told(name)
+            path = told_link(site, name)
+            threading.Thread(target=try_to_take, args=(site, path)).start()
+            time.sleep(delay)
+            site.exporter.kill()
+            site.exporter.start()
+            if "Ditangani oleh Sari" not in page(site, path):
+                assert "Ditangani oleh Sari" in take(site, path)  # who got no answer says it again
+            wait_for(lambda device_id=device_id: silences(site, device_id), "the silence follows")  # type: ignore[misc]
+            site.back(device_id, name=name)
+            time.sleep(delay)
+            site.exporter.kill()
+            site.exporter.start()
+            site.wait_told(f"PULIH: {name}")
+            wait_for(lambda device_id=device_id: not silences(site, device_id), "no silence is left")  # type: ignore[misc]
+            assert "Tersambung lagi" in page(site, path)
+
+
 # -- in a browser -----------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +272,15 @@ async def look(tab: Tab, name: str) -> None:
         await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, picture)
 
 
+def transcribe(site: Site, about: str, *pages: tuple[str, str]) -> None:
+    """Keep what people read on their way, in both languages, where somebody wants to look at it."""
+    folder = os.environ.get("ACK_PICTURES")
+    if folder:
+        messages = [text for text in site.where.slack() if about in text]
+        lines = [*messages, *(f"{what}\n{text}" for what, text in pages)]
+        Path(folder, "transcript.txt").write_text("\n\n".join(lines), encoding="utf-8")
+
+
 async def test_from_the_alert_on_the_phone_to_everybody_hearing_that_it_is_back(tmp_path: Path, site: Site) -> None:
     await asyncio.to_thread(site.down, "b1", name="Kasir Depan", ago=560)
     await asyncio.to_thread(site.wait_told, "Kasir Depan")
@@ -183,11 +291,13 @@ async def test_from_the_alert_on_the_phone_to_everybody_hearing_that_it_is_back(
             await tab.show((360, 740))
             await tab.go(url)
             assert "Belum ada yang menangani" in await tab.text()
+        read = [("GET", await sari.text("main"))]
         await look(sari, "phone-open")
         await sari.type("input[name=by]", "Sari")
         await sari.type("textarea[name=note]", "Menelepon Ibu Sari")
         await sari.click("form button", loads=True)
         assert "Ditangani oleh Sari" in await sari.text()
+        read.append(("POST", await sari.text("main")))
         await look(sari, "phone-taken")
         await budi.go(url)  # others see it
         assert "Ditangani oleh Sari" in await budi.text()
@@ -199,6 +309,7 @@ async def test_from_the_alert_on_the_phone_to_everybody_hearing_that_it_is_back(
                 await budi.show(size, dark=dark, language="en-US")
                 await budi.go(f"{url}?lang=en")
                 assert "Sari has it" in await budi.text()
+                read.append(("GET in English", await budi.text("main")))
                 await look(budi, f"{name}-taken-en{'-dark' if dark else ''}")
         await asyncio.to_thread(site.back, "b1", name="Kasir Depan")
         await asyncio.to_thread(site.wait_told, "PULIH: Kasir Depan")
@@ -206,6 +317,8 @@ async def test_from_the_alert_on_the_phone_to_everybody_hearing_that_it_is_back(
         assert "Tersambung lagi" in await budi.text()
         assert "Ditangani oleh Sari" in await budi.text()
         await look(budi, "phone-back")
+        read.append(("GET", await budi.text("main")))
+        await asyncio.to_thread(transcribe, site, "Kasir Depan", *read)
         await sari.go(url.replace("/a/", "/a/a"))
         await look(sari, "phone-not-there")
         assert [line for line in sari.console if "404" not in line] == []

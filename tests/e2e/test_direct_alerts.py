@@ -34,6 +34,7 @@ SETTINGS = f"""
 alertmanager:
   urls: [URLS]
   resend_interval: RESEND
+  told_within: 1s
 policies:
   telegram: {{alert_after: {TELEGRAM_AFTER}s, escalate_after: 5m}}
   slack: {{alert_after: {SLACK_AFTER}s}}

@@ -40,12 +40,14 @@ class Answer:
 class Desk:
     """The parts of one start."""
 
-    def __init__(self, site: Site, alertmanager: FakeAlertmanager, policy: Policy = AT_ONCE) -> None:
+    def __init__(
+        self, site: Site, alertmanager: FakeAlertmanager, policy: Policy = AT_ONCE, told_within: float = 0.0
+    ) -> None:
         self.site = site
         self.alertmanager = alertmanager
         self.config = Config(
             policies=Policies({"default": policy}),
-            alertmanager=Alertmanager(urls=(alertmanager.url,), resend_interval=3600.0),
+            alertmanager=Alertmanager((alertmanager.url,), resend_interval=3600.0, told_within=told_within),
             alerts=Alerts(language="id"),
             pages=Pages(listen_address="127.0.0.1:0", external_url=f"{EXTERNAL}/", secret=Secret("key\nformer")),
         )
@@ -100,6 +102,11 @@ class Desk:
         await self.service.expire()
         self.alerts.reconsider()
 
+    def look(self) -> None:
+        """Let the silences be looked at now."""
+        for silences in self.alerts._silences:
+            silences.reconsider()
+
     def link(self, device_id: str, name: str = "DeviceDown") -> str:
         """Return the path of the newest link in an alert about a device."""
         for post in reversed(self.alertmanager.posts):
@@ -148,11 +155,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_of(folder: Path, policy: Policy = AT_ONCE) -> AsyncIterator[Desk]:
+async def desk_of(folder: Path, policy: Policy = AT_ONCE, told_within: float = 0.0) -> AsyncIterator[Desk]:
     """Start the parts."""
     site = Site(folder)
     async with (
         FakeAlertmanager(clock=site.clock).running() as alertmanager,
-        Desk(site, alertmanager, policy).running() as desk,
+        Desk(site, alertmanager, policy, told_within).running() as desk,
     ):
         yield desk

@@ -162,7 +162,20 @@ class FakeAlertmanager:
     log: list[str] = field(default_factory=list)
     """What came, in order: alerts as `told` names them, `silence` and `-silence`."""
     away: bool = False
+    runs: int = 1
+    """How often it has started."""
     clock: Callable[[], float] = time.time
+
+    def lose_everything(self) -> None:
+        """Start again with nothing of what it knew."""
+        self.runs += 1
+        self.silences.clear()
+        self.log.append("lost")
+
+    async def status(self, _request: web.Request) -> web.Response:
+        if self.away:
+            return web.Response(status=503)
+        return web.json_response({"uptime": f"run {self.runs}", "config": {"original": "receivers: []"}})
 
     async def list_silences(self, _request: web.Request) -> web.Response:
         if self.away:
@@ -217,6 +230,7 @@ class FakeAlertmanager:
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/api/v2/alerts", self.post)
         app.router.add_get("/api/v2/alerts", self.ask)
+        app.router.add_get("/api/v2/status", self.status)
         app.router.add_get("/api/v2/silences", self.list_silences)
         app.router.add_post("/api/v2/silences", self.silence)
         app.router.add_delete("/api/v2/silence/{id}", self.end_silence)

@@ -171,6 +171,8 @@ async def test_a_second_one_takes_it_over_and_the_first_one_pressing_twice_does_
     await desk.take(path, by="Sari")
     await desk.take(path, by="Sari")
     assert (await desk.kinds()).count("acknowledged") == 1
+    await asyncio.gather(desk.take(path, by="Sari", lasting="4h"), desk.take(path, by="Sari", lasting="4h"))
+    assert (await desk.kinds()).count("acknowledged") == 2  # another time is another word
     await asyncio.gather(desk.take(path, by="Budi"), desk.take(path, by="Dewi"))
     assert (await desk.kinds()).count("acknowledged") >= 2
     holder = desk.service.active["DeviceDown", "d1"].author
@@ -248,12 +250,62 @@ async def test_a_silence_that_somebody_made_longer_ends_with_the_outage_and_othe
     desk.alertmanager.silences["longer"] = {**made, "id": "longer", "endsAt": "2090-01-01T00:00:00Z"}
     foreign = {**made, "id": "foreign", "comment": "working on it", "createdBy": "Budi"}
     desk.alertmanager.silences["foreign"] = foreign
-    for silences in desk.alerts._silences:
-        silences.reconsider()
+    desk.look()
     await eventually(lambda: "foreign" in desk.alertmanager.silences)
     await eventually(desk.features.incidents.service._idle)
     await desk.up()
     await eventually(lambda: set(desk.alertmanager.silences) == {"foreign"})
+
+
+async def test_nothing_is_silenced_before_people_had_the_time_to_be_told_of_it(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, told_within=45.0) as desk:
+        await desk.take(await desk.down())
+        await eventually(lambda: desk.alertmanager.log.count("DeviceDown d1") == 2, "it is posted once more")
+        desk.site.clock.now += 44
+        desk.look()
+        await asyncio.sleep(0.1)
+        assert not desk.alertmanager.silences
+        desk.site.clock.now += 1.5
+        desk.look()
+        await eventually(lambda: desk.alertmanager.silences)
+
+
+async def test_an_alertmanager_that_lost_everything_tells_an_outage_before_it_is_silenced_again(desk: Desk) -> None:
+    await desk.take(await desk.down(), by="Sari")
+    await eventually(lambda: desk.alertmanager.silences)
+    await desk.told("DeviceAcknowledged")
+    desk.site.clock.now += 130
+    desk.alerts.reconsider()
+    await eventually(lambda: "-DeviceAcknowledged d1" in desk.alertmanager.log)
+    desk.alertmanager.lose_everything()
+    desk.look()
+    await eventually(lambda: desk.alertmanager.silences)
+    assert desk.alertmanager.log[desk.alertmanager.log.index("lost") :] == ["lost", "DeviceDown d1", "silence"]
+    assert desk.alertmanager.posts[-1][0]["annotations"]["held_by"] == "Sari"
+    await desk.up()
+    await eventually(lambda: desk.alertmanager.log[-2:] == ["-silence", "-DeviceDown d1"], "the end is told")
+
+
+async def test_an_alertmanager_that_starts_again_while_it_should_tell_is_waited_for_anew(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, told_within=45.0) as desk:
+        await desk.take(await desk.down())
+        await eventually(lambda: desk.alertmanager.log.count("DeviceDown d1") == 2)
+        desk.alertmanager.lose_everything()
+        desk.site.clock.now += 46
+        desk.look()
+        await eventually(lambda: desk.alertmanager.log.count("DeviceDown d1") == 3, "it is posted to the new one")
+        assert not desk.alertmanager.silences
+
+
+async def test_a_kill_of_both_lets_the_outage_be_told_before_it_is_silenced(desk: Desk) -> None:
+    await desk.take(await desk.down())
+    await eventually(lambda: desk.alertmanager.silences)
+    await desk.site.kill()
+    desk.alertmanager.lose_everything()
+    async with Desk(desk.site, desk.alertmanager).running() as again:
+        await eventually(lambda: again.alertmanager.silences)
+        since = again.alertmanager.log[again.alertmanager.log.index("lost") :]
+        assert since.index("DeviceDown d1") < since.index("silence")
 
 
 # -- its end ----------------------------------------------------------------------------------------------------------
@@ -296,6 +348,20 @@ async def test_acknowledging_what_came_back_meanwhile_is_nothing_in_both_orders(
     await asyncio.gather(desk.take(path), desk.site.recorder.submit(event(at, up=True)))
     await eventually(lambda: not desk.service.active)
     await eventually(lambda: not desk.alertmanager.silences)
+
+
+async def test_a_clock_that_is_set_back_leaves_it_with_who_has_it_and_the_recovery_is_told(desk: Desk) -> None:
+    path = await desk.down()
+    desk.site.clock.now += 7200
+    await desk.take(path, lasting="1h")
+    await eventually(lambda: desk.alertmanager.silences)
+    desk.site.clock.now -= 3600
+    await desk.later(0)
+    desk.look()
+    assert "Ditangani oleh Sari" in (await desk.get(path)).text
+    await desk.up()
+    await eventually(lambda: "-DeviceDown d1" in desk.alertmanager.log)
+    assert not desk.alertmanager.silences
 
 
 async def test_a_device_that_is_forgotten_is_nobodys_any_more(desk: Desk) -> None:
@@ -367,6 +433,9 @@ async def test_a_mass_outage_is_taken_once_for_all_its_devices(desk: Desk) -> No
     assert "8 perangkat terputus" in page.text
     await desk.take(path)
     assert len(list(desk.service.acknowledged(0.0))) == 8
+    own = (await desk.get(desk.link("d3"))).text
+    assert "Ditangani oleh Sari" in own
+    assert "undo" not in own
     [silence] = (await eventually(lambda: desk.alertmanager.silences)).values()
     assert {one["name"]: one["value"] for one in silence["matchers"]} == {"alertname": "EngineOutage", "engine": "wa"}
     assert "acknowledged" in await desk.kinds()

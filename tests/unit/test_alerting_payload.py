@@ -60,6 +60,13 @@ def test_links_are_those_of_the_configuration_with_the_id_escaped() -> None:
     assert annotations["runbook_url"] == "https://e.com/r.md#devicedown"
 
 
+def test_an_escalation_names_whom_it_is_for() -> None:
+    alert = Alert(device_labels("DeviceDownEscalated", identity(), "critical", "director"), NOW, NOW, NOW)
+    annotations = payload(alert, NOW, 60, Alerts())["annotations"]
+    assert annotations["description"].endswith("than the policy lets pass without director.")
+    assert annotations["description_id"].endswith("melewati batas eskalasi ke director.")
+
+
 @pytest.mark.parametrize("name", ["DeviceDown", "DeviceDownEscalated", "DeviceFlapping"])
 def test_a_device_without_names_is_called_by_its_id(name: str) -> None:
     nameless = Identity("d1", "", "line", "c1", "", "", "", "", "")

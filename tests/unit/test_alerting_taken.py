@@ -87,7 +87,7 @@ def test_given_back_it_escalates_as_if_nobody_had_had_it(story: Story) -> None:
     one = taken(1, 100, 9000)
     take(story, one, 100)
     story.at(700)
-    story.alerts.taken.give_back(one, NOW + 700)
+    story.alerts.taken.give_back(one, NOW + 700, NOW + 700)
     story.alerts.reconsider(NOW + 700)
     assert sorted(story.at(700)) == ["DeviceAcknowledged 1-undone", "DeviceDownEscalated d1"]
 
@@ -111,9 +111,19 @@ def test_a_restart_tells_the_same_again_and_nothing_else(story: Story) -> None:
     seen = labels(story, "DeviceAcknowledged")
     story.restart(200, taken=([one], []))
     assert labels(story, "DeviceAcknowledged") == seen
-    story.restart(900, taken=([one], []))
+    assert story.alert().holder == "Sari"
+    assert "-DeviceAcknowledged 1" in story.at(221)  # when it would have ended without the restart
+    story.restart(230, taken=([one], []))
     assert labels(story, "DeviceAcknowledged") == []  # told long ago
     assert labels(story, "DeviceDownEscalated") == []
+
+
+def test_whom_an_escalation_told_before_somebody_had_it_is_told_of_its_end_after_a_restart_too(story: Story) -> None:
+    story.at(601)
+    one = taken(1, 700, 9000)
+    take(story, one, 700)
+    assert "DeviceDownEscalated d1" in story.restart(800, taken=([one], []))
+    assert "-DeviceDownEscalated d1" in story.up(900)
 
 
 def test_what_was_over_before_a_restart_is_nobodys() -> None:

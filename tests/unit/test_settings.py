@@ -71,6 +71,7 @@ KEYS = {
     "storage.heartbeat_interval": Changed(1.0, ASKED),
     "alertmanager.urls": Changed(("http://127.0.0.1:1",), TOLD),
     "alertmanager.resend_interval": Changed(1.0, ASKED),
+    "alertmanager.told_within": Changed(1.0, ASKED),
     "alertmanager.timeout": Changed(1.0, ASKED),
     "alertmanager.basic_auth": Changed(BasicAuth("a"), ASKED),
     "alertmanager.tls": Changed(Tls(), ASKED),
