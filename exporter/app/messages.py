@@ -19,7 +19,7 @@ def announce(settings: Settings, *, webhook: str, admin: str) -> None:
     """Say in one line where webhooks go, where their secret is, which page to open; show a terminal how to try it."""
     path, config = settings.secret_path, settings.current()
     secret = path or config.webhook.secret_file or "the configuration"
-    page = f"{config.web.external_url or admin}/"
+    page = f"{(config.web.external_url or admin).rstrip('/')}/"
     log.info("webhooks are taken", extra=fields(webhook=webhook, secret_is_in=secret, page=page))
     if not sys.stderr.isatty():
         return

@@ -26,6 +26,7 @@ from exporter.incidents.api_types import (
 )
 from exporter.incidents.export import FORMATS
 from exporter.incidents.model import MANUAL, NOTE
+from exporter.incidents.wording import Wording
 from exporter.lib.durations import format_duration
 from exporter.lib.safe_text import named, one_line
 
@@ -133,14 +134,15 @@ def _show(args: argparse.Namespace) -> int:
         say(f"{name:9} {one_line(value)}")
     say()
     zone = exporter.zone()
+    words = Wording("en", zone)
     for entry in found.timeline:
-        _say_entry(entry, zone)
+        _say_entry(entry, words.plain(entry), zone)
     return 0
 
 
-def _say_entry(entry: Entry, zone: tzinfo) -> None:
+def _say_entry(entry: Entry, text: str, zone: tzinfo) -> None:
     author = f" ({entry.author})" if entry.author else ""
-    first, *rest = entry.text.split("\n")
+    first, *rest = text.split("\n")
     say(f"{local_time(entry.at, zone)}  {one_line(entry.kind + author)}{': ' if first else ''}{one_line(first)}")
     for line in rest:
         say("    " + one_line(line))

@@ -52,6 +52,12 @@ class Wording(wording.Wording):
             return model.parted(entry.text)[2]
         return "" if entry.kind in _SAID else entry.text
 
+    def plain(self, entry: Entry) -> str:
+        """Return the text of an entry for a terminal, where times in it are times for people."""
+        if entry.kind not in (*_UNTIL, *_CORRECTED):
+            return entry.text
+        return f"{self.headline(entry)}\n{self.details(entry)}".rstrip()
+
     def _values(self, entry: Entry) -> dict[str, str]:
         """Return what a headline names."""
         text = entry.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from string import Formatter
 from typing import TYPE_CHECKING, Final
 
 from exporter.lib.ratios import percent
@@ -19,6 +20,21 @@ TEXTS: Final = read_texts("exporter.look")
 """What more than one room says."""
 
 
+class _Counting(Formatter):
+    """Takes `{count:day|days}` for the word that fits a number."""
+
+    def format_field(self, value: object, spec: str) -> str:
+        """Return a value as the text wants it."""
+        one, is_choice, many = spec.partition("|")
+        if is_choice:
+            return one if str(value) == "1" else many
+        formatted: str = super().format_field(value, spec)
+        return formatted
+
+
+_FORMATTER: Final = _Counting()
+
+
 class Wording:
     """One language and time zone. `texts` are the room's own, by language; they go before those of all pages."""
 
@@ -30,7 +46,7 @@ class Wording:
 
     def text(self, name: str, /, **values: object) -> str:
         """Return a text with its values filled in."""
-        return self._texts[name].format(**values) if values else self._texts[name]
+        return _FORMATTER.vformat(self._texts[name], (), values) if values else self._texts[name]
 
     def known(self, group: str, name: str) -> str:
         """Return the text of one of a group, such as a status; an unknown one stands for itself."""

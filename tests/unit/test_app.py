@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -16,6 +17,7 @@ import pytest
 from exporter.app.app import Exporter
 from exporter.app.feature import MEMBERS, Keeps, Stops, Works
 from exporter.app.features import ORDER, PIECES, Features
+from exporter.app.messages import announce
 from exporter.config.schema import (
     Alertmanager,
     Alerts,
@@ -49,6 +51,16 @@ AT_ONCE = Policies({"default": Policy(alert_after=0.0)})
 
 def features_of(site: Site, recorder: Recorder, config: Config) -> Features:
     return Features(recorder, lambda: config, site.metrics, conversation_key=bytes(32), authenticated=lambda: False)
+
+
+@pytest.mark.parametrize("external", ["https://exporter.example.com", "https://exporter.example.com/"])
+def test_the_page_that_is_named_at_the_start_has_one_slash_at_its_end(
+    external: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings: Any = SimpleNamespace(secret_path="", current=lambda: Config(web=Web(external_url=external)))
+    with caplog.at_level(logging.INFO):
+        announce(settings, webhook="http://a/webhook", admin="http://a")
+    assert [record.fields["page"] for record in caplog.records] == ["https://exporter.example.com/"]  # type: ignore[attr-defined]
 
 
 # -- the order --------------------------------------------------------------------------------------------------------

@@ -238,3 +238,18 @@ def test_markdown_of_one_incident():
 @pytest.mark.parametrize("text", ["123456789. x", "12) x", "+ x", "- x"])
 def test_no_text_begins_a_list(text):
     assert re.match(r"(\d+[.)]|[-+]) ", markdown(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("acknowledged", "1790001000 Sari\non the phone", "Sari"),
+        ("silenced", "1790001000 Budi", "Budi"),
+        ("start_corrected", "1790001000 1790002000", ""),
+    ],
+)
+def test_a_terminal_shows_times_for_people(kind, text, said):
+    shown = Wording("en", ZONE).plain(Entry(float(BEGIN), kind, text, ""))
+    assert "179000" not in shown
+    assert said in shown
+    assert "on the phone" in shown or "on the phone" not in text
