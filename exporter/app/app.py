@@ -286,7 +286,8 @@ class Exporter:
         pages = None
         if outside is not None:
             publishing = [feature for feature in self.features.all if isinstance(feature, Publishes)]
-            app = pages_app([route for feature in publishing for route in feature.outside()])
+            routes = [route for feature in publishing for route in feature.outside()]
+            app = pages_app(routes, own_hosts=lambda: current().pages.own_hosts)
             pages = listener(Listening("pages", parse_address(outside), app, for_pages))
         return (
             listener(Listening("public", webhook_address, public, for_public)),

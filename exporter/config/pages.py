@@ -25,10 +25,10 @@ LONGEST: Final = 366 * DAY
 
 def checked(config: Config, zone: str, checks: Checks) -> tuple[StatusPage, ...]:
     """Return the pages with language and time zone filled in; mistakes are noted."""
-    items = config.pages.items
+    items, shared = config.pages.items, urlsplit(config.pages.external_url or "").hostname
     for place, page in enumerate(items):
         path: Path = ("pages", "items", f"[{place}]")
-        _page(page, path, checks, longest=min(LONGEST, config.storage.retention))
+        _page(page, path, checks, longest=min(LONGEST, config.storage.retention), shared=shared)
         for former in items[:place]:
             if page.slug is not None and page.slug == former.slug:
                 checks.wrong((*path, "slug"), "is another page's")
@@ -39,7 +39,7 @@ def checked(config: Config, zone: str, checks: Checks) -> tuple[StatusPage, ...]
     return tuple(_filled(page, config, zone) for page in items)
 
 
-def _page(page: StatusPage, path: Path, checks: Checks, *, longest: float) -> None:
+def _page(page: StatusPage, path: Path, checks: Checks, *, longest: float, shared: str | None) -> None:
     if not page.title.strip() or len(page.title) > LONGEST_TITLE:
         checks.wrong((*path, "title"), f"needs 1 to {LONGEST_TITLE} letters")
     if page.match in (None, Match()) and not page.devices:
@@ -49,6 +49,8 @@ def _page(page: StatusPage, path: Path, checks: Checks, *, longest: float) -> No
     for host in page.hosts:
         if not HOST.fullmatch(host):
             checks.wrong((*path, "hosts"), "expected names in small letters without port, such as status.example.com")
+        if host == shared:
+            checks.wrong((*path, "hosts"), "is the host of pages.external_url, where links in messages lead, too")
     if page.timezone:
         checks.zone(page.timezone, (*path, "timezone"))
     if not DAY <= page.history <= longest:

@@ -1,9 +1,9 @@
 """The pages listener: what people outside may see, and the one thing that they may do. It faces the internet.
 
-It serves what features publish below `/a/` and `/s/`, a status page at `/` for the page's own host, and nothing of the
-other listeners. GET and HEAD change nothing;
-POST is for forms of at most `FORM_LIMIT` bytes. Whatever is not there, or is not theirs to see, looks the same. Each
-address may ask so often and all together so often, so that no crowd holds up webhooks.
+It serves what features publish below `/a/` and `/s/`, a status page at `/` for the page's own host, which shows nothing
+else, and nothing of the other listeners. GET and HEAD change nothing; POST is for forms of at most `FORM_LIMIT` bytes.
+Whatever is not there, or is not theirs to see, looks the same. Each address may ask so often and all together so often,
+so that no crowd holds up webhooks.
 
 A handler raises `NotFound`, `JournalUnavailable` and `Overloaded`; its own headers go over the ones here.
 """
@@ -24,11 +24,13 @@ from exporter.web.operations import NotFound
 from exporter.web.rates import Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from aiohttp.typedefs import Handler, Middleware
 
 FORM_LIMIT: Final = 8 * 1024
+_FORWARDED: Final = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via")
+"""Headers of what came through a proxy."""
 EACH: Final = (100.0, 200.0)
 """Requests a second from one address, and how many at once."""
 ALL: Final = (200.0, 400.0)
@@ -47,6 +49,13 @@ _UNAVAILABLE: Final = (
     "Sedang tidak bisa dibaca. Coba lagi sebentar lagi.",
     "Not available now. Try again in a moment.",
 )
+_TOO_LARGE: Final = ("Formulir ini terlalu besar.", "This form is too large.")
+_NOT_SO: Final = ("Halaman ini tidak bisa dipakai seperti itu.", "This page cannot be used like that.")
+_FOREIGN: Final = (
+    "Formulir dari situs lain tidak mengubah apa pun di sini. Buka lagi tautan di pesan.",
+    "A form of another site changes nothing here. Open the link in the message again.",
+)
+_REFUSED: Final = {403: _FOREIGN, 404: _NOT_FOUND, 413: _TOO_LARGE}
 _TOO_MANY: Final = ("Terlalu banyak permintaan. Coba lagi sebentar lagi.", "Too many requests. Try again in a moment.")
 
 
@@ -75,9 +84,15 @@ HEADERS: Final = {
 """Of every answer that says nothing else."""
 
 
-def pages_app(routes: Iterable[web.RouteDef], clock: Callable[[], float] = time.monotonic) -> web.Application:
-    """Return the application; `clock` counts seconds."""
-    app = web.Application(middlewares=[_plain_errors, _bounded(clock), _safe], client_max_size=FORM_LIMIT)
+def pages_app(
+    routes: Iterable[web.RouteDef],
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    own_hosts: Callable[[], Collection[str]] = frozenset,
+) -> web.Application:
+    """Return the application; `clock` counts seconds, `own_hosts` are names that show one status page each."""
+    checks: list[Middleware] = [_errors_as_pages, _bounded(clock), _own_page_only(own_hosts), _safe]
+    app = web.Application(middlewares=checks, client_max_size=FORM_LIMIT)
     app.add_routes(routes)
     app.on_response_prepare.append(_mark)
     return app
@@ -87,6 +102,17 @@ def notice(status: int, text: str, text_en: str) -> web.Response:
     """Return a small page that says one thing in both languages."""
     page = _PAGE.format(title=status, style=_STYLE, text=text, text_en=text_en)
     return web.Response(status=status, text=page, content_type="text/html")
+
+
+def host_of(request: web.Request) -> str:
+    """Return the name by which we are asked."""
+    return request.host.partition(":")[0].lower().removesuffix(".")
+
+
+def is_inside(request: web.Request) -> bool:
+    """Return whether a request comes from our own network, and through no proxy."""
+    address = _parsed(request.remote or "")
+    return address is not None and address.is_private and not any(name in request.headers for name in _FORWARDED)
 
 
 def client_of(request: web.Request) -> str:
@@ -110,6 +136,16 @@ def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def _own_page_only(own_hosts: Callable[[], Collection[str]]) -> Middleware:
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(("/a/", "/s/")) and host_of(request) in own_hosts():
+            raise NotFound("this host shows its own page")
+        return await handler(request)
+
+    return check
 
 
 def _bounded(clock: Callable[[], float]) -> Middleware:
@@ -137,7 +173,7 @@ async def _safe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what another site made a browser send, where it would change something."""
     if request.method in ("GET", "HEAD") or _is_own(request):
         return await handler(request)
-    return answers.error(403, "cross_origin", "forms of other web sites change nothing here")
+    return notice(403, *_FOREIGN)
 
 
 def _is_own(request: web.Request) -> bool:
@@ -150,11 +186,18 @@ def _is_own(request: web.Request) -> bool:
 
 
 @web.middleware
-async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _errors_as_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (NotFound, web.HTTPNotFound):
+    except NotFound:
         return notice(404, *_NOT_FOUND)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = notice(error.status, *_REFUSED.get(error.status, _NOT_SO))
+        if hdrs.ALLOW in error.headers:
+            response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        return response
     except (JournalUnavailable, Overloaded):
         response = notice(503, *_UNAVAILABLE)
         response.headers["Retry-After"] = answers.RETRY_AFTER

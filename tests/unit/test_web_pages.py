@@ -15,7 +15,7 @@ from exporter.web.operations import NotFound
 from exporter.web.rates import MOST_KEYS, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
 
 async def see(request: web.Request) -> web.StreamResponse:
@@ -33,9 +33,12 @@ async def send(request: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def outside(clock: list[float] | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+async def outside(
+    clock: list[float] | None = None, own_hosts: Collection[str] = ()
+) -> AsyncIterator[aiohttp.ClientSession]:
     time = clock or [0.0]
-    app = pages.pages_app([web.get("/s/{name}", see), web.post("/a/{name}", send)], lambda: time[0])
+    routes = [web.get("/s/{name}", see), web.post("/a/{name}", send)]
+    app = pages.pages_app(routes, lambda: time[0], own_hosts=lambda: own_hosts)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -100,6 +103,29 @@ async def test_a_form_larger_than_a_form_is_refused() -> None:
             assert answer.status == 200
         async with site.post("/a/x", data=b"x" * (pages.FORM_LIMIT + 1)) as answer:
             assert answer.status == 413
+            assert "too large" in await answer.text()
+
+
+async def test_every_refusal_is_a_page() -> None:
+    async with outside() as site:
+        asked = (site.post("/s/x"), site.put("/a/x"), site.post("/a/x", headers={"Sec-Fetch-Site": "cross-site"}))
+        for one in asked:
+            async with one as answer:
+                assert answer.status in (403, 405)
+                assert answer.content_type == "text/html"
+                assert '<p lang="en">' in await answer.text()
+        async with site.post("/s/x") as answer:
+            assert "GET" in answer.headers["Allow"]
+
+
+async def test_the_own_host_of_a_page_shows_nothing_else() -> None:
+    async with outside(own_hosts={"status.toko.id"}) as site:
+        async with site.post("/a/x", headers={"Host": "STATUS.toko.id.:8443"}) as answer:
+            assert answer.status == 404
+        async with site.get("/s/x", headers={"Host": "status.toko.id"}) as answer:
+            assert answer.status == 404
+        async with site.post("/a/x", headers={"Host": "elsewhere.id"}) as answer:
+            assert answer.status == 200
 
 
 async def test_an_address_that_asks_too_often_waits_and_no_other_does() -> None:
