@@ -108,6 +108,7 @@ class Features:
                 explain=self.sessions.explain,
                 holder=self.acknowledge.holder,
                 ack_url=self.acknowledge.ack_url,
+                last_messages=self.impact.service.last_messages.of,
             ),
             nobody=lambda: self.alerting.ways.nobody,
             author=self.incidents.author,

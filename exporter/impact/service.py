@@ -11,9 +11,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
+from exporter.conventions import AFFECTED_ANNOTATION, MESSAGE_IN, WAITING_ANNOTATION
 from exporter.impact import store
 from exporter.impact.conversations import Conversations
+from exporter.impact.heard import LastMessages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ AFFECTED_BATCH: Final = 500
 BATCH: Final = 100
 """Rows in one transaction: 1-2 ms of the journal's thread, so that device events between two batches hardly wait."""
 PRUNE_EVERY: Final = 600.0
+HEARD_FOR: Final = 400 * 86_400.0
+"""Seconds for which it is known when a channel last had a message."""
 OVERLAP: Final = 120.0
 """Seconds that a message may be on its way until another exporter has saved it."""
 
@@ -39,6 +42,7 @@ class ImpactService:
         self._recorder = recorder
         self._hash = hasher
         self.conversations = Conversations(settings.window, limit=settings.max_conversations)
+        self.last_messages = LastMessages(settings.max_conversations)
         self._pruned_at = self._heard_at = recorder.clock()
         self._facts: dict[str, tuple[int, int, int]] = {}  # device id: outage start, affected, waiting
         self._unsaved: list[store.Affected] = []
@@ -48,6 +52,7 @@ class ImpactService:
         """Load what was known. JournalUnavailable if it cannot be read."""
         transact, operation = self._recorder.transact, store.PIECE.name
         self.conversations.restore(await transact(operation, store.load), self._recorder.clock())
+        self.last_messages.take_in(await transact(operation, store.load_heard))
         rows = await transact(operation, store.load_affected)
         down = self._recorder.fleet.down
         for device_id, start, affected, waiting in rows:
@@ -57,6 +62,7 @@ class ImpactService:
 
     def message(self, event: MessageEvent, now: float) -> None:
         """Take in a message event; costs a few microseconds and never waits."""
+        self.last_messages.note(event.channel_id, event.timestamp, inward=event.event == MESSAGE_IN)
         self.conversations.record(
             event.channel_id,
             event.engine,
@@ -101,9 +107,16 @@ class ImpactService:
             except BaseException:
                 self.conversations.put_back(rows)
                 raise
+        while heard := self.last_messages.take_changes(BATCH):
+            try:
+                await transact(store.PIECE.name, partial(store.save_heard, rows=heard))
+            except BaseException:
+                self.last_messages.put_back(heard)
+                raise
         if now - self._pruned_at >= PRUNE_EVERY:
             before, keep = int(now - self.conversations.memory), self.conversations.limit
             await transact(store.PIECE.name, partial(store.prune, before=before, keep=keep))
+            await transact(store.PIECE.name, partial(store.prune_heard, before=int(now - HEARD_FOR)))
             self._pruned_at = now
 
     async def _hear_of_others(self, now: float) -> None:
@@ -113,6 +126,9 @@ class ImpactService:
             key = (row.channel_id, row.engine, row.business_id, row.conversation)
             for timestamp in (row.first, row.last):
                 self.conversations.record(*key, timestamp, row.need_human and timestamp == row.last, now)
+        self.last_messages.take_in(
+            await self._recorder.transact(store.PIECE.name, partial(store.load_heard, since=since))
+        )
         self._heard_at = now
 
     def _changed(self, change: Change) -> None:

@@ -1,4 +1,4 @@
-"""The tables of conversations and of what outages affected. Jobs for `Recorder.transact`.
+"""The tables of conversations, of channels' last messages and of what outages affected. Jobs for `Recorder.transact`.
 
 One row a conversation: channel, engine, business, keyed hash, three event times and whether it waits for a human. No
 conversation id, content or name. Callers keep batches small, so that appends of device events need not wait long.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.impact.conversations import Row
+from exporter.impact.heard import Heard
 from exporter.journal.port import Piece
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ PIECE: Final = Piece(
         CREATE TABLE outage_impact (
             device_id TEXT NOT NULL, start {bigint} NOT NULL, affected {bigint} NOT NULL, waiting {bigint} NOT NULL,
             PRIMARY KEY (device_id, start)) {without_rowid};
+        """,
+        """
+        CREATE TABLE channel_message (
+            channel_id TEXT PRIMARY KEY, last_in {bigint} NOT NULL, last_out {bigint} NOT NULL) {without_rowid};
         """,
     ),
 )
@@ -64,6 +69,26 @@ def prune(transaction: Transaction, before: int, keep: int) -> None:
             "DELETE FROM conversation WHERE last < (SELECT last FROM conversation ORDER BY last DESC LIMIT 1 OFFSET ?)",
             (max(0, keep - 1),),
         )
+
+
+def load_heard(transaction: Transaction, since: int = 0) -> list[Heard]:
+    """Return when channels last had messages, of those that had one since a time; the longest silent first."""
+    rows = transaction.rows(
+        "SELECT channel_id, last_in, last_out FROM channel_message WHERE last_in >= ? OR last_out >= ? "
+        "ORDER BY last_in + last_out",
+        (since, since),
+    )
+    return list(map(Heard._make, rows))
+
+
+def save_heard(transaction: Transaction, rows: Sequence[Heard]) -> None:
+    """Keep when channels last had messages."""
+    transaction.many("channel_message", Heard._fields, rows, key=("channel_id",))
+
+
+def prune_heard(transaction: Transaction, before: int) -> None:
+    """Delete the channels that had no message since a time."""
+    transaction.run("DELETE FROM channel_message WHERE last_in < ? AND last_out < ?", (before, before))
 
 
 def load_affected(transaction: Transaction) -> list[Affected]:

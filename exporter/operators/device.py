@@ -96,6 +96,7 @@ class DevicePage:
             why=self._sources.why(device, words.language),
             holder=self._sources.holder(device_id),
             ack_url=self._sources.ack_url(device_id),
+            last_messages=self._sources.last_messages(device.identity.channel_id)[1:],
             incident=running.incident.number if running is not None and running.incident is not None else None,
             objective=policy.objective_ratio,
             figures=self._figures(facts, now),

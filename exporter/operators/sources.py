@@ -41,6 +41,8 @@ class Sources:
     """Who works on the outage of a device, by its id; empty: nobody said so."""
     ack_url: Callable[[str], str]
     """Where somebody says that they work on the outage of a device; empty: nowhere."""
+    last_messages: Callable[[str], tuple[str, int, int]]
+    """When a channel last had a message from outside and one to there, after its id; 0: none is known."""
 
     def why(self, device: Device, language: Language) -> Why:
         """Return why a device is down."""

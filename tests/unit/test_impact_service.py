@@ -5,13 +5,15 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from exporter.config.schema import Impact
 from exporter.domain.fleet import Fleet
 from exporter.errors import JournalUnavailable
 from exporter.gateways.events import MessageEvent
-from exporter.impact.service import BATCH, PRUNE_EVERY, ImpactService
+from exporter.impact.heard import LastMessages
+from exporter.impact.service import BATCH, HEARD_FOR, PRUNE_EVERY, ImpactService
 from tests.unit.journal_site import NOW, Site, event
 
 if TYPE_CHECKING:
@@ -67,6 +69,27 @@ async def test_a_restart_says_the_same_of_a_running_outage(site: Site) -> None:
     assert facts == {"affected_conversations": 1, "waiting_conversations": 0}
     assert [(labels, value) for labels, value in service.active(NOW)] == [(("c1", "wa", "b1"), 1)]
     await site.recorder.stop()
+
+
+async def test_the_last_message_each_way_is_known_of_a_channel_and_survives_a_restart(site: Site) -> None:
+    service = await started(site)
+    assert service.last_messages.of("c1") == ("c1", 0, 0)
+    for at, kind in ((NOW - 50, "channel.message_in"), (NOW - 90, "channel.message_in"), (NOW, "agent.message_out")):
+        service.message(msgspec.structs.replace(message("one", at), event=kind), NOW)
+    assert service.last_messages.of("c1") == ("c1", NOW - 50, NOW)
+    await service.save()
+    await site.kill()
+    service = await started(site)
+    assert service.last_messages.of("c1") == ("c1", NOW - 50, NOW)
+    await site.recorder.stop()
+
+
+def test_no_more_channels_are_kept_than_may_be_and_those_of_the_newest_messages() -> None:
+    last = LastMessages(2)
+    for number, channel in enumerate(("a", "b", "a", "c"), 1):
+        last.note(channel, number, inward=True)
+    assert [last.of(channel).last_in for channel in "abc"] == [3, 0, 4]
+    assert [row.channel_id for row in last.take_changes(9)] == ["a", "c"]
 
 
 async def test_a_reconnect_ends_it_and_the_next_outage_counts_anew(site: Site) -> None:
@@ -189,7 +212,8 @@ async def test_the_table_is_pruned_from_time_to_time() -> None:
     bench.recorder.now += 1
     await bench.service.save()
     await bench.service.save()
-    assert [values for _, values in bench.recorder.statements] == [[int(NOW + PRUNE_EVERY - 150)]]
+    oldest = int(NOW + PRUNE_EVERY - HEARD_FOR)
+    assert [values for _, values in bench.recorder.statements] == [[int(NOW + PRUNE_EVERY - 150)], [oldest, oldest]]
 
 
 def _unavailable(_: object) -> None:
