@@ -6,7 +6,7 @@ So the answer is always what a report says of the journal as it is, however far 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -15,20 +15,29 @@ from exporter.days.sums import Day, days_of
 from exporter.report.intervals import merge, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from exporter.days.store import Known
-    from exporter.domain.records import Blind
+    from exporter.domain.records import Blind, History
     from exporter.journal.port import Reader
     from exporter.report.intervals import Interval
 
 
+_ALL: Final[Mapping[str, int]] = {}
+
+
 def read_days(
-    reader: Reader, device_ids: Sequence[str], edges: Sequence[int], now: float, zone: str
+    reader: Reader,
+    device_ids: Sequence[str],
+    edges: Sequence[int],
+    now: float,
+    zone: str,
+    counted_from: Mapping[str, int] = _ALL,
 ) -> dict[str, list[Day]]:
     """Return the days between edges, local midnights of the zone, of each device that the journal knows.
 
-    The day that `now` lies in ends there, and days after it are left out. Blocks; JournalUnavailable.
+    The day that `now` lies in ends there, and days after it are left out. What a device was before it is
+    `counted_from`, a Unix time by its id, is not known. Blocks; JournalUnavailable.
     """
     progress = store.progress(reader)
     blind = reader.blind_intervals()
@@ -42,8 +51,10 @@ def read_days(
     unheard = merge((milliseconds(start), milliseconds(end)) for start, end in blind)
     found = {}
     for device_id, row in rows.items():
-        known = fresh.get(row)
-        if known is not None and known.tail.since <= now:
+        known, begin = fresh.get(row), counted_from.get(device_id, 0)
+        if begin > edges[0]:
+            days = _computed(reader, device_id, edges, now, blind, begin)
+        elif known is not None and known.tail.since <= now:
             own = {(start, end): day for (device, start, end), day in sums.items() if device == row}
             days = _assembled(known, own, edges, now, unheard)
         else:
@@ -57,9 +68,19 @@ def blind_text(blind: Iterable[Blind]) -> str:
     return msgspec.json.encode(list(blind)).decode()
 
 
-def _computed(reader: Reader, device_id: str, edges: Sequence[int], now: float, blind: Sequence[Blind]) -> list[Day]:
+def _computed(
+    reader: Reader, device_id: str, edges: Sequence[int], now: float, blind: Sequence[Blind], begin: int = 0
+) -> list[Day]:
     history = reader.device(device_id)
-    return [] if history is None else days_of(history, edges, min(now, edges[-1]), blind)
+    return [] if history is None else days_of(_since(history, begin), edges, min(now, edges[-1]), blind)
+
+
+def _since(history: History, begin: int) -> History:
+    """Return a history without what was before a time."""
+    observed = [(max(start, begin), end) for start, end in history.observed if end is None or end > begin]
+    outages = [one for one in history.outages if one.end is None or one.end > begin]
+    outages = [msgspec.structs.replace(one, start=max(one.start, begin)) for one in outages]
+    return msgspec.structs.replace(history, observed=observed, outages=outages)
 
 
 def _assembled(

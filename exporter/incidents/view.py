@@ -81,22 +81,32 @@ class View:
         return found
 
     def published(
-        self, device_ids: Sequence[str], since: float, now: float, business_id: str | None, limit: int
+        self,
+        device_ids: Sequence[str],
+        span: tuple[float, float],
+        now: float,
+        *,
+        business_id: str = "",
+        least: float = 0.0,
+        limit: int,
     ) -> list[tuple[Incident, list[Entry]]]:
-        """Return incidents of devices that are open or began after a time, newest first, with their published notes.
+        """Return incidents of devices that began in a span of time, newest first, with their published notes.
 
-        Those that turned out to be none are left out, and so are those of another business, where one is given.
+        If the span goes up to now, open ones of before are among them. Those that turned out to be none or lasted less
+        than `least` seconds are left out, and so are those of another business, where one is given.
         """
+        since, until = span
         found: list[Incident] = []
         for first in range(0, len(device_ids), 400):
             some = device_ids[first : first + 400]
             query = (
                 f"SELECT {COLUMNS} FROM incident WHERE device_id IN ({', '.join('?' * len(some))}) "  # noqa: S608
-                "AND resolution <> ? AND (resolved_at IS NULL OR started_at >= ?) "
+                "AND resolution <> ? AND (started_at >= ? OR (resolved_at IS NULL AND ? = 1)) AND started_at < ? "
+                "AND coalesce(resolved_at, ?) - started_at >= ? "
                 "AND (? = '' OR business_id = ?) ORDER BY started_at DESC LIMIT ?"
             )
-            business = business_id or ""
-            rows = self._rows(query, (*some, CORRECTED, since, business, business, limit))
+            which = (CORRECTED, since, int(until >= now), until, now, least, business_id, business_id, limit)
+            rows = self._rows(query, (*some, *which))
             found += [incident_of(row, now) for row in rows]
         newest = sorted(found, key=lambda incident: -incident.started_at)[:limit]
         entries = self.timelines([incident.number for incident in newest])

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 
+from exporter.days.sums import last_days
 from exporter.lib.safe_text import harmless
 from exporter.look.bars import bars
 from exporter.look.rendering import Renderer
+from exporter.status_pages.past import by_month, months
 from exporter.status_pages.picture import ratio_of
 from exporter.status_pages.words import LOOKS, PageWords
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exporter.lib.words import Language
-    from exporter.status_pages.picture import Component, Picture
+    from exporter.status_pages.past import Past
+    from exporter.status_pages.picture import Component, Picture, PublicIncident
 
 MOST: Final = 100
 """Devices on a page; the ones that are down or were, first."""
 MOST_BAD_DAYS: Final = 10
+MOST_INCIDENTS: Final = 50
+"""Incidents that are listed; where there are more, days before the oldest of them are left out."""
+LISTED_DAYS: Final = 14
+"""Days whose incidents are on the page; older ones are on those of their months."""
 FEW: Final = 12
 """Devices whose days have titles under the mouse; on longer pages only the lists below tell of single days."""
 STRIP_STYLE: Final = (
@@ -65,11 +75,13 @@ def page(picture: Picture, language: Language, base: str, switch: str) -> str:
         for place, one in enumerate(shown)
     ]
     total, days = picture.total(), len(picture.components[0].days) if picture.components else 0
+    zone = words.zone
     return _renderer.fill(
         "status.html",
         words,
         picture=picture,
         page=picture.page,
+        kept=_kept(picture, language),
         banner=words.banner(picture),
         look=LOOKS[picture.indicator],
         base=base,
@@ -84,8 +96,82 @@ def page(picture: Picture, language: Language, base: str, switch: str) -> str:
         days=words.number(days or round(picture.page.history / 86400)),
         half=words.number(days // 2),
         running=[one for one in picture.incidents if one.resolved_at is None],
-        past=[one for one in picture.incidents if one.resolved_at is not None],
+        history=history(picture.incidents, last_days(LISTED_DAYS, picture.at, zone), picture.at, words),
+        months=months(picture.at, zone, min((one.watched[1].first_seen for one in shown), default=picture.at)),
+        home=base.removesuffix("/") or "./",
+        back="",
     )
+
+
+def month_page(picture: Picture, past: Past, month: str, language: Language, base: str, switch: str) -> str:
+    """Return the page of one month: its figure and its incidents."""
+    words = PageWords(language, picture)
+    return _renderer.fill(
+        "month.html",
+        words,
+        picture=picture,
+        page=picture.page,
+        kept=_kept(picture, language),
+        base=base,
+        back=base.removesuffix("/") or "./",
+        other_language_url=switch,
+        month=month,
+        past=past,
+        ratio=ratio_of(past.days),
+        objective=min((one.objective for one in past.components), default=1.0),
+        history=history(past.incidents, past.edges, picture.at, words),
+    )
+
+
+def device_page(picture: Picture, past: Past, language: Language, home: str, switch: str) -> str:
+    """Return the page of one device: its months and its incidents. `home` is the way to the page that shows it."""
+    words, [one] = PageWords(language, picture), past.components
+    zone, objective = words.zone, one.objective
+    return _renderer.fill(
+        "channel.html",
+        words,
+        picture=picture,
+        page=picture.page,
+        kept=_kept(picture, language),
+        base="./",
+        back=home,
+        other_language_url=switch,
+        one=one,
+        strip=bars(words.cells(one.days, objective, picture.at), words.strip_label(words.name(one), one.days)),
+        days=words.number(len(one.days)),
+        half=words.number(len(one.days) // 2),
+        months=[(month, ratio_of(days), days) for month, days in by_month(past, zone)],
+        running=[incident for incident in past.incidents if incident.resolved_at is None],
+        past=[incident for incident in past.incidents if incident.resolved_at is not None][:MOST_INCIDENTS],
+    )
+
+
+def history(
+    incidents: Sequence[PublicIncident], edges: Sequence[int], now: float, words: PageWords
+) -> list[tuple[str, list[PublicIncident]]]:
+    """Return days, newest first, with the incidents that began on them and are over; of those without any, runs."""
+    shown = list(incidents)[:MOST_INCIDENTS]
+    oldest = shown[-1].started_at if len(shown) < len(incidents) else 0
+    found: list[tuple[str, list[PublicIncident]]] = []
+    clean: list[int] = []
+    for start, end in list(pairwise(edges))[::-1]:
+        if start > now or end <= oldest:
+            continue
+        begun = [one for one in shown if start <= one.started_at < end]
+        touched = any(one.started_at < end and (one.resolved_at or now) >= start for one in shown)
+        if touched and clean:
+            found.append((words.days(clean[-1], clean[0]), []))
+            clean = []
+        if over := [one for one in begun if one.resolved_at is not None]:
+            found.append((words.short_day(start), over))
+        if not touched:
+            clean.append(start)
+    return [*found, (words.days(clean[-1], clean[0]), [])] if clean else found
+
+
+def _kept(picture: Picture, language: Language) -> str:
+    """Return the query that keeps a language that is not the page's own."""
+    return "" if language == picture.page.language else f"lang={language}"
 
 
 def strip(picture: Picture, language: Language) -> str:

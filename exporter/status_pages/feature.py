@@ -18,7 +18,7 @@ from exporter.look.rendering import headers
 from exporter.status_pages import drawing, slugs
 from exporter.status_pages.service import METRICS, PARTS, TYPES, StatusPages, Wanted
 from exporter.web.operations import NotFound
-from exporter.web.pages import policy
+from exporter.web.pages import host_of, is_inside, policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 PATH: Final = "/s"
 TLS_PATH: Final = "/-/tls-allowed"
-"""Where Caddy asks whether a certificate may be had for a name."""
+"""Where Caddy asks whether a certificate may be had for a name; for everybody else there is nothing here."""
 FRESH: Final = "public, max-age=15, stale-while-revalidate=60, stale-if-error=86400"
 
 
@@ -81,41 +81,45 @@ class StatusPagesFeature:
 
     def outside(self) -> list[web.RouteDef]:
         """Return the routes of the pages listener."""
-        part = "{part:" + "|".join(PARTS) + "}"
+        part, device = "{part:" + "|".join(PARTS) + "}", "{device:[0-9a-f]{16}}"
         return [
             web.get("/", self._by_own_host),
             web.get(f"/{part}", self._by_own_host),
+            web.get(f"/{device}", self._by_own_host),
             web.get(f"{PATH}/{{slug}}", self._by_address),
             web.get(f"{PATH}/{{slug}}/{part}", self._by_address),
+            web.get(f"{PATH}/{{slug}}/{device}", self._by_address),
             web.get(TLS_PATH, self._tls_allowed),
         ]
 
     async def _by_own_host(self, request: web.Request) -> web.StreamResponse:
-        slug = self._by_host.get(_host(request))
+        slug = self._by_host.get(host_of(request))
         if slug is None:
             raise NotFound("no such page")
         return await self._answer(request, slug, own_host=True)
 
     async def _by_address(self, request: web.Request) -> web.StreamResponse:
         slug = request.match_info["slug"]
-        if slug not in self._by_slug or _host(request) in self._by_host:
+        if slug not in self._by_slug:
             raise NotFound("no such page")
         return await self._answer(request, slug, own_host=False)
 
     async def _tls_allowed(self, request: web.Request) -> web.StreamResponse:
-        if request.query.get("domain", "").lower() not in self._by_host:
+        if not is_inside(request) or request.query.get("domain", "").lower() not in self._by_host:
             raise NotFound("no such host")
         return web.Response(text="yes\n")
 
     async def _answer(self, request: web.Request, slug: str, *, own_host: bool) -> web.StreamResponse:
         page = self._by_slug[slug]
-        part = request.match_info.get("part", "page")
+        device, month = request.match_info.get("device", ""), request.query.get("month", "")
+        part = request.match_info.get("part", "device" if device else "month" if month else "page")
+        which = device or (month if part == "month" else "")
         own = next((language for language in LANGUAGES if language == page.language), LANGUAGES[0])
         language = next((language for language in LANGUAGES if language == request.query.get("lang")), own)
         asked = request.query.get("metric", METRICS[0])
         metric = asked if asked in METRICS and part.startswith("badge") else METRICS[0]
-        url = f"https://{_host(request)}/" if own_host else self._url(slug)
-        drawn = await self._pages.draw(slug, page, Wanted(part, language, metric, own_host, url))
+        url = f"https://{host_of(request)}/" if own_host else self._url(slug)
+        drawn = await self._pages.draw(slug, page, Wanted(part, language, metric, own_host, url, which))
         answer = web.Response(content_type=TYPES[part], charset="utf-8", headers=_headers(part, page))
         answer.etag = drawn.tag
         if any(tag.value in (drawn.tag, "*") for tag in request.if_none_match or ()):
@@ -131,17 +135,14 @@ class StatusPagesFeature:
         return f"{base}{PATH}/{slug}"
 
 
-def _host(request: web.Request) -> str:
-    return request.host.partition(":")[0].lower().removesuffix(".")
-
-
 def _headers(part: str, page: StatusPage) -> dict[str, str]:
     found = {"Cache-Control": FRESH, "Vary": hdrs.ACCEPT_ENCODING}
-    if part == "page":
+    is_page = TYPES[part] == "text/html"
+    if is_page:
         found["Content-Security-Policy"] = headers()["Content-Security-Policy"].replace("'self'", "'none'")
     elif part == "bars.svg":
         found["Content-Security-Policy"] = policy(drawing.STRIP_STYLE)
-    if part != "page":
+    if not is_page:
         found |= {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
     if page.index:
         found["X-Robots-Tag"] = "all"

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
+from exporter.days.sums import midnight
 from exporter.lib.safe_text import harmless
 from exporter.lib.times import rfc3339
 from exporter.status_pages.drawing import badge_words
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from exporter.status_pages.picture import Picture, PublicIncident
 
 ATOM: Final = "http://www.w3.org/2005/Atom"
+MOST_ENTRIES: Final = 30
 STATES: Final = {"up": "operational", "down": "major_outage", "covered": "degraded_performance"}
 """What others call a device's state; `planned` is `under_maintenance`."""
 
@@ -37,10 +39,11 @@ def feed(picture: Picture, language: Language, url: str) -> str:
     _element(root, "link", href=url)
     _element(root, "link", rel="self", href=f"{url.rstrip('/')}/feed.atom")
     begun = (span.start for span, _ in picture.windows if span.start < picture.at)
-    _element(root, "updated", rfc3339(max([0.0, *(one.updated_at for one in picture.incidents), *begun])))
+    watched = min((one.watched[1].first_seen for one in picture.components), default=midnight(picture.at, words.zone))
+    _element(root, "updated", rfc3339(max([watched, *(one.updated_at for one in picture.incidents), *begun])))
     author = _element(root, "author")
     _element(author, "name", picture.page.title)
-    for one in picture.incidents:
+    for one in picture.incidents[:MOST_ENTRIES]:
         _incident(root, one, words, host, url)
     for span, count in picture.windows:
         _window(root, span, count, words, f"tag:{host},2026:page/{picture.slug}", url)
@@ -50,16 +53,7 @@ def feed(picture: Picture, language: Language, url: str) -> str:
 def summary(picture: Picture, language: Language, url: str) -> bytes:
     """Return the page as JSON in the shape of Statuspage's `summary.json`, with what that cannot say under `x_…`."""
     words, total = PageWords(language, picture), picture.total()
-    indicator = "none" if picture.indicator == "unknown" else picture.indicator
-    content: dict[str, Any] = {
-        "page": {
-            "id": picture.slug,
-            "name": harmless(picture.page.title),
-            "url": url,
-            "time_zone": picture.page.timezone,
-            "updated_at": rfc3339(picture.at),
-        },
-        "status": {"indicator": indicator, "description": words.banner(picture)},
+    content: dict[str, Any] = _status(picture, words, url) | {
         "components": [
             {
                 "id": one.key,
@@ -70,7 +64,7 @@ def summary(picture: Picture, language: Language, url: str) -> bytes:
             }
             for one in picture.components
         ],
-        "incidents": [_told(one, words, url) for one in picture.incidents],
+        "incidents": [_told(one, words, url) for one in picture.incidents[:MOST_ENTRIES]],
         "scheduled_maintenances": [
             {
                 "id": key_of(picture.slug, span),
@@ -86,6 +80,18 @@ def summary(picture: Picture, language: Language, url: str) -> bytes:
         "x_unknown_since": rfc3339(picture.at) if picture.blind else None,
     }
     return msgspec.json.encode(content)
+
+
+def status(picture: Picture, language: Language, url: str) -> bytes:
+    """Return the one sentence in the shape of Statuspage's `status.json`."""
+    return msgspec.json.encode(_status(picture, PageWords(language, picture), url))
+
+
+def _status(picture: Picture, words: PageWords, url: str) -> dict[str, Any]:
+    indicator = "none" if picture.indicator == "unknown" else picture.indicator
+    about = {"id": picture.slug, "name": harmless(picture.page.title), "url": url}
+    about |= {"time_zone": picture.page.timezone, "updated_at": rfc3339(picture.at)}
+    return {"page": about, "status": {"indicator": indicator, "description": words.banner(picture)}}
 
 
 def badge_json(picture: Picture, language: Language, metric: str) -> bytes:

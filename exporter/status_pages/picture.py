@@ -34,7 +34,7 @@ Indicator = Literal["none", "minor", "major", "critical", "maintenance", "unknow
 LONGEST_NAME: Final = 80
 LONGEST_NOTE: Final = 1000
 MOST_NOTES: Final = 10
-MOST_INCIDENTS: Final = 30
+MOST_INCIDENTS: Final = 200
 AHEAD: Final = 7 * 86_400
 """Seconds for which planned windows are announced."""
 DAY: Final = 86_400.0
@@ -53,6 +53,8 @@ class Component:
     since: int
     days: list[Day]
     objective: float
+    counted_from: int
+    """What it was before this time is not of this page: it was another business' then. 0: all is."""
     watched: tuple[Device, Timeline]
     """What it was made of."""
 
@@ -115,7 +117,7 @@ class Picture:
     def total(self) -> list[Day]:
         """Return the days of all devices together."""
         columns = zip(*(component.days for component in self.components if component.days), strict=False)
-        return [_sum(column) for column in columns]
+        return [sum_of(column) for column in columns]
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ def take(reader: Reader, slug: str, page: StatusPage, around: Surroundings) -> P
     shown = sorted((device for device in around.devices if selects(page, device.identity)), key=_order)
     ids = [device.identity.device_id for device in shown]
     edges = last_days(max(1, round(page.history / DAY)), around.now, zone_of(page.timezone))
-    days = read_days(reader, ids, edges, around.now, page.timezone)
+    moved = {device.identity.device_id: at for device in shown if (at := _moved_at(page, device))}
+    days = read_days(reader, ids, edges, around.now, page.timezone, moved)
     names = {device.identity.device_id: public_name(page, device.identity) for device in shown}
     components = [_component(slug, page, device, names[device.identity.device_id], days, around) for device in shown]
     windows = [(span, sum(window.holds(device.identity) for device in shown)) for window, span in around.windows]
@@ -154,7 +157,10 @@ def take(reader: Reader, slug: str, page: StatusPage, around: Surroundings) -> P
         page,
         around.now,
         components,
-        _incidents(reader, slug, page, names, around.now),
+        sorted(
+            incidents_of(reader, slug, page, names, (around.now - page.history, around.now + 1), around.now),
+            key=lambda one: one.resolved_at is not None,
+        ),
         sorted({one for one in windows if one[1] and one[0].start < around.now + AHEAD}),
     )
 
@@ -192,15 +198,16 @@ def _order(device: Device) -> tuple[str, str]:
 def _component(
     slug: str, page: StatusPage, device: Device, name: str, days: dict[str, list[Day]], around: Surroundings
 ) -> Component:
-    who, timeline = device.identity, device.timeline
+    who, timeline, moved = device.identity, device.timeline, _moved_at(page, device)
     return Component(
         key_of(slug, who.device_id),
         name,
         who.engine,
         _state(page, device, around),
-        timeline.since,
+        max(timeline.since, moved),
         days.get(who.device_id, []),
         around.objective(who.engine),
+        moved,
         (device, timeline),
     )
 
@@ -214,15 +221,22 @@ def _state(page: StatusPage, device: Device, around: Surroundings) -> State:
     return "covered" if device.identity.channel_id in around.covered else "down"
 
 
-def _incidents(reader: Reader, slug: str, page: StatusPage, names: dict[str, str], now: float) -> list[PublicIncident]:
+def _moved_at(page: StatusPage, device: Device) -> int:
+    """Return since when a device belongs to the page's business or engine; 0: since ever, or the page asks for none."""
+    match = page.match
+    by_group = match is not None and (match.business_id or match.engine)
+    return int(device.observed_from) if by_group and device.observed_from > device.timeline.first_seen else 0
+
+
+def incidents_of(
+    reader: Reader, slug: str, page: StatusPage, names: dict[str, str], span: tuple[float, float], now: float
+) -> list[PublicIncident]:
+    """Return the incidents of devices, by their public names, that began in a span of time, newest first."""
     business = page.match.business_id if page.match is not None else None
-    found = View(reader).published(list(names), now - page.history, now, business, MOST_INCIDENTS)
-    shown = [
-        _incident(slug, names[incident.device_id], incident, notes)
-        for incident, notes in found
-        if incident.duration_seconds >= page.publish_after
-    ]
-    return sorted(shown, key=lambda one: (one.resolved_at is not None, -one.started_at))
+    found = View(reader).published(
+        list(names), span, now, business_id=business or "", least=page.publish_after, limit=MOST_INCIDENTS
+    )
+    return [_incident(slug, names[incident.device_id], incident, notes) for incident, notes in found]
 
 
 def _incident(slug: str, name: str, incident: Incident, notes: Sequence[Entry]) -> PublicIncident:
@@ -241,7 +255,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_NOTE else f"{text[: LONGEST_NOTE - 1]}…"
 
 
-def _sum(days: Sequence[Day]) -> Day:
+def sum_of(days: Sequence[Day]) -> Day:
+    """Return one day of several devices together."""
     first = days[0]
     return Day(
         first.start,

@@ -14,18 +14,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.errors import JournalUnavailable
+from exporter.lib.times import zone_of
 from exporter.status_pages import drawing, machine
+from exporter.status_pages.past import is_month, of_device, of_month
 from exporter.status_pages.picture import Surroundings, take
+from exporter.web.operations import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from exporter.config import Config
     from exporter.config.schema import StatusPage
+    from exporter.journal.port import Reader
     from exporter.lib.words import Language
     from exporter.maintenance.repeated import Span
     from exporter.maintenance.windows import Window
     from exporter.recording.recorder import Recorder
+    from exporter.status_pages.past import Past
     from exporter.status_pages.picture import Picture
 
 AGE: Final = 10.0
@@ -35,13 +40,16 @@ OLD: Final = 60.0
 PAUSE: Final = 1.0
 TYPES: Final = {
     "page": "text/html",
+    "month": "text/html",
+    "device": "text/html",
     "feed.atom": "application/atom+xml",
     "summary.json": "application/json",
+    "status.json": "application/json",
     "badge.svg": "image/svg+xml",
     "badge.json": "application/json",
     "bars.svg": "image/svg+xml",
 }
-PARTS: Final = tuple(name for name in TYPES if name != "page")
+PARTS: Final = tuple(name for name in TYPES if "." in name)
 METRICS: Final = ("state", "90d", "30d")
 
 
@@ -54,13 +62,17 @@ class Drawn(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Which answer: a part in a language, for who came by the page's own host or by its address."""
+    """Which answer: a part in a language, for who came by the page's own host or by its address.
+
+    `which` is the month or the device, of the parts that are about one.
+    """
 
     part: str
     language: Language
     metric: str
     own_host: bool
     url: str
+    which: str = ""
 
 
 class _Shown:
@@ -93,12 +105,21 @@ class StatusPages:
         self._shown.clear()
 
     async def draw(self, slug: str, page: StatusPage, wanted: Wanted) -> Drawn:
-        """Return one answer. JournalUnavailable where nothing was ever read."""
+        """Return one answer. NotFound for what the page does not have, JournalUnavailable where nothing was read."""
         shown = await self._current(slug, page)
+        if not _has(shown.picture, wanted):
+            raise NotFound("no such part of a page")
         task = shown.drawn.get(wanted)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = shown.drawn[wanted] = asyncio.create_task(asyncio.to_thread(_draw, shown.picture, wanted))
+            task = shown.drawn[wanted] = asyncio.create_task(self._drawn(shown.picture, wanted))
         return await asyncio.shield(task)
+
+    async def _drawn(self, picture: Picture, wanted: Wanted) -> Drawn:
+        if wanted.part not in _PAST:
+            return await asyncio.to_thread(_draw, picture, wanted, None)
+        read = _PAST[wanted.part]
+        past = await self._recorder.read(lambda reader: read(reader, picture, wanted.which))
+        return await asyncio.to_thread(_draw, picture, wanted, past)
 
     async def _current(self, slug: str, page: StatusPage) -> _Shown:
         shown, now = self._shown.get(slug), self._recorder.clock()
@@ -157,8 +178,17 @@ class StatusPages:
         )
 
 
-def _draw(picture: Picture, wanted: Wanted) -> Drawn:
-    body = _body(picture, wanted)
+_PAST: Final[dict[str, Callable[[Reader, Picture, str], Past]]] = {"month": of_month, "device": of_device}
+
+
+def _has(picture: Picture, wanted: Wanted) -> bool:
+    if wanted.part == "month":
+        return is_month(wanted.which, picture.at, zone_of(picture.page.timezone))
+    return wanted.part != "device" or any(one.key == wanted.which for one in picture.components)
+
+
+def _draw(picture: Picture, wanted: Wanted, past: Past | None) -> Drawn:
+    body = _body(picture, wanted) if past is None else _past_body(picture, wanted, past)
     content = body if isinstance(body, bytes) else body.encode(errors="replace")
     return Drawn(content, gzip.compress(content, 6, mtime=0), hashlib.sha256(content).hexdigest()[:24])
 
@@ -173,10 +203,20 @@ def _body(picture: Picture, wanted: Wanted) -> str | bytes:
             return drawing.page(picture, language, base, switch)
         case "feed.atom":
             return machine.feed(picture, language, url)
-        case "summary.json":
-            return machine.summary(picture, language, url)
+        case "summary.json" | "status.json" as part:
+            return (machine.summary if part == "summary.json" else machine.status)(picture, language, url)
         case "badge.json":
             return machine.badge_json(picture, language, wanted.metric)
         case "badge.svg":
             return drawing.badge(picture, language, wanted.metric)
     return drawing.strip(picture, language)
+
+
+def _past_body(picture: Picture, wanted: Wanted, past: Past) -> str:
+    language, other = wanted.language, "en" if wanted.language == "id" else "id"
+    if wanted.part == "device":
+        home = "./" if wanted.own_host else f"../{picture.slug}"
+        return drawing.device_page(picture, past, language, home, f"./{wanted.which}?lang={other}")
+    base = "./" if wanted.own_host else f"{picture.slug}/"
+    switch = f"{'./' if wanted.own_host else picture.slug}?month={wanted.which}&lang={other}"
+    return drawing.month_page(picture, past, wanted.which, language, base, switch)

@@ -35,6 +35,7 @@ class PageWords(Wording):
         self.zone = zone_of(picture.page.timezone)
         super().__init__(language, self.zone, TEXTS)
         self._months = WORDS[language].months
+        self._full_months = WORDS[language].full_months
 
     def banner(self, picture: Picture) -> str:
         """Return the one sentence that says how it is."""
@@ -92,6 +93,17 @@ class PageWords(Wording):
         """Return a local date without its year."""
         when = local(at, self.zone)
         return f"{when.day} {self._months[when.month - 1]}"
+
+    def days(self, first: float, last: float) -> str:
+        """Return one local date or a span of them, without the year."""
+        if first == last:
+            return self.short_day(last)
+        return self.text("day_span", first=self.short_day(first), last=self.short_day(last))
+
+    def month(self, month: str) -> str:
+        """Return a month such as `2026-11` in words."""
+        year, number = month.split("-")
+        return f"{self._full_months[int(number) - 1]} {year}"
 
     def _planned(self, picture: Picture) -> str:
         ends = [span.end for span, _ in picture.windows if span.start <= picture.at < span.end]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urljoin
 
 import aiohttp
 import msgspec
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 ZONE = "Asia/Jakarta"
 DAY, HOUR = 86_400, 3600
 TODAY = last_days(1, NOW, zone_of(ZONE))[0]
-PARTS = ("", "/feed.atom", "/summary.json", "/badge.svg", "/badge.json", "/bars.svg")
+PARTS = ("", "/feed.atom", "/summary.json", "/status.json", "/badge.svg", "/badge.json", "/bars.svg")
 
 
 class Answer(NamedTuple):
@@ -87,6 +90,19 @@ class Outside:
 
         await self.recorder.transact("incidents", put)
 
+    async def follow(self, path: str) -> dict[str, str]:
+        """Return the text of every page that links lead to, by its path."""
+        found: dict[str, str] = {}
+        ahead = [path]
+        while ahead:
+            path = ahead.pop()
+            if path in found:
+                continue
+            found[path] = (await self.get(path)).text
+            links = re.findall('href="([^"]+)"', found[path])
+            ahead += [urljoin(path, html.unescape(link)) for link in links if "://" not in link and "#" not in link]
+        return found
+
     async def get(self, path: str, **headers: str) -> Answer:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.get(path, headers=given) as answer:
@@ -97,7 +113,9 @@ class Outside:
 async def outside(folder: Path, *pages: StatusPage) -> AsyncIterator[Outside]:
     site = Outside(folder, *pages)
     await site.start()
-    runner = web.AppRunner(pages_app(site.feature.outside()), access_log=None)
+    runner = web.AppRunner(
+        pages_app(site.feature.outside(), own_hosts=lambda: site.config.pages.own_hosts), access_log=None
+    )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

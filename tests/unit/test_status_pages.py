@@ -15,16 +15,18 @@ from hypothesis import strategies as st
 from exporter.config.schema import Match
 from exporter.days.sums import last_days
 from exporter.errors import JournalUnavailable
-from exporter.lib.times import zone_of
+from exporter.lib.times import local, rfc3339, zone_of
 from exporter.maintenance.repeated import Span
 from exporter.maintenance.windows import Window
 from exporter.report.availability import availability
+from exporter.status_pages.picture import key_of
 from tests.unit.status_site import DAY, HOUR, PARTS, TODAY, ZONE, outside, page, who
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u202egnp.exe ]]> &amp;"
+DEVICE = re.compile("/[0-9a-f]{16}$")
 ATOM = "{http://www.w3.org/2005/Atom}"
 
 
@@ -72,6 +74,8 @@ async def test_the_banner_says_it_in_one_sentence(
         assert f"<h1>{banner}</h1>" in (await site.get("/s/toko")).text
         summary = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
         assert summary["status"] == {"indicator": indicator, "description": banner}
+        status = msgspec.json.decode((await site.get("/s/toko/status.json")).text)
+        assert status == {name: summary[name] for name in ("page", "status")}
 
 
 async def test_a_short_outage_counts_but_the_banner_waits(tmp_path: Path) -> None:
@@ -159,7 +163,7 @@ async def test_a_page_of_one_business_never_shows_anything_of_another(
     theirs = [f"{text}THEIRS{number}" for number, text in enumerate(texts)]
     pages = (page(), page("Batik", "b2", slug="batik"), page("By engine", slug="engine", match=Match(engine="slack")))
     async with outside(tmp_path_factory.mktemp("pages"), *pages) as site:
-        await site.tell(who("d1"), TODAY - DAY, up=True)
+        await site.tell(who("d1"), TODAY - 40 * DAY, up=True)
         for number, name in enumerate(theirs):
             device = who(f"theirs{number}", name=name, business="b2", engine="wa")
             await site.tell(device, TODAY - DAY, up=False)
@@ -172,6 +176,16 @@ async def test_a_page_of_one_business_never_shows_anything_of_another(
             shown = (await site.get(f"/s/{slug}{part}{query}")).text
             assert "THEIRS" not in shown
             assert "theirs" not in shown
+        followed = await site.follow("/s/toko")
+        assert any("?month=" in path for path in followed)
+        assert sum(bool(DEVICE.search(path)) for path in followed) >= 2
+        for path, shown in followed.items():
+            assert "THEIRS" not in shown, path
+            assert "theirs" not in shown, path
+            assert "batik" not in path
+        for number in range(len(theirs)):
+            for slug in ("toko", "batik"):
+                assert (await site.get(f"/s/toko/{key_of(slug, f'theirs{number}')}")).status == 404
         assert "THEIRS0" in (await site.get("/s/batik")).text
 
 
@@ -181,6 +195,10 @@ async def test_unknown_foreign_and_forbidden_addresses_look_the_same(tmp_path: P
         asked = [("/s/nothing", {}), ("/s/toko/", {}), ("/s/toko/x.json", {}), ("/", {}), ("/summary.json", {})]
         asked += [("/s/toko", {"Host": "status.batik.id"}), ("/s/batik", {"Host": "status.batik.id"})]
         asked += [("/", {"Host": "elsewhere.id"}), ("/-/tls-allowed?domain=elsewhere.id", {}), ("/s/%2e%2e/toko", {})]
+        asked += [("/s/toko/0123456789abcdef", {}), ("/s/nothing/0123456789abcdef", {}), ("/0123456789abcdef", {})]
+        asked += [(f"/s/toko?month={month}", {}) for month in ("2020-01", "2999-12", "x", "2026-13", "-1")]
+        for header in ("X-Forwarded-For", "Forwarded", "Via"):  # not from the front door itself
+            asked.append(("/-/tls-allowed?domain=status.batik.id", {header: "203.0.113.7"}))
         found = []
         for path, headers in asked:
             answer = await site.get(path, **headers)
@@ -248,6 +266,86 @@ async def test_an_entry_of_the_feed_keeps_its_id_and_its_time_until_something_ha
         later = await entry()
         assert later[0] == first[0]
         assert later[1] > first[1]
+
+
+async def test_a_device_has_a_page_of_its_own_by_its_alias(tmp_path: Path) -> None:
+    async with outside(tmp_path, page(hosts=("status.toko.id",))) as site:
+        device = who("device_7f3a")
+        await site.tell(device, TODAY - 100 * DAY, up=True)
+        await site.tell(device, TODAY - 70 * DAY, up=False)
+        await site.tell(device, TODAY - 70 * DAY + HOUR, up=True)
+        await site.incident(
+            device, TODAY - 70 * DAY, TODAY - 70 * DAY + HOUR, ("The line was cut.", True), ("PIN", False)
+        )
+        await site.tell(who("d2", name="Counter"), TODAY - DAY, up=False)
+        await site.incident(who("d2", name="Counter"), TODAY - DAY, None, ("Theirs alone", True))
+        key = key_of("toko", "device_7f3a")
+        assert f'href="toko/{key}"' in (await site.get("/s/toko")).text
+        shown = await site.get(f"/s/toko/{key}")
+        assert shown.status == 200
+        assert "The line was cut." in shown.text
+        assert "down 1 h" in shown.text
+        assert 'href="../toko"' in shown.text
+        for hidden in ("device_7f3a", "PIN", "Counter", "Theirs alone", "b1", "c-device"):
+            assert hidden not in shown.text
+        assert "This channel" not in shown.text
+        assert (await site.get("/s/toko/device_7f3a")).status == 404
+        own = await site.get(f"/{key}?lang=id", Host="status.toko.id")
+        assert "Per bulan" in own.text
+        assert 'href="./?lang=id"' in own.text
+
+
+async def test_a_month_shows_its_incidents_day_by_day_and_its_own_figure(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        device, when = who("d1"), local(TODAY - 40 * DAY, zone_of(ZONE))
+        first = int(when.replace(day=3).timestamp())
+        await site.tell(device, TODAY - 100 * DAY, up=True)
+        await site.tell(device, first, up=False)
+        await site.tell(device, first + HOUR, up=True)
+        await site.incident(device, first, first + HOUR, ("In that month", True))
+        await site.incident(device, TODAY - DAY, TODAY - DAY + HOUR, ("In this month", True))
+        now = (await site.get("/s/toko")).text
+        assert "In this month" in now
+        assert "In that month" not in now
+        assert f'href="toko?month={when:%Y-%m}"' in now
+        shown = (await site.get(f"/s/toko?month={when:%Y-%m}")).text
+        assert "In that month" in shown
+        assert "In this month" not in shown
+        assert "down 1 h" in shown
+        assert "No incidents" in shown
+
+
+async def test_days_without_incidents_are_told_as_such_and_those_under_one_are_not(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY - 30 * DAY, up=False)
+        await site.incident(who("d1"), TODAY - 20 * DAY, None)
+        assert "No incidents" not in (await site.get("/s/toko")).text
+    (tmp_path / "other").mkdir()
+    async with outside(tmp_path / "other", page()) as site:
+        await site.tell(who("d1"), TODAY - 30 * DAY, up=True)
+        await site.incident(who("d1"), TODAY - 5 * DAY, TODAY - 5 * DAY + 600)
+        assert (await site.get("/s/toko")).text.count("No incidents") == 2
+
+
+async def test_what_a_device_was_at_another_business_is_not_on_the_page_of_the_next(tmp_path: Path) -> None:
+    async with outside(tmp_path, page(), page("Batik", "b2", slug="batik")) as site:
+        await site.tell(who("d1", business="b2"), TODAY - 20 * DAY, up=False)
+        site.clock.now = float(TODAY - 10 * DAY)
+        await site.tell(who("d1"), TODAY - 10 * DAY, up=True)
+        site.clock.now = float(TODAY + 12 * HOUR)
+        found = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
+        assert found["x_availability"] == 1.0
+        assert "down 0 s" in (await site.get("/s/toko")).text
+        assert "down 0 s" in (await site.get(f"/s/toko/{key_of('toko', 'd1')}")).text
+
+
+async def test_a_feed_without_entries_is_as_old_as_what_it_watches(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        assert rfc3339(TODAY) in (await site.get("/s/toko/feed.atom")).text
+        await site.tell(who("d1"), TODAY - DAY, up=True)
+        site.clock.now += 2
+        await site.take(page("Renamed"))
+        assert rfc3339(TODAY - DAY) in (await site.get("/s/toko/feed.atom")).text
 
 
 async def test_an_address_by_chance_is_kept_for_ever_and_cannot_be_guessed(tmp_path: Path) -> None:
