@@ -76,8 +76,8 @@ demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; 
 venv: $(VENV)/.dev ## create .venv with everything that development needs
 
 .PHONY: tools
-tools: ## fetch prometheus, promtool, alertmanager, amtool, helm, Caddy and the Pushgateway (for a benchmark) into .tools/bin
-	@scripts/get_tools.sh prometheus-pushgateway helm caddy
+tools: ## fetch prometheus, promtool, alertmanager, amtool, helm, Caddy, axe and the Pushgateway (for a benchmark) into .tools/bin
+	@scripts/get_tools.sh prometheus-pushgateway helm caddy axe
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy --strict

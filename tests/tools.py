@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(os.environ.get("TOOLS_DIR", ROOT / ".tools")) / "bin"
-FETCHED = frozenset({"prometheus", "promtool", "alertmanager", "amtool", "helm", "caddy"})
+FETCHED = frozenset({"prometheus", "promtool", "alertmanager", "amtool", "helm", "caddy", "axe"})
 
 
 def find(program: str) -> Path | None:

@@ -99,9 +99,9 @@ class Tab:
         await self.call("Page.navigate", url=url)
         await self._until_loaded()
 
-    async def evaluate(self, expression: str) -> Any:
-        """Return the value of an expression."""
-        result = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+    async def evaluate(self, expression: str, *, promise: bool = False) -> Any:
+        """Return the value of an expression, or what it promises."""
+        result = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=promise)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
