@@ -431,15 +431,15 @@ def test_a_telegram_message_says_what_whose_since_when_and_how_bad_with_links_th
 
 
 def test_a_name_cannot_call_everybody_on_slack(alertmanager: Alertmanager, where: Sinks) -> None:
-    alertmanager.post(Device(device_name="<!channel> & Co", business_name="<https://example.com|x>").alert())
+    alertmanager.post(Device(device_name="<!channel> & *Co* ~x~", business_name="<https://example.com|x>").alert())
     wait_for(lambda: where.slack() and where.emails(), "the alert")
 
     [text] = where.slack()
-    assert "\u2039!channel\u203a & Co" in text
+    assert "\u2039!channel\u203a & \u2217Co\u2217 \u223cx\u223c" in text
     assert "<!channel>" not in text
     assert "<https://example.com|x>" not in text
     html = where.emails()[0].get_body(("html",)).get_content()
-    assert "\u2039!channel\u203a &amp; Co" in html
+    assert "\u2039!channel\u203a &amp; \u2217Co\u2217" in html
 
 
 @pytest.mark.parametrize("name", ["A" * 512, "\U0001f600" * 250, "Kasir\nBcc: b@example.com", "\u202eevil"])
