@@ -36,13 +36,13 @@ EACH: Final = (100.0, 200.0)
 ALL: Final = (200.0, 400.0)
 _STYLE: Final = (
     "body{background:#f6f7f9;color:#17202b;font:18px/1.5 system-ui,sans-serif;margin:20vh auto;"
-    "max-width:26rem;padding:0 1rem}"
+    "max-width:26rem;padding:0 1rem}h1{font-size:1.1em}"
     "@media(prefers-color-scheme:dark){body{background:#11151a;color:#e6eaef}}"
 )
 _PAGE: Final = (
     '<!doctype html><html lang="id"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     '<meta name="color-scheme" content="light dark"><title>{title}</title><style>{style}</style>'
-    '<main><p>{text}</p><p lang="en">{text_en}</p></main></html>\n'
+    '<main><h1>{text}</h1><p lang="en">{text_en}</p></main></html>\n'
 )
 _NOT_FOUND: Final = ("Halaman ini tidak ada.", "There is no such page.")
 _UNAVAILABLE: Final = (
