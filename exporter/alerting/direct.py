@@ -280,3 +280,5 @@ class DirectAlerts:
         standing = self.alerts.standing()
         for outbox in self._outboxes:
             outbox.put(standing)
+        for silences in self._silences:
+            silences.reconsider()

@@ -232,8 +232,6 @@ class Outbox:
                 self._told(alert)
         if self.failing:
             self.failing = False
-            if self._silences is not None:
-                self._silences.reconsider()  # it may have lost them
             log.info("an Alertmanager takes alerts again", extra=fields(alertmanager=self._client.url))
 
     def _failed(self, reason: str, **about: str | None) -> None:

@@ -219,7 +219,7 @@ def test_of_several_exporters_each_shows_at_once_who_has_it_and_a_kill_of_one_lo
             return running.enter_context(made)
 
         first, second = exporter("first"), exporter("second")
-        first.post(device_event("p1", int(time.time()) - 900, up=False, name="Kasir Dua"), "s")
+        first.post(device_event("p1", int(time.time()) - 300, up=False, name="Kasir Dua"), "s")
 
         def path_at(one: ExporterProcess) -> str:
             found = LINK.search(one.get("/devices/p1").text)
