@@ -202,9 +202,17 @@ class Demo:
         source = ROOT / "alertmanager"
         change = partial(catch_everything, places=self.places, sms=sms | token)
         shipped = (source / "alertmanager.yml").read_text()
-        config, _ = alertmanager_config.rendered(shipped, Settings(), source, change)
-        (self.home / "alertmanager").mkdir(exist_ok=True)
+        config, _ = alertmanager_config.rendered(shipped, Settings(), self.home / "alertmanager", change)
+        self._write_templates(source / "templates")
         (self.home / "alertmanager" / "alertmanager.yml").write_text(alertmanager_config.dump(config))
+
+    def _write_templates(self, source: Path) -> None:
+        """Write the messages' texts with the exporter's own pages as links, as there is no Grafana."""
+        folder = self.home / "alertmanager" / "templates"
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in source.glob("*.tmpl"):
+            text = alertmanager_config.templates_with(file.read_text(), Settings())
+            (folder / file.name).write_text(text.replace('$pages := ""', f'$pages := "{self.exporter_url}"'))
 
     def _quick_rules(self) -> Path:
         """Return the rules as they are, but evaluated sooner: an alert shows from the third evaluation on."""

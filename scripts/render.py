@@ -24,6 +24,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_setting
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,6 +190,7 @@ def render(rendered: Path, secret_folder: Path, data: Path, *, paired: bool = Fa
     settings = read_settings(os.environ)
     known = read_secrets(Path("secrets"), os.environ)
     if demo:
+        settings = replace_setting(settings, given_grafana_url=f"http://localhost:{settings.grafana_port}")
         known["sms_urls"] = f"{DEMO.catcher.replace('http:', 'json:')}/sms".encode()
     password = made_once(data, "admin-password", known.get("admin_password"))
     if "sms_urls" in known:
