@@ -80,7 +80,8 @@ def worst_groups() -> str:
 
 
 def of_the_worst_groups(expr: str) -> str:
-    return f"({expr}) and on (engine, business_id) {worst_groups()}"
+    """Return them without a name: rows of a table that differ in it are not merged into one."""
+    return f"max {GROUP} ({expr}) and on (engine, business_id) {worst_groups()}"
 
 
 def objective_of_the_worst_groups() -> str:
