@@ -17,6 +17,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -26,17 +27,28 @@ from tests.ports import LOOPBACK, free_port
 from tests.tools import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 USER: Final = "postgres"
 ROOT: Final = os.geteuid() == 0
-QUICK: Final = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "16MB", "max_connections": "60"}
+QUICK: Final = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "16MB",
+    "max_wal_size": "256MB",
+    "max_connections": "60",
+}
 """Settings of a server that nobody pulls the plug of."""
 
 
 @cache
 def binaries() -> Path:
-    """Return the folder of PostgreSQL's programs; without it the calling test is skipped, or fails when `CI=true`."""
+    """Return the folder of PostgreSQL's programs; without it the calling test is skipped, or fails when `CI=true`.
+
+    `POSTGRES_BIN` in the environment names it; else the newest of Debian's, else the first on the path is taken.
+    """
+    if given := os.environ.get("POSTGRES_BIN"):
+        return Path(given)
     known = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     found = [path for path in (*reversed(known), *map(Path, os.get_exec_path())) if (path / "initdb").exists()]
     if found:
@@ -72,7 +84,7 @@ class Cluster:
             if parent is not None:
                 parent.chmod(0o755)
         self.settings = {**QUICK, **settings, "port": str(self.port), "listen_addresses": LOOPBACK}
-        self.settings |= {"unix_socket_directories": str(self.folder), "max_wal_size": "256MB"}
+        self.settings["unix_socket_directories"] = str(self.folder)
 
     def make(self) -> None:
         """Make an empty server; everybody of this machine is trusted but the role `asks`, who needs a password."""
@@ -173,38 +185,74 @@ def end_shared_cluster() -> None:
         shared_cluster.cache_clear()
 
 
-@contextmanager
-def bouncer(cluster: Cluster) -> Iterator[Callable[[str], str]]:
-    """Run PgBouncer in transaction mode, with few connections, before a server; give what turns URLs into its own."""
-    program, port = require("pgbouncer"), free_port()
-    settings = {
-        "listen_addr": LOOPBACK,
-        "listen_port": port,
-        "unix_socket_dir": "",
-        "auth_type": "any",
-        "pool_mode": "transaction",
-        "default_pool_size": 4,
-        "logfile": cluster.folder / "pgbouncer.log",
-    }
-    lines = [f"* = host={LOOPBACK} port={cluster.port} user={USER}", "[pgbouncer]"]
-    lines += [f"{name} = {value}" for name, value in settings.items()]
-    file = cluster.folder / "pgbouncer.ini"
-    file.write_text("\n".join(["[databases]", *lines, ""]))
-    running = subprocess.Popen(
-        [program, "-q", file], user=USER if ROOT else None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+class Bouncer:
+    """PgBouncer in transaction mode, with few connections, before a server."""
 
-    def through(url: str) -> str:
-        return url.replace(f":{cluster.port}/", f":{port}/")
+    def __init__(self, server: Cluster, address: str = LOOPBACK) -> None:
+        self._folder = server.folder
+        self._place = f"{address}:{free_port()}"
+        self._server = server
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def answers() -> bool:
-        assert running.poll() is None, (cluster.folder / "pgbouncer.log").read_text()
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        program = require("pgbouncer")
+        self._configure()
+        self._process = subprocess.Popen(
+            [program, "-q", self._folder / "pgbouncer.ini"],
+            user=USER if ROOT else None,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(self._answers, "PgBouncer takes connections", shows=(self._folder / "pgbouncer.log").read_text)
+
+    def through(self, url: str) -> str:
+        """Return the URL of a server's database that leads through here."""
+        parts = urlsplit(url)
+        return f"postgresql://{parts.username}@{self._place}{parts.path}"
+
+    def turn_to(self, server: Cluster) -> None:
+        """Lead to another server, as what promotes a standby makes it do."""
+        assert self._process is not None
+        self._server = server
+        self._configure()
+        self._process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+
+    def _configure(self) -> None:
+        address, _, port = self._place.partition(":")
+        settings = {
+            "listen_addr": address,
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            "default_pool_size": 4,
+            "server_login_retry": 1,
+            "logfile": self._folder / "pgbouncer.log",
+        }
+        lines = [f"* = host={LOOPBACK} port={self._server.port} user={USER}", "[pgbouncer]"]
+        lines += [f"{name} = {value}" for name, value in settings.items()]
+        (self._folder / "pgbouncer.ini").write_text("\n".join(["[databases]", *lines, ""]))
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        address, _, port = self._place.partition(":")
         with closing(socket.socket()) as probe:
-            return probe.connect_ex((LOOPBACK, port)) == 0
+            return self._process.poll() is None and probe.connect_ex((address, int(port))) == 0
 
+
+@contextmanager
+def bouncer(server: Cluster, address: str = LOOPBACK) -> Iterator[Bouncer]:
+    """Give a running PgBouncer before a server."""
+    found = Bouncer(server, address)
     try:
-        wait_for(answers, "PgBouncer takes connections")
-        yield through
+        found.start()
+        yield found
     finally:
-        running.terminate()
-        running.wait(10)
+        found.stop()

@@ -121,7 +121,7 @@ class ExporterProcess:
                 *(*self._limited(), sys.executable, "-m", "exporter"),
                 *("--webhook.listen-address", "127.0.0.1:0"),
                 *("--web.listen-address", f"127.0.0.1:{self._admin_port}"),
-                *("--storage.url", self.storage_url, *self._flags),
+                *(*self._storage(), *self._flags),
             ],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -146,6 +146,10 @@ class ExporterProcess:
             self.start(wait=False)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    def _storage(self) -> tuple[str, str]:
+        """Return the flag that says where the journal is."""
+        return "--storage.url", self.storage_url
 
     def _limited(self) -> list[str]:
         """Return what starts a command with the limits of descriptors."""

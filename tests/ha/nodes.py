@@ -33,21 +33,21 @@ policies: {{wa: {{alert_after: 0s}}}}
 failover:
   - {{channel: channel_d0, backup: channel_backup, switch_back_after: 1s, hook: {{url: "{hook}", secret: s}}}}
 """
-_SKEWED = (
-    "import sys, time; real = time.time; time.time = lambda: real() + {seconds}; "
-    "from exporter.cli.main import main; sys.exit(main(sys.argv[1:]))"
-)
+_MAIN = "from exporter.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 class Place(NamedTuple):
-    """Where an exporter runs: the words that run a command there, the address, how far its clock is ahead."""
+    """Where an exporter runs and how: the words that run a command there, the address, flags, Python that runs first."""
 
     inside: Sequence[str] = ()
     address: str = LOOPBACK
-    skew: float = 0.0
+    flags: Sequence[str] = ()
+    before: str = ""
 
 
 HERE: Final = Place()
+AHEAD: Final = Place(before="import time; real = time.time; time.time = lambda: real() + 25")
+"""With a clock that is 25 seconds ahead."""
 
 
 class Node(ExporterProcess):
@@ -60,21 +60,26 @@ class Node(ExporterProcess):
         file = folder / "exporter.yml"
         file.write_text(_CONFIG.format(secret=SECRET, hook=hook, alertmanagers=json.dumps(list(alertmanagers))))
         listen = [f"--{listener}.listen-address={place.address}:0" for listener in ("webhook", "web")]
-        super().__init__(folder, "--config.file", str(file), *listen)
+        super().__init__(folder, "--config.file", str(file), *listen, *place.flags)
         self.storage_url = url
-        self._inside = list(place.inside)
-        self._skew = place.skew
+        self.place = place
+        self._url_file = folder / "storage_url"
 
     @property
     def secret(self) -> str:
         return SECRET
 
+    def _storage(self) -> tuple[str, str]:
+        self._url_file.write_text(self.storage_url)
+        return "--storage.url-file", str(self._url_file)
+
     def _limited(self) -> list[str]:
-        if not self._skew:
-            return self._inside
+        inside = list(self.place.inside)
+        if not self.place.before:
+            return inside
         # the rest of the command, `python -m exporter …`, is read as the arguments of this one
-        script = _SKEWED.format(seconds=self._skew)
-        return [*self._inside, sys.executable, "-c", f"import sys; del sys.argv[1:4]; {script}"]
+        script = f"import sys; del sys.argv[1:4]\n{self.place.before}\n{_MAIN}"
+        return [*inside, sys.executable, "-c", script]
 
     @property
     def pid(self) -> int:
@@ -224,6 +229,7 @@ class Hook:
 
     def check(self) -> None:
         """One key for a sequence, sequences in order, and what comes again says the same."""
+        assert self.keys(), "there was a call"
         assert {sequence: keys for sequence, keys in self.keys().items() if len(keys) > 1} == {}
         first: dict[int, bytes] = {}
         for post in self.sink.at("/hook"):

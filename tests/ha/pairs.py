@@ -1,16 +1,19 @@
-"""Two PostgreSQL servers, one the standby of the other, that a test promotes."""
+"""Two PostgreSQL servers, one the standby of the other, that a test promotes; a disk for one that can be full."""
 
 from __future__ import annotations
 
 import subprocess
-from contextlib import contextmanager
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+import pytest
 
 from tests.patience import wait_for
 from tests.ports import LOOPBACK
-from tests.postgres import USER, Cluster, binaries, run
+from tests.postgres import ROOT, USER, Cluster, binaries, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +85,52 @@ def pair(*, synchronous: bool) -> Iterator[Pair]:
     found = Pair(synchronous=synchronous)
     try:
         found.start()
+        yield found
+    finally:
+        found.remove()
+
+
+class SmallDisk:
+    """A file system in memory of so many MiB."""
+
+    def __init__(self, size: int) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="disk-"))
+        self._size = size
+
+    def mount(self) -> None:
+        """Make it; needs root."""
+        options = f"size={self._size}m"
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.place], check=True, capture_output=True, text=True
+        )
+
+    def fill(self) -> None:
+        """Leave no room on it."""
+        with suppress(OSError), (self.place / "rest").open("wb", buffering=0) as file:
+            while file.write(b"\0" * 65536):
+                pass
+
+    def free(self) -> None:
+        """Undo `fill`."""
+        (self.place / "rest").unlink()
+
+    def remove(self) -> None:
+        """Unmount it."""
+        subprocess.run(["umount", self.place], check=False, capture_output=True)
+        self.place.rmdir()
+
+
+@contextmanager
+def small_disk(size: int) -> Iterator[SmallDisk]:
+    """Give a small disk; without root, or where nothing can be mounted, the test is skipped."""
+    if not ROOT:
+        pytest.skip("a small disk needs root")
+    found = SmallDisk(size)
+    try:
+        try:
+            found.mount()
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"no disk can be mounted here: {error.stderr.strip()}")
         yield found
     finally:
         found.remove()

@@ -388,8 +388,8 @@ class TestTheServer:
 
 async def test_connections_may_be_shared_by_pgbouncer_between_transactions() -> None:
     server = shared_cluster()
-    with bouncer(server) as through:
-        async with journals(through(server.database()), 3) as opened:
+    with bouncer(server) as pool:
+        async with journals(pool.through(server.database()), 3) as opened:
             for step in range(10):
                 for journal in opened:
                     await journal.append([append(NOW + step, UP), append(NOW, DOWN, f"e{step}")], 0)

@@ -1,0 +1,62 @@
+"""The password of the database: nobody is shown it, whatever goes wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from tests.e2e.process import device_event, run_command
+from tests.ha.nodes import Node
+from tests.patience import wait_for
+from tests.postgres import shared_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PASSWORD = "ge:heim 7/x@%"
+FORMS = {PASSWORD, quote(PASSWORD, safe=""), PASSWORD[:7]}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """An exporter, not started, whose user of the database must say a password."""
+    server = shared_cluster()
+    url = server.database()
+    server.execute("DROP ROLE IF EXISTS asks", f"CREATE ROLE asks LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
+    found = Node(tmp_path / "node", url.replace("postgres@", f"asks:{quote(PASSWORD, safe='')}@"), "http://127.0.0.1:1")
+    with found:
+        yield found
+    server.execute("DROP OWNED BY asks", "DROP ROLE asks", database=url.rpartition("/")[2])
+
+
+def test_a_password_is_in_no_log_metric_error_or_list_of_processes(node: Node) -> None:
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "args", "-p", str(node.pid)], capture_output=True, text=True, check=True
+    )
+    shown = [listed.stdout]
+    assert "--storage.url-file" in shown[0]
+    node.send(("d1", int(time.time()), True))
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'asks'"
+    shared_cluster().execute("ALTER ROLE asks PASSWORD 'another'", ended)
+    wait_for(lambda: "the password is wrong" in node.get("/-/ready").text, "it says what is wrong", 20)
+    assert node.post(device_event("d1", int(time.time()), up=False)).status == 503
+    shown += [node.get(path).text for path in ("/metrics", "/-/ready", "/", "/api/v1/status", "/api/v1/devices")]
+    shown.append(node.log)
+    file = str(node.folder / "storage_url")
+    for arguments in (["report"], ["check-config"], ["quarantine", "list"], ["backup", str(node.folder / "copy.db")]):
+        done = run_command(*arguments, "--storage.url-file", file)
+        shown += [done.stdout, done.stderr]
+    there = run_command("migrate", "--from-file", file, "--to", f"sqlite:///{node.folder}/new.db")
+    assert "the password is wrong" in there.stderr
+    shown += [there.stdout, there.stderr]
+    node.kill()
+    with pytest.raises(AssertionError, match="the password is wrong") as refused:
+        node.start()
+    shown += [str(refused.value), node.log]
+
+    assert [(form, text) for text in shown for form in FORMS if form in text] == []
