@@ -41,12 +41,20 @@ END $$;
 -- Append events, or note an exposition. The first row tells of the turn: the newest number before it, its time, and
 -- which of the given events are new, by their places; then come the records that the caller lacks, not its own.
 -- Always writes, so that the commit of a mere repetition waits for the standby that holds the first.
+-- A connection plans this once, perhaps over tables that are empty yet, and everybody waits for its end: so each look
+-- goes through an index, whatever the planner thinks of the tables then.
 CREATE FUNCTION journal_append_1(
     p_now bigint, p_who text, p_expose boolean, p_ended boolean, p_after bigint, p_limit int,
     p_device int[], p_timestamp bigint[], p_kind smallint[], p_identity int[])
 RETURNS TABLE (seq bigint, device int, "timestamp" bigint, kind smallint, identity int, received_ms bigint,
                exposed_ms bigint, fresh int[])
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
 #variable_conflict use_column
 DECLARE
     t turn := journal_turn_1(p_now, p_who, p_expose, p_ended);
@@ -61,22 +69,19 @@ BEGIN
             ORDER BY d, at, k, place
         ), unknown AS (
             SELECT d, at, k, i, place, row_number() OVER (ORDER BY place) AS nth FROM given
-            WHERE at >= (SELECT pruned_before FROM saved)
+            WHERE at >= (SELECT pruned_before FROM saved WHERE one)
               AND NOT EXISTS (SELECT FROM event e WHERE e.device = d AND e.timestamp = at AND e.kind = k)
         ), inserted AS (
             INSERT INTO event SELECT last + nth, d, at, k, i, t.at_ms, exposed FROM unknown
+        ), renamed AS (
+            UPDATE device SET identity = newest.i
+            FROM (SELECT DISTINCT ON (d) d, at, i FROM unknown ORDER BY d, at DESC, place DESC) AS newest
+            WHERE device.id = newest.d AND device.identity IS DISTINCT FROM newest.i
+              AND NOT EXISTS (SELECT FROM event e WHERE e.device = newest.d AND e.timestamp > newest.at)
         )
         SELECT array_agg(place ORDER BY place) INTO places FROM unknown;
     END IF;
-    IF places IS NOT NULL THEN
-        t.seq := last + cardinality(places);
-        UPDATE device SET identity = newest.i
-        FROM (SELECT DISTINCT ON (d) d, at, i
-              FROM unnest(p_device, p_timestamp, p_identity) WITH ORDINALITY AS u(d, at, i, place)
-              WHERE place = ANY (places) ORDER BY d, at DESC, place DESC) AS newest
-        WHERE device.id = newest.d AND device.identity IS DISTINCT FROM newest.i
-          AND NOT EXISTS (SELECT FROM event e WHERE e.device = newest.d AND e.timestamp > newest.at);
-    END IF;
+    t.seq := last + coalesce(cardinality(places), 0);
     INSERT INTO turn SELECT t.*;
     RETURN QUERY SELECT last, NULL::int, NULL::bigint, NULL::smallint, NULL::int, t.at_ms, exposed, places;
     IF p_after < last THEN
