@@ -37,7 +37,7 @@ _MAIN = "from exporter.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 class Place(NamedTuple):
-    """Where an exporter runs and how: the words that run a command there, the address, flags, Python that runs first."""
+    """Where an exporter runs and how: words that run a command there, the address, flags, Python that runs first."""
 
     inside: Sequence[str] = ()
     address: str = LOOPBACK
