@@ -317,7 +317,8 @@ class TestTheServer:
                 url,
                 "CREATE TABLE seen (how text); CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
                 "INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$; "
-                "CREATE TRIGGER see AFTER INSERT ON turn FOR EACH ROW EXECUTE FUNCTION see()",
+                "CREATE CONSTRAINT TRIGGER see AFTER INSERT ON turn DEFERRABLE INITIALLY DEFERRED "  # as it commits
+                "FOR EACH ROW EXECUTE FUNCTION see()",
             )
             await journal.append([append(NOW, UP)], 0)
             await journal.expose(1)
