@@ -54,10 +54,11 @@ async def work(url: str, seed: int, seconds: float) -> dict[str, Any]:
         lambda change: applied.setdefault(f"{change.device.identity.device_id} {change.after.newest}", time.time())
     )
 
+    names = [f"{seed}-{device}" for device in range(DEVICES)]
+    devices = [Identity(name, name, "wa", name, "", f"b{place % 50}", "", "", "") for place, name in enumerate(names)]
+
     def event(device: int, turn: int) -> DeviceEvent:
-        name = f"{seed}-{device}"
-        identity = Identity(name, name, "wa", name, "", f"b{device % 50}", "", "", "")
-        return DeviceEvent(BEGAN + turn, turn % 2 == 0, identity)
+        return DeviceEvent(BEGAN + turn, turn % 2 == 0, devices[device])
 
     await asyncio.gather(*(recorder.submit(event(device, 0)) for device in range(DEVICES)))
     print("ready", flush=True)
