@@ -47,13 +47,16 @@ def test_a_password_is_in_no_log_metric_error_or_list_of_processes(node: Node) -
     assert node.post(device_event("d1", int(time.time()), up=False)).status == 503
     shown += [node.get(path).text for path in ("/metrics", "/-/ready", "/", "/api/v1/status", "/api/v1/devices")]
     shown.append(node.log)
-    file = str(node.folder / "storage_url")
-    for arguments in (["report"], ["check-config"], ["quarantine", "list"], ["backup", str(node.folder / "copy.db")]):
-        done = run_command(*arguments, "--storage.url-file", file)
-        shown += [done.stdout, done.stderr]
-    there = run_command("migrate", "--from-file", file, "--to", f"sqlite:///{node.folder}/new.db")
-    assert "the password is wrong" in there.stderr
-    shown += [there.stdout, there.stderr]
+    file = node.folder / "storage_url"
+    config = node.folder / "reader.yml"
+    config.write_text(f"storage: {{url_file: {file}}}\nwebhook: {{secret: s}}\n")
+    asked = [[*words, "--config.file", str(config)] for words in (["report"], ["quarantine", "list"])]
+    asked.append(["migrate", "--from-file", str(file), "--to", f"sqlite:///{node.folder}/new.db"])
+    for arguments in asked:
+        done = run_command(*arguments)
+        assert "the password is wrong" in done.stderr
+        shown.append(done.stdout + done.stderr)
+    shown.append(run_command("check-config", "--config.file", str(config)).stdout)
     node.kill()
     with pytest.raises(AssertionError, match="the password is wrong") as refused:
         node.start()
