@@ -41,8 +41,8 @@ class Appended(NamedTuple):
     """Of each given event, in the given order; None: the journal had it already, or retention has passed it by."""
     missed: Sequence[Numbered]
     """The records after the number that the caller named, in order, without a gap; its own are among them."""
-    complete: bool = True
-    """False: there are more; ask for them with `tail`."""
+    until: int = 0
+    """0: that is all that there was. Else there are more, up to this number at least; ask for them with `tail`."""
 
 
 class Loaded(NamedTuple):

@@ -181,20 +181,22 @@ class Commits:
         """Apply what memory lacks; return the outcomes by number. The journal was asked when `elapsed` was `began`."""
         self.skew = self._clock() - appended.at_ms / 1000
         outcomes = await self._apply(appended.missed, live=True)
-        if not appended.complete:
-            outcomes |= await self._catch_up()
+        if appended.until:
+            outcomes |= await self._catch_up(upto=appended.until)
         self.at_ms, self.level_at = appended.at_ms, began
         return outcomes
 
-    async def _catch_up(self, *, live: bool = True) -> dict[int, str]:
+    async def _catch_up(self, *, upto: float = math.inf, live: bool = True) -> dict[int, str]:
+        """Apply what others appended: all of it, or up to a number, for which somebody waits, at least."""
         outcomes: dict[int, str] = {}
-        while True:
+        while self.applied < upto:
             began = self._elapsed()
             records = await self._journal.tail(self.applied, PAGE)
             outcomes |= await self._apply(records, live=live)
             if len(records) < PAGE:
                 self.level_at = began
-                return outcomes
+                break
+        return outcomes
 
     async def _apply(self, records: Sequence[Numbered], *, live: bool) -> dict[int, str]:
         late = self._late(records)

@@ -147,9 +147,9 @@ class ExporterProcess:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    def _storage(self) -> tuple[str, str]:
+    def _storage(self) -> list[str]:
         """Return the flag that says where the journal is."""
-        return "--storage.url", self.storage_url
+        return ["--storage.url", self.storage_url]
 
     def _limited(self) -> list[str]:
         """Return what starts a command with the limits of descriptors."""

@@ -27,6 +27,7 @@ SECRET = "the-same-on-all"
 COUNTERS = ("device_disconnect", "device_downtime_seconds")
 """Families that must never be seen to fall, as those of the fleet; others begin anew with a process."""
 _CONFIG = """
+storage: {{url_file: "{url}"}}
 webhook: {{secret: "{secret}"}}
 alertmanager: {{urls: {alertmanagers}}}
 policies: {{wa: {{alert_after: 0s}}}}
@@ -57,21 +58,21 @@ class Node(ExporterProcess):
         self, folder: Path, url: str, hook: str, place: Place = HERE, alertmanagers: Sequence[str] = ()
     ) -> None:
         folder.mkdir(parents=True)
-        file = folder / "exporter.yml"
-        file.write_text(_CONFIG.format(secret=SECRET, hook=hook, alertmanagers=json.dumps(list(alertmanagers))))
+        file, there = folder / "exporter.yml", folder / "storage_url"
+        there.write_text(url)
+        tell = json.dumps(list(alertmanagers))
+        file.write_text(_CONFIG.format(url=there, secret=SECRET, hook=hook, alertmanagers=tell))
         listen = [f"--{listener}.listen-address={place.address}:0" for listener in ("webhook", "web")]
         super().__init__(folder, "--config.file", str(file), *listen, *place.flags)
         self.storage_url = url
         self.place = place
-        self._url_file = folder / "storage_url"
 
     @property
     def secret(self) -> str:
         return SECRET
 
-    def _storage(self) -> tuple[str, str]:
-        self._url_file.write_text(self.storage_url)
-        return "--storage.url-file", str(self._url_file)
+    def _storage(self) -> list[str]:
+        return []  # the configuration names a file that has it
 
     def _limited(self) -> list[str]:
         inside = list(self.place.inside)

@@ -39,7 +39,7 @@ def test_a_password_is_in_no_log_metric_error_or_list_of_processes(node: Node) -
         ["ps", "-ww", "-o", "args", "-p", str(node.pid)], capture_output=True, text=True, check=True
     )
     shown = [listed.stdout]
-    assert "--storage.url-file" in shown[0]
+    assert "--config.file" in shown[0]
     node.send(("d1", int(time.time()), True))
     ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'asks'"
     shared_cluster().execute("ALTER ROLE asks PASSWORD 'another'", ended)
@@ -47,9 +47,7 @@ def test_a_password_is_in_no_log_metric_error_or_list_of_processes(node: Node) -
     assert node.post(device_event("d1", int(time.time()), up=False)).status == 503
     shown += [node.get(path).text for path in ("/metrics", "/-/ready", "/", "/api/v1/status", "/api/v1/devices")]
     shown.append(node.log)
-    file = node.folder / "storage_url"
-    config = node.folder / "reader.yml"
-    config.write_text(f"storage: {{url_file: {file}}}\nwebhook: {{secret: s}}\n")
+    config, file = node.folder / "exporter.yml", node.folder / "storage_url"
     asked = [[*words, "--config.file", str(config)] for words in (["report"], ["quarantine", "list"])]
     asked.append(["migrate", "--from-file", str(file), "--to", f"sqlite:///{node.folder}/new.db"])
     for arguments in asked:

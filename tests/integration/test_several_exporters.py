@@ -26,9 +26,9 @@ from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.storage import open_reader
 from exporter.journal.told import blind_of
 from exporter.metrics.own import SelfMetrics
-from exporter.recording import leading
+from exporter.recording import commits, leading
 from exporter.recording.recorder import Recorder
-from tests.patience import eventually
+from tests.patience import eventually, patient
 from tests.postgres import Cluster, bouncer, shared_cluster
 from tests.unit.journal_site import NOW, append, event, picture
 
@@ -146,7 +146,7 @@ class TestOrder:
         async with journals(url, 2) as (one, other):
             await one.append([append(NOW + at, UP) for at in range(300)], 0)
             appended = await other.append([append(NOW, DOWN, "d2")], 0)
-            assert not appended.complete
+            assert appended.until == 301
             assert [number for number, _ in appended.missed] == list(range(1, len(appended.missed) + 1))
             assert list(appended.numbers) == [301]
             assert len(await other.tail(len(appended.missed))) == 301 - len(appended.missed)
@@ -208,6 +208,27 @@ class TestFollowing:
                         show(place, now, "")
             await eventually(lambda: both[0].applied == both[1].applied)
             assert picture(both[0]) == picture(both[1])
+
+    async def test_an_answer_waits_for_what_came_before_it_and_not_for_what_others_go_on_to_append(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(commits, "PAGE", 100)
+        async with exporters(url, 1) as [one], journals(url, 1) as [other]:
+            turn = iter(range(1_000_000))
+
+            async def more(count: int) -> None:
+                await other.append([append(NOW + next(turn), UP, "d2") for _ in range(count)], 0)
+
+            tail = PostgresJournal.tail
+
+            async def overtaken(journal: PostgresJournal, after: int, limit: int = 5000) -> list[Numbered]:
+                await more(200)  # more than is read
+                return await tail(journal, after, limit)
+
+            monkeypatch.setattr(PostgresJournal, "tail", overtaken)
+            await more(400)
+            assert await asyncio.wait_for(one.submit(event(NOW, up=True)), patient(10)) == ACCEPTED
+            assert one.fleet.devices["d1"].timeline.up
 
     async def test_an_exporter_whose_clock_is_far_off_is_not_to_be_sent_events(self, url: str) -> None:
         async with exporters(url, 1, lambda: time.time() + 60) as [one]:

@@ -133,8 +133,10 @@ class Events:
             numbers[place - 1] = number
             one = batch[place - 1]
             own.append((number, Record(one.identity, one.timestamp, one.kind, at, exposed)))
-        missed, complete = self._records(connection, others), len(others) < MISSED
-        return Appended(at, numbers, self._tell(missed + own if complete else missed), complete)
+        missed = self._records(connection, others)
+        if len(others) == MISSED:
+            return Appended(at, numbers, self._tell(missed), until=last + len(places))
+        return Appended(at, numbers, self._tell(missed + own))
 
     def _records(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Numbered]:
         identities = self.names.identities(connection, [row[4] for row in rows])
