@@ -86,4 +86,5 @@ def site(folder: Path, url: str, *, places: Sequence[Place] = (HERE, HERE)) -> I
         looker = stack.enter_context(Looker(nodes))
         found = Site(url, nodes, sender, looker, hook)
         wait_for(lambda: len(sender.acknowledged) > 10, "events are taken")
+        wait_for(hook.keys, "the hook is called", 30)
         yield found
