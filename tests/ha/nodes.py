@@ -38,11 +38,10 @@ _MAIN = "from exporter.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 class Place(NamedTuple):
-    """Where an exporter runs and how: words that run a command there, the address, flags, Python that runs first."""
+    """Where an exporter runs and how: words that run a command there, the address, Python that runs first."""
 
     inside: Sequence[str] = ()
     address: str = LOOPBACK
-    flags: Sequence[str] = ()
     before: str = ""
 
 
@@ -63,7 +62,7 @@ class Node(ExporterProcess):
         tell = json.dumps(list(alertmanagers))
         file.write_text(_CONFIG.format(url=there, secret=SECRET, hook=hook, alertmanagers=tell))
         listen = [f"--{listener}.listen-address={place.address}:0" for listener in ("webhook", "web")]
-        super().__init__(folder, "--config.file", str(file), *listen, *place.flags)
+        super().__init__(folder, "--config.file", str(file), *listen)
         self.storage_url = url
         self.place = place
 

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from tests.ha.site import Site
 
 
+ATTENTIVE = Place(
+    before="import os; os.environ.update("
+    "DEVICE_EXPORTER_STORAGE_RETRY_SPAN='2s', DEVICE_EXPORTER_STORAGE_HEARTBEAT_INTERVAL='1s')"
+)
+"""An exporter that calls itself blind after two seconds."""
+
+
 @pytest.mark.slow
 def test_a_backup_and_a_long_transaction_of_another_program_hold_up_no_append(tmp_path: Path) -> None:
     with site(tmp_path, shared_cluster().database()) as two:
@@ -164,8 +171,7 @@ def goes_on(two: Site) -> None:
 @pytest.mark.slow
 def test_while_a_server_is_away_events_are_refused_at_once_and_then_taken_and_the_time_is_known(tmp_path: Path) -> None:
     server = Cluster()
-    place = Place(flags=("--storage.retry-span=2s", "--storage.heartbeat-interval=1s"))
-    with alone(tmp_path, server, place) as two:
+    with alone(tmp_path, server, ATTENTIVE) as two:
         server.stop()
         _refused(two)
         began = time.monotonic()
