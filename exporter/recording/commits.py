@@ -93,7 +93,8 @@ class Commits:
     async def load(self, loaded_seq: int, gaps_until: int) -> None:
         """Apply what the journal has beyond record `loaded_seq`, which memory is at."""
         self.applied, self._gaps_until = loaded_seq, gaps_until
-        await self._catch_up(live=False)
+        while not await self._read({}, live=False):
+            pass
 
     def put(self, append: Append) -> asyncio.Future[str]:
         """Commit an event soon; the future has its outcome, or JournalUnavailable."""
@@ -141,8 +142,7 @@ class Commits:
                         await self._mark()
                     if self.waiting:
                         await self._commit()
-                    if self._looks:
-                        await self._catch_up()
+                    if self._looks and await self._read({}):
                         self._looked(True)
                 except Exception as error:  # whatever it is, nobody may wait for ever for an answer
                     self._fail(error)
@@ -182,21 +182,26 @@ class Commits:
         self.skew = self._clock() - appended.at_ms / 1000
         outcomes = await self._apply(appended.missed, live=True)
         if appended.until:
-            outcomes |= await self._catch_up(upto=appended.until)
+            outcomes |= await self._catch_up(appended.until)
         self.at_ms, self.level_at = appended.at_ms, began
         return outcomes
 
-    async def _catch_up(self, *, upto: float = math.inf, live: bool = True) -> dict[int, str]:
-        """Apply what others appended: all of it, or up to a number, for which somebody waits, at least."""
+    async def _catch_up(self, upto: int) -> dict[int, str]:
+        """Apply what others appended up to a number at least: who waits for that need not wait for what comes after."""
         outcomes: dict[int, str] = {}
-        while self.applied < upto:
-            began = self._elapsed()
-            records = await self._journal.tail(self.applied, PAGE)
-            outcomes |= await self._apply(records, live=live)
-            if len(records) < PAGE:
-                self.level_at = began
-                break
+        while self.applied < upto and not await self._read(outcomes):
+            pass
         return outcomes
+
+    async def _read(self, outcomes: dict[int, str], *, live: bool = True) -> bool:
+        """Apply the next records, some at a time; add their outcomes and return whether that was all."""
+        began = self._elapsed()
+        records = await self._journal.tail(self.applied, PAGE)
+        outcomes |= await self._apply(records, live=live)
+        if len(records) == PAGE:
+            return False
+        self.level_at = began
+        return True
 
     async def _apply(self, records: Sequence[Numbered], *, live: bool) -> dict[int, str]:
         late = self._late(records)
