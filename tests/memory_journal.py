@@ -201,6 +201,9 @@ class MemoryJournal:
     async def read(self, job: Callable[[Reader], Any]) -> Any:
         return job(MemoryReader(self._used))
 
+    async def check(self) -> None:
+        pass
+
     async def lease(self, ttl: float) -> int | None:
         return 1
 

@@ -1,4 +1,4 @@
-"""What the exporter does by itself, again and again: heartbeat, checkpoint, retention, watching its own loop.
+"""What the exporter does by itself, again and again: heartbeat, checkpoint, retention, looks at its disk and its loop.
 
 A round that fails is logged and counted in device_exporter_task_failures_total; the next one is tried all the same.
 """
@@ -32,6 +32,8 @@ CHECKPOINT_SHARE = 0.02  # of the time at most, unless the interval is over
 CHECKPOINT_LOOK = 0.25
 PRUNE_INTERVAL = 86_400.0
 FIRST_PRUNE = 600.0  # not while the start's backlog comes in
+CHECK_INTERVAL = 86_400.0
+FIRST_CHECK = 60.0
 LAG_INTERVAL = 0.25
 RETRY = 1.0
 HANGS = 30.0  # seconds that the journal's storage may be at one piece of work
@@ -135,6 +137,7 @@ def rounds(recorder: Recorder, metrics: SelfMetrics, settings: Callable[[], Conf
         Task("heartbeat", recorder.heartbeat, lambda: settings().storage.heartbeat_interval),
         Task("checkpoint", Checkpoints(recorder, time.monotonic), CHECKPOINT_LOOK, leading=True),
         Task("retention", prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
+        Task("check", recorder.check, CHECK_INTERVAL, FIRST_CHECK),
         Task("loop_lag", watch_loop),
     ]
     if watched := systemd.watchdog_interval():

@@ -133,6 +133,9 @@ class Journal(Protocol):
     async def read(self, job: Callable[[Reader], Result]) -> Result:
         """Run `job` in a thread, on a view in which everything is that was acknowledged before."""
 
+    async def check(self) -> None:
+        """Look through the storage, where nobody else does. JournalDamaged: nothing is taken any more from now on."""
+
     async def lease(self, ttl: float) -> int | None:
         """Ask to lead for `ttl` seconds more. Return the epoch in which we do, None while another exporter leads."""
 

@@ -25,6 +25,7 @@ JOURNAL_OPERATIONS = (
     "quarantine",
     "prune",
     "tail",
+    "check",
 )
 
 

@@ -293,6 +293,10 @@ class Recorder:
         while device is not None:
             device = await self._run("prune", self._journal.prune(before, device, self.leading.epoch))
 
+    async def check(self) -> None:
+        """Look through the journal's storage. JournalDamaged: it is unhealthy from now on."""
+        await self._run("check", self._journal.check())
+
     # -- history ------------------------------------------------------------------------------------------------------
 
     async def history(self, device_id: str) -> History | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import random
-import shutil
 import sqlite3
 import threading
 from contextlib import closing, suppress
@@ -15,7 +14,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.errors import ConfigError, JournalDamaged, JournalUnavailable
-from exporter.journal.sqlite.backup import backup
 from exporter.journal.sqlite.database import Database
 from exporter.journal.sqlite.journal import SqliteJournal
 from exporter.journal.sqlite.lock import Lock
@@ -102,34 +100,6 @@ def test_a_former_version_that_still_runs_is_noticed_by_its_lock(path: Path) -> 
 # -- files that do not belong together --------------------------------------------------------------------------------
 
 
-def left_in_a_hurry(path: Path, folder: Path, events: int) -> Path:
-    """Write a database, and return a copy of its files as a kill leaves them."""
-    database = open_database(path)
-    for step in range(events):
-        database.append([append(NOW + step, Kind(step % 2), f"d{step % 20}")], step)
-    folder.mkdir()
-    for file in path.parent.glob(f"{path.name}*"):
-        if not file.name.endswith("-shm"):
-            shutil.copy(file, folder / file.name)
-    database.close()
-    return folder / path.name
-
-
-def test_a_backup_in_the_place_of_a_killed_database_is_refused_with_what_to_delete(path: Path, tmp_path: Path) -> None:
-    killed = left_in_a_hurry(path, tmp_path / "killed", 50)
-    copy = tmp_path / "copy.db"
-    backup(path, copy)
-    before = copy.read_bytes()
-    shutil.copyfile(copy, killed)
-    with pytest.raises(ConfigError, match=r"is a backup.*delete exporter.db-wal and exporter.db-shm"):
-        open_database(killed)
-    assert killed.read_bytes() == before
-    killed.with_name("exporter.db-wal").unlink()
-    database = open_database(killed)
-    assert len(database.tail(0, -1)) == 50
-    database.close()
-
-
 async def test_a_gap_in_the_numbers_is_an_error_and_no_fleet_without_the_missing_events(path: Path) -> None:
     database = open_database(path)
     database.append([append(NOW + step, UP, f"d{step}") for step in range(5)], 0)
@@ -143,41 +113,6 @@ async def test_a_gap_in_the_numbers_is_an_error_and_no_fleet_without_the_missing
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
-
-
-def flip(file: Path, place: int, bit: int) -> None:
-    content = bytearray(file.read_bytes())
-    content[place] ^= 1 << bit
-    file.write_bytes(content)
-
-
-@pytest.mark.parametrize("name", ["exporter.db", "exporter.db-wal"])
-async def test_whatever_bit_flips_a_start_works_or_says_in_a_sentence_what_to_do(
-    path: Path, tmp_path: Path, name: str
-) -> None:
-    killed = left_in_a_hurry(path, tmp_path / "killed", 60)
-    if name == "exporter.db":
-        with closing(sqlite3.connect(killed)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    chance = random.Random(7)
-    size = (killed.parent / name).stat().st_size
-    refused = []
-    for number in range(40):
-        folder = tmp_path / str(number)
-        shutil.copytree(killed.parent, folder)
-        flip(folder / name, chance.randrange(size), chance.randrange(8))
-        recorder = Recorder(
-            SqliteJournal(folder / "exporter.db", FakeClock()), FakeClock(), SelfMetrics(CollectorRegistry())
-        )
-        try:
-            await recorder.start()
-            await recorder.submit(event(NOW + 500, up=True))
-            await recorder.stop()
-        except (JournalUnavailable, ConfigError) as error:
-            refused.append(str(error))
-            await recorder.end()
-    assert not any("\n" in sentence for sentence in refused)
-    assert refused or name == "exporter.db-wal"  # SQLite takes a torn frame for the end
 
 
 def overwrite(file: Path) -> None:

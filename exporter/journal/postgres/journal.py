@@ -201,6 +201,9 @@ class PostgresJournal:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, partial(self._readers.run, job))
 
+    async def check(self) -> None:
+        """Do nothing: the server has checksums of its pages."""
+
     async def lease(self, ttl: float) -> int | None:
         """Lead, or go on leading, if nobody else does (see `Journal`)."""
 

@@ -9,37 +9,40 @@ Everything here blocks and is called from one thread at a time.
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from exporter.domain.records import Blind, DeviceHistory, Record
+from exporter.domain.records import DeviceHistory, Record
 from exporter.errors import JournalUnavailable
 from exporter.journal.port import EXPOSING, Appended, Loaded
-from exporter.journal.sqlite import events, meta, old_log, saved
+from exporter.journal.sqlite import blind, events, meta, old_log, saved
 from exporter.journal.sqlite.connecting import connect
-from exporter.journal.sqlite.damage import damaged, look
+from exporter.journal.sqlite.damage import damaged, is_damage, look
 from exporter.journal.sqlite.lock import Lock
 from exporter.journal.sqlite.names import Names
 from exporter.journal.sqlite.schema import migrate
 from exporter.journal.sqlite.transaction import SqliteTransaction
 from exporter.journal.times import Times
+from exporter.lib.logs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
-    from exporter.domain.records import Append
+    from exporter.domain.records import Append, Blind
     from exporter.journal.port import Numbered, Piece, Transaction
     from exporter.journal.sqlite.names import Row
 
 QUARANTINE_LIMIT: Final = 1000
-_BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _NOTHING_HAPPENED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
 
 _Result = TypeVar("_Result")
+
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -58,10 +61,13 @@ class Database:
         self._lock = Lock(path)
         try:
             with self._decoding():
-                look(path, self._lock.file)
+                lost = look(path, self._lock.file)
             with self._use() as connection:
                 old_log.take_over(path, self._last, partial(self._take_over, connection))
                 self._prepare(connection)
+                if lost:
+                    self._tell_of_loss(connection, lost)
+                meta.mark(connection)
         except BaseException:
             self.close()
             raise
@@ -70,6 +76,10 @@ class Database:
     def stopped(self) -> str:
         """Why nothing is written before a person has helped; empty as a rule."""
         return self._stopped
+
+    def stop_for_good(self, why: str) -> None:
+        """Write nothing any more before a person has helped."""
+        self._stopped = why
 
     def close(self) -> None:
         """Close the file and let another writer have it."""
@@ -158,7 +168,7 @@ class Database:
                 saved.load(connection),
                 self._names.identities(),
                 self._pruned_before,
-                _blind(connection),
+                blind.intervals(connection),
                 self._times.newest,
                 self._times.exposed,
                 meta.get(connection, "heartbeat_ms"),
@@ -168,16 +178,7 @@ class Database:
     def heartbeat(self, retry_span_ms: int) -> Blind | None:
         """Note that events are heard (see `Journal`)."""
         with self.transaction() as connection:
-            now_ms, last = self._tick()[0], meta.get(connection, "heartbeat_ms")
-            meta.put(connection, "heartbeat_ms", now_ms)
-            if now_ms < last:  # the clock was ahead: that time has not been yet
-                connection.execute("UPDATE blind SET end_ms = ?1 WHERE end_ms > ?1", (now_ms,))
-                connection.execute("DELETE FROM blind WHERE start_ms >= end_ms")
-            if not last or now_ms - last <= retry_span_ms:
-                return None
-            end = now_ms - retry_span_ms
-            connection.execute("INSERT OR REPLACE INTO blind VALUES (?, ?)", (last, end))
-            return Blind(last / 1000, end / 1000)
+            return blind.beat(connection, self._tick()[0], retry_span_ms)
 
     def save(self, step: Callable[[sqlite3.Connection, Names], None]) -> None:
         """Do one step of merging a checkpoint (see `saved.steps`)."""
@@ -226,6 +227,14 @@ class Database:
         until, newest = meta.get(connection, "exposed_until_ms"), newest_ms(connection)
         # what was in memory before may have been exposed up to then, also where that could not be noted
         self._times = Times(newest, max(until, newest + 1) if newest else 0)
+
+    def _tell_of_loss(self, connection: sqlite3.Connection, transactions: int) -> None:
+        """Count the time since what is left as blind: events that were acknowledged in it are lost."""
+        now = self._tick()[0]
+        heard = newest_ms(connection) or min(round(self._path.stat().st_mtime * 1000), now - 1)
+        blind.lost(connection, heard, now)
+        told = fields(transactions=transactions, since=heard / 1000)
+        log.error("the log beside the database is damaged, and what it held last is lost", extra=told)
 
     def _take_over(self, connection: sqlite3.Connection, batch: Sequence[Append], records: Sequence[Numbered]) -> None:
         """Insert records of a former version as they are."""
@@ -290,7 +299,7 @@ class Database:
             self._names.forget()
             return JournalUnavailable(f"{self._path}: {error}")
         self._drop()
-        if code in _BROKEN or "decode to UTF-8" in str(error):
+        if is_damage(error):
             found = damaged(self._path, error)
             self._stopped = str(found)
             return found
@@ -314,8 +323,3 @@ def newest_ms(connection: sqlite3.Connection) -> int:
         meta.get(connection, "checkpoint_ms"),
         meta.get(connection, "exposed_until_ms") - round(EXPOSING * 1000),
     )
-
-
-def _blind(connection: sqlite3.Connection) -> list[Blind]:
-    rows = connection.execute("SELECT start_ms, end_ms FROM blind ORDER BY start_ms")
-    return [Blind(start / 1000, end / 1000) for start, end in rows]

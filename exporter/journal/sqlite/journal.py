@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.errors import JournalUnavailable
+from exporter.errors import JournalDamaged, JournalUnavailable
 from exporter.journal.port import Stats
-from exporter.journal.sqlite import saved
+from exporter.journal.sqlite import damage, saved
 from exporter.journal.sqlite.database import Database
 from exporter.journal.sqlite.reader import SqliteReader
 from exporter.journal.thread import Thread
@@ -112,6 +112,15 @@ class SqliteJournal:
                 return job(reader)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, look)
+
+    async def check(self) -> None:
+        """Look through the file beside everything else (see `Journal`)."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._readers, damage.check, self._path)
+        except JournalDamaged as error:
+            if self._database is not None:
+                self._database.stop_for_good(str(error))
+            raise
 
     async def lease(self, ttl: float) -> int | None:  # noqa: ARG002
         """Lead: nobody else can open the file."""
