@@ -245,7 +245,8 @@ class Exporter:
         drawing = [feature for feature in self.features.all if isinstance(feature, Draws)]
 
         def ready() -> bool:
-            return self._started and self.recorder.ready and self.recorder.following.right
+            recorder = self.recorder
+            return self._started and recorder.ready and recorder.healthy and recorder.following.right
 
         public = self._public = public_app(
             self.recorder,

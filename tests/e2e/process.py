@@ -29,7 +29,7 @@ from tests.patience import patient, wait_for
 from tests.tools import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 ADDRESS = re.compile(r"msg=listening listener=(\w+) address=(\S+)")
@@ -95,7 +95,12 @@ class ExporterProcess:
     """One exporter and its folder. Start it again as often as you like: the journal stays."""
 
     def __init__(
-        self, folder: Path, *flags: str, admin_port: int = 0, descriptors: tuple[int, int] | None = None
+        self,
+        folder: Path,
+        *flags: str,
+        admin_port: int = 0,
+        descriptors: tuple[int, int] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.database = folder / "exporter.db"
@@ -105,6 +110,7 @@ class ExporterProcess:
         self._flags = flags
         self._admin_port = admin_port
         self._descriptors = descriptors  # its soft and hard limit
+        self._variables = variables or {}  # beside the caller's environment
         self._first_line = 0
         self._addresses: dict[str, str] = {}
         self._reader: threading.Thread | None = None
@@ -126,7 +132,7 @@ class ExporterProcess:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             cwd=ROOT,
-            env=environment(),
+            env={**environment(), **self._variables},
             text=True,
             encoding="utf-8",
         )
@@ -240,14 +246,14 @@ class ExporterProcess:
     def log(self) -> str:
         return "".join(self.lines)
 
-    def platform(self, secret: str | None = None) -> Client:
-        """Return a connection of the platform's: it knows the secret and sends JSON."""
+    def platform(self, secret: str | None = None, within: float = 15) -> Client:
+        """Return a connection of the platform's: it knows the secret, sends JSON and waits so long for an answer."""
         headers = {"Authorization": self.secret if secret is None else secret, "Content-Type": "application/json"}
-        return Client(self.public_url, headers)
+        return Client(self.public_url, headers, timeout=within)
 
-    def post(self, body: dict[str, Any] | bytes, secret: str | None = None) -> Answer:
+    def post(self, body: dict[str, Any] | bytes, secret: str | None = None, within: float = 15) -> Answer:
         """Post one webhook."""
-        client = self.platform(secret)
+        client = self.platform(secret, within)
         try:
             return client.call("POST", "/webhook", body if isinstance(body, bytes) else json.dumps(body).encode())
         finally:
