@@ -112,7 +112,7 @@ def _state_operations(recorder: RecorderPort, is_ready: Callable[[], bool]) -> l
     )
     return [
         Operation("GET", "/-/healthy", health, "Whether the process works", {200: TEXT, 503: Error}),
-        Operation("GET", "/-/ready", ready, "Whether the journal is loaded, works and is followed", {200: TEXT, 503: Error}),
+        Operation("GET", "/-/ready", ready, "Whether the journal is loaded and works", {200: TEXT, 503: Error}),
     ]
 
 

@@ -107,6 +107,23 @@ def test_a_device_that_comes_back_is_told_once_with_how_long_it_was_away(
     assert "setelah mati 1 jam 5 menit." in about("Front desk", where.management())[1]
 
 
+def test_a_device_that_is_forgotten_while_it_is_down_is_no_longer_watched_and_not_back(
+    alertmanager: Alertmanager, where: Sinks
+) -> None:
+    device = Device(since=int(time.time()) - 3900)
+    alertmanager.post(device.alert())
+    wait_for(lambda: where.slack() and where.telegram() and where.emails() and where.sms(), "it is told")
+
+    alertmanager.post(device.alert(ended=device.since + 3900, forgotten="true"))
+    wait_for(lambda: len(where.slack()) == len(where.telegram()) == len(where.emails()) == 2, "its end is told")
+
+    for text in (where.slack()[1], where.telegram()[1], str(where.emails()[1].get_body(("plain",)).get_content())):
+        assert "tidak dipantau lagi; saat itu sudah mati 1 jam 5 menit." in text
+        assert "pulih" not in text.lower()
+    assert "TIDAK DIPANTAU LAGI: Front desk WhatsApp" in where.slack()[1]
+    assert "TIDAK DIPANTAU LAGI" in where.emails()[1]["subject"]
+
+
 def test_a_warning_goes_to_slack_and_mail_with_the_devices_of_one_business_together(
     alertmanager: Alertmanager, where: Sinks
 ) -> None:

@@ -165,6 +165,15 @@ def test_a_warning_that_ended_unheard_in_the_night_is_repeated_when_it_comes_bac
     assert warnings["repeat_interval"] == "7h30m"  # the night has 8 hours
 
 
+def test_a_budget_that_is_used_up_for_weeks_is_told_again_every_fourth_day():
+    [exhausted] = [
+        route for route in routes(shipped()["route"]) if "ErrorBudgetExhausted" in str(route.get("matchers"))
+    ]
+
+    assert exhausted["repeat_interval"] == "4d"
+    assert [each["repeat_interval"] for each in routes(exhausted)[1:] if "repeat_interval" in each] == []
+
+
 def test_what_is_told_again_and_again_is_told_at_each_interval():
     """At each group interval Alertmanager asks whether the repeat interval is over; equal ones miss every second."""
     [watchdog] = [route for route in shipped()["route"]["routes"] if route["receiver"] == "deadman"]

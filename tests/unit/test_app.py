@@ -253,6 +253,19 @@ async def test_failures_of_every_feature_are_visible_before_the_first_one(tmp_pa
             assert running.sample("task_failures_total", task=task) == 0
 
 
+async def test_a_device_that_moves_to_another_business_is_counted_and_a_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "exporter.app.messages")
+    running = Running(tmp_path)
+    async with started(running) as exporter:
+        at = int(time.time()) - 100
+        for step, business in enumerate(("b1", "b2", "b2", "b1")):
+            await exporter.recorder.submit(event(at + step, up=True, business=business))
+        assert running.sample("device_moves_total") == 2
+    assert [record.getMessage() for record in caplog.records].count("device moved") == 2
+
+
 async def test_every_real_feature_that_has_something_to_finish_is_stopped(tmp_path: Path) -> None:
     site = Site(tmp_path)
     features = features_of(site, await site.start(), Config())

@@ -2,15 +2,19 @@
 
 import json
 import re
+import subprocess
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
 from exporter import conventions as c
 from exporter.metrics.own import SelfMetrics
 from grafana import build
-from grafana.source import translation
+from grafana.source import device_queries, translation
 from grafana.source.page import EXPORTER, uid
+from tests.patience import patient
+from tests.tools import require
 
 FILES = build.render_all()
 DASHBOARDS = {path: json.loads(text) for path, text in FILES.items()}
@@ -213,3 +217,58 @@ def test_no_translation_is_left_over():
 def test_the_home_dashboard_has_the_name_that_links_and_provisioning_expect():
     assert uid("fleet-overview", "en") == "devices-fleet-overview"
     assert DASHBOARDS["id/fleet-overview.json"]["title"] == "Ikhtisar perangkat"
+
+
+NAMES = ['Toko "Makmur"', 'a",business_id="x', "{}", "a\\", 'x"} 1 2', "Ibu Sari's"]
+PICKERS = [
+    pytest.param(variable, id=f"{path}: {variable['name']}")
+    for path, dashboard in DASHBOARDS.items()
+    for variable in dashboard["templating"]["list"]
+    if variable.get("regex")
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("variable", PICKERS)
+def test_a_name_with_quotes_and_braces_can_be_chosen(variable, name):
+    """Grafana makes `{label="value",…} value time` of an answer, without escaping anything."""
+    what = variable["name"]
+    pattern = variable["regex"].strip("/").replace("(?<", "(?P<")
+
+    found = re.search(pattern, f'{{{what}="{name}",{what}_id="the id"}} 1 1700000000000')
+
+    assert (found["text"], found["value"]) == (name, "the id")
+
+
+BEFORE = "0x99 500000x8539 _x1440"
+"""500,000 s on the first days, forgotten on day 30, back on day 35; the window begins on day 6."""
+LIVES = {
+    # down for 6 of the 24 hours since
+    "back": (f"{BEFORE} 0x71 300+300x71 21600x144", "0x8639 _x1440 3024000x288", 0.75),
+    # down ever since
+    "down": (f"{BEFORE} 0+300x288", "0x8639 _x1440 3024000x288", 0.0),
+    # a counter that a correction lets stand still, above what was observed since
+    "stands": ("_x10080 172800x288", "_x10080 3024000x288", 0.0),
+}
+"""Downtime and first sight every 5 minutes for 36 days; the availability of the last 30 days at their end."""
+
+
+@pytest.mark.binaries
+@pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
+def test_the_availability_of_a_device_that_was_forgotten_and_came_back_lies_between_none_and_all(tmp_path, life):
+    downtime, first_seen, wanted = life
+    expr = device_queries.availability("30d").replace("$device", "d1").replace("$__interval", "1h")
+    series = [
+        {"series": f'{metric}{{device_id="d1"}}', "values": values}
+        for metric, values in ((c.DEVICE_DOWNTIME, downtime), (c.DEVICE_FIRST_SEEN, first_seen))
+    ]
+    samples = [{"labels": '{device_id="d1"}', "value": wanted}]
+    asked = [{"expr": expr, "eval_time": "36d", "exp_samples": samples}]
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump({"tests": [{"interval": "5m", "input_series": series, "promql_expr_test": asked}]}))
+
+    done = subprocess.run(
+        [require("promtool"), "test", "rules", file], capture_output=True, text=True, timeout=patient(60), check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -43,6 +43,17 @@ async def test_a_burst_for_one_device_in_one_commit_is_applied_in_its_order(site
     await recorder.stop()
 
 
+async def test_a_third_change_within_one_second_is_a_repetition_and_the_next_event_sets_it_right(site: Site) -> None:
+    recorder = await site.start()
+    sent = [(0, True), (100, False), (100, True), (100, False)]
+    outcomes = [await recorder.submit(event(NOW + at, up=up)) for at, up in sent]
+    assert outcomes == [ACCEPTED, ACCEPTED, LATE, DUPLICATE]
+    assert recorder.fleet.devices["d1"].timeline.up
+    assert await recorder.submit(event(NOW + 101, up=False)) == ACCEPTED
+    assert recorder.fleet.devices["d1"].timeline.since == NOW + 101
+    await recorder.stop()
+
+
 async def _a_day(site: Site) -> None:
     """Everything that can happen to a fleet, with scrapes in between."""
     recorder = site.recorder

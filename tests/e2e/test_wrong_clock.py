@@ -1,0 +1,52 @@
+"""A machine whose time of day is wrong and is set right, in a real process."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bodies import device_event
+from tests.e2e.preload import preloaded
+from tests.e2e.process import ExporterProcess
+from tests.patience import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TELEGRAM = {"id": "channel_2", "name": "Telegram", "engine": "telegram"}  # told after 5 minutes
+
+
+@pytest.mark.parametrize("ahead", [600, 86_400])
+def test_a_clock_that_was_ahead_at_the_start_adds_nothing_to_an_outage_once_it_is_set_right(
+    tmp_path: Path, ahead: int
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text(str(ahead))
+    variables = {**preloaded("wrong_clock", tmp_path), "CLOCK": str(clock)}
+    with ExporterProcess(tmp_path / "exporter", variables=variables) as exporter:
+
+        def send(at: int, *, up: bool) -> None:
+            assert exporter.post(device_event("d1", at, up=up, channel=TELEGRAM)).status == 200
+
+        began = int(time.time())
+        send(began - 60, up=True)
+        assert (exporter.sample("device_exporter_time_seconds") or 0) >= began + ahead
+        clock.write_text("0")
+        wait_for(lambda: exporter.sample("device_exporter_clock_jumps_total") == 1, "the jump is counted")
+        [jump] = re.findall(r'"the system clock jumped" seconds=-(\d+)', exporter.log)
+        assert abs(int(jump) - ahead) <= 1
+
+        down = int(time.time())
+        send(down, up=False)
+        assert (exporter.sample("device_downtime_seconds_total") or 0) < ahead / 2
+        wait_for(lambda: time.time() >= down + 2, "an outage of two seconds")
+        send(down + 2, up=True)
+
+        assert exporter.sample("device_downtime_seconds_total", device_id="d1") == 2
+        assert exporter.sample("fleet_downtime_seconds_total") == 2
+        assert exporter.api("incidents")["incidents"] == []
+        (outage,) = exporter.api("devices/d1/outages")["outages"]
+        assert (outage["start"], outage["end"]) == (down, down + 2)
