@@ -33,6 +33,7 @@ BENCHMARKS = (
     "postgres",
     "gateways",
     "pages",
+    "strangers",
 )
 LONG = ("soak",)
 """Only if they are named: half an hour each."""

@@ -109,12 +109,13 @@ class Server:
 class Exporter(Server):
     """The exporter on SQLite in `directory`, without direct alerts."""
 
-    def __init__(self, directory: Path, *flags: str, timeout: float = 120.0) -> None:
+    def __init__(self, directory: Path, *flags: str, timeout: float = 120.0, descriptors: int = 0) -> None:
         webhook, admin = free_port(), free_port()
         self.url = f"http://127.0.0.1:{webhook}/webhook"
         self.admin = f"http://127.0.0.1:{admin}"
         self._directory = directory
-        command = [sys.executable, "-m", "exporter", "--log.level", "warning"]
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
+        command += [sys.executable, "-m", "exporter", "--log.level", "warning"]
         command += ["--storage.url", f"sqlite:///{directory}/exporter.db"]
         command += ["--webhook.listen-address", f"127.0.0.1:{webhook}", "--web.listen-address", f"127.0.0.1:{admin}"]
         super().__init__(
