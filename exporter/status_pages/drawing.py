@@ -119,7 +119,7 @@ def month_page(picture: Picture, past: Past, month: str, language: Language, bas
         past=past,
         ratio=ratio_of(past.days),
         objective=min((one.objective for one in past.components), default=1.0),
-        history=history(past.incidents, past.edges, picture.at, words),
+        history=history(past.incidents, past.edges, picture.at, words, running=True),
     )
 
 
@@ -147,9 +147,12 @@ def device_page(picture: Picture, past: Past, language: Language, home: str, swi
 
 
 def history(
-    incidents: Sequence[PublicIncident], edges: Sequence[int], now: float, words: PageWords
+    incidents: Sequence[PublicIncident], edges: Sequence[int], now: float, words: PageWords, *, running: bool = False
 ) -> list[tuple[str, list[PublicIncident]]]:
-    """Return days, newest first, with the incidents that began on them and are over; of those without any, runs."""
+    """Return days, newest first, with the incidents that began on them; of days without any, runs.
+
+    Incidents that go on are left out unless `running`: they stand above.
+    """
     shown = list(incidents)[:MOST_INCIDENTS]
     oldest = shown[-1].started_at if len(shown) < len(incidents) else 0
     found: list[tuple[str, list[PublicIncident]]] = []
@@ -162,8 +165,8 @@ def history(
         if touched and clean:
             found.append((words.days(clean[-1], clean[0]), []))
             clean = []
-        if over := [one for one in begun if one.resolved_at is not None]:
-            found.append((words.short_day(start), over))
+        if told := [one for one in begun if running or one.resolved_at is not None]:
+            found.append((words.short_day(start), told))
         if not touched:
             clean.append(start)
     return [*found, (words.days(clean[-1], clean[0]), [])] if clean else found

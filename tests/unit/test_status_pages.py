@@ -320,6 +320,8 @@ async def test_days_without_incidents_are_told_as_such_and_those_under_one_are_n
         await site.tell(who("d1"), TODAY - 30 * DAY, up=False)
         await site.incident(who("d1"), TODAY - 20 * DAY, None)
         assert "No incidents" not in (await site.get("/s/toko")).text
+        month = local(TODAY - 20 * DAY, zone_of(ZONE))
+        assert "Investigating" in (await site.get(f"/s/toko?month={month:%Y-%m}")).text
     (tmp_path / "other").mkdir()
     async with outside(tmp_path / "other", page()) as site:
         await site.tell(who("d1"), TODAY - 30 * DAY, up=True)
