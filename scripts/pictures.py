@@ -29,7 +29,7 @@ LANGUAGES = ("id", "en")
 LARGEST = 150_000
 """Bytes of one picture."""
 DESK = (960, 760)
-PREVIEW = (1000, 720)
+PREVIEW = (860, 620)
 WHOLE = '<!doctype html><body style="margin: 0"><img src="{picture}" style="display: block; width: 100%">'
 BUBBLE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>
 body {{ background: #dfe5ec; font: 16px/1.45 system-ui, sans-serif; margin: 0; padding: 3rem 1rem; }}

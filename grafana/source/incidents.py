@@ -109,7 +109,7 @@ def _nobody_has(language: str) -> p.Panel:
             t.Column("device_id", "Device id", link=pages.to_incidents(), width=150),
         ],
         size=(24, 7),
-        empty="Somebody has everything that is down",
+        empty="Nothing is known to be down without somebody on it",
         sort=("Down for", True),
     )
 

@@ -259,7 +259,7 @@ INDONESIAN: Final = {
         "Perangkat yang melewati ambang dan belum ada yang menangani, yang terlama di atas, paling banyak 100. Klik "
         "nama untuk membuka perangkatnya, klik id untuk membuka insidennya."
     ),
-    "Somebody has everything that is down": "Semua yang terputus sudah ada yang menangani",
+    "Nothing is known to be down without somebody on it": "Tidak diketahui ada yang terputus tanpa ada yang menangani",
     "Time until somebody has it": "Waktu sampai ada yang menangani",
     "From when people were told of an outage until somebody said to have it, over the day before each moment.": (
         "Sejak orang diberi tahu tentang sebuah gangguan sampai ada yang menangani, selama satu hari sebelum tiap saat."
