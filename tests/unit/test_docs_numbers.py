@@ -87,7 +87,7 @@ SENTENCES = {
     "high-availability": [
         f"has not heard from PostgreSQL for {following.FRESH:g} seconds sends no firing alerts and is not ready",
         f"after {following.SILENT:g} seconds it shows no devices",
-        f"wait {leading.TTL:g} seconds (until the last lease is over)",
+        f"wait {leading.TTL:g} seconds, until its lease is over",
     ],
     "operations": ["a minute after each start and once a day" * (housekeeping.FIRST_CHECK == 60)],
 }
