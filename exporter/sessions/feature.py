@@ -70,13 +70,13 @@ class SessionsFeature:
             Task("sessions", self.service.run),
             Task("outage_reasons", self.service.reasons.run),
             Task("gateway_states", self._polling.run, leading=True),
-            Task("session_retention", self.prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
+            Task("session_retention", self._prune, PRUNE_INTERVAL, FIRST_PRUNE, leading=True),
         ]
         if self._recorder.following.shared:
             tasks.append(Task("soft_states", self.service.adopt, ADOPT, leading=True))
         return tasks
 
-    async def prune(self) -> None:
+    async def _prune(self) -> None:
         """Drop what is kept of events that retention drops. JournalUnavailable, NotLeading."""
         before = int(self._recorder.clock() - self._config().storage.retention)
         down = [(device_id, device.timeline.since) for device_id, device in self._recorder.fleet.down.items()]
