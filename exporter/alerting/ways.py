@@ -106,8 +106,8 @@ def integrations(configuration: str) -> set[str]:
 def _integrations(configuration: str) -> list[str]:
     document: Any = parse_yaml(configuration)
     receivers = [one for one in _ours(document["receivers"]) if _is_for_people(one["name"])]
-    lists = ((key.removesuffix("_configs"), ways) for one in receivers for key, ways in one.items())
-    return [key for key, ways in lists if key != "name" for _ in ways]
+    lists = ((key, ways) for one in receivers for key, ways in one.items() if key.endswith("_configs"))
+    return [key.removesuffix("_configs") for key, ways in lists for _ in ways]
 
 
 def _is_for_people(name: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 
 from exporter.assets import files
-from exporter.assets.routing import Plain, Tree, among_others, named
+from exporter.assets.routing import Plain, Tree, among_others, named, text_file
 from exporter.assets.selector import selected, selected_template, selected_values
 from exporter.lib.yaml import parse_yaml
 
@@ -73,7 +73,8 @@ def render(wanted: Wanted) -> dict[str, str]:
         found[f"dashboards/{name}"] = dashboard(text, wanted)
     for name, text in files.read_all(files.TEXTS, "*.tmpl").items():
         texts = message_texts(text, wanted.timezone, wanted.grafana_url, wanted.url)
-        found[f"alertmanager/templates/{name}"] = wanted.own_boards(named(texts, wanted.job))
+        place = text_file(f"alertmanager/templates/{name}", wanted.job)
+        found[place] = wanted.own_boards(named(texts, wanted.job))
     found["alertmanager/alertmanager.yml"] = routes(files.read(files.ROUTES), wanted)
     return found
 

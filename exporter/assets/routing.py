@@ -34,6 +34,7 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
 }
 """Which text of ours each field of an integration says, where Alertmanager would take its default."""
 SUBJECT: Final = "email.default.subject"
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _NAMES: Final = re.compile(r'\b(define|template) "')
 _HEAD: Final = """\
 # Routes, receivers, times and mutings for alerts with the label job = {job}, to be put beside yours:
@@ -49,12 +50,18 @@ def named(text: str, job: str) -> str:
     return _NAMES.sub(rf'\1 "{job}.', text)
 
 
+def text_file(path: str, job: str) -> str:
+    """Return the path of a file of texts beside those of others, who may have one of the same name."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{_UNSAFE.sub('-', job)}-{name}"
+
+
 def among_others(config: Tree, job: str) -> str:
     """Return Alertmanager's configuration as a file whose parts fit into another one."""
     ours = f'job = "{job}"'
     mail = {name.removeprefix("smtp_"): value for name, value in config["global"].items() if name.startswith("smtp_")}
     tree = {
-        "templates": config["templates"],
+        "templates": [text_file(path, job) for path in config["templates"]],
         "route": {"receiver": THEIRS, "routes": [{"matchers": [ours], **_route(config["route"], job)}]},
         "time_intervals": [one | {"name": f"{job}/{one['name']}"} for one in config["time_intervals"]],
         "inhibit_rules": [_inhibition(one, ours) for one in config["inhibit_rules"]],

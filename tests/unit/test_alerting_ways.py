@@ -19,7 +19,7 @@ from tests.tools import ROOT
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-NOBODY = "receivers:\n- name: chat\n- name: deadman\n  webhook_configs: [{url: <secret>}]\n"
+NOBODY = "receivers:\n- name: chat\n  labels: {team: desk}\n- name: deadman\n  webhook_configs: [{url: <secret>}]\n"
 SOMEBODY = "receivers:\n- name: chat\n  slack_configs: [{}]\n  telegram_configs: [{}, {}]\n"
 THEIRS = "receivers:\n- name: pager\n  pagerduty_configs: [{}]\n- name: default\n  slack_configs: [{}]\n"
 

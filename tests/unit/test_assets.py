@@ -126,7 +126,9 @@ def test_dashboards_and_texts_are_in_the_language(language: str) -> None:
     found = render(Wanted(language=language, url="https://alerts.example.com"))
     boards = {name for name in found if name.startswith("dashboards/")}
     assert boards == {f"dashboards/{file.name}" for file in (ROOT / "grafana/dashboards" / language).glob("*.json")}
-    assert f"templates/{language}.tmpl" in yaml.safe_load(found["alertmanager/alertmanager.yml"])["templates"]
+    named = yaml.safe_load(found["alertmanager/alertmanager.yml"])["templates"]
+    assert f"templates/device-exporter-{language}.tmpl" in named
+    assert {f"alertmanager/{name}" for name in named} < found.keys()
     assert not [name for name, text in found.items() if "localhost:9877" in text or "exporter-admin" in text]
 
 
@@ -150,7 +152,7 @@ def test_of_several_fleets_each_rule_makes_and_each_dashboard_shows_what_bears_t
             assert board["uid"].startswith("fleet-b-")
             assert board["title"].endswith("(fleet-b)")
             assert "/d/devices-" not in text
-    assert "}}fleet-b-device-id{{" in found["alertmanager/templates/id.tmpl"]
+    assert "}}fleet-b-device-id{{" in found["alertmanager/templates/fleet-b-id.tmpl"]
 
 
 # -- beside routes and texts of somebody else -------------------------------------------------------------------------
@@ -192,7 +194,10 @@ def test_beside_their_routes_ours_take_our_alerts_and_no_other(tmp_path: Path) -
     file.write_text(yaml.safe_dump(joined(Wanted(), OTHER)))
     (tmp_path / "templates").mkdir()
     (tmp_path / "theirs").mkdir()
-    for name, text in render(Wanted()).items():
+    both = list(render(Wanted()).items()) + list(render(OTHER).items())  # into one folder
+    texts = [name for name, _ in both if name.endswith(".tmpl")]
+    assert len(texts) == len(set(texts))
+    for name, text in both:
         if name.endswith(".tmpl"):
             (tmp_path / "templates" / name.rpartition("/")[2]).write_text(text)
     (tmp_path / "theirs" / "theirs.tmpl").write_text('{{ define "title" }}theirs{{ end }}')

@@ -462,8 +462,8 @@ def test_rules_are_the_stacks_own_unrendered_and_their_alerts_have_the_namespace
 def test_direct_alerts_have_the_namespace_that_the_routes_ask_for(objects: dict[str, list[Tree]]) -> None:
     labels = {"namespace": "devices", "job": "device-exporter"}
     assert configuration(objects[OPERATOR])["alerts"]["labels"] == labels
-    assert configuration(objects["everything"])["alerts"]["labels"] == {"cluster": "jkt"}
-    assert "labels" not in configuration(objects[DEFAULT])["alerts"]
+    assert configuration(objects["everything"])["alerts"]["labels"] == {"cluster": "jkt", "job": "device-exporter"}
+    assert configuration(objects[DEFAULT])["alerts"]["labels"] == {"job": "device-exporter"}
 
 
 def test_the_alertmanager_config_routes_and_mutes_as_the_stacks_file_does(objects: dict[str, list[Tree]]) -> None:

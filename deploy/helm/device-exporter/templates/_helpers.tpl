@@ -36,11 +36,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end }}
 
-{{/* Labels for every alert: what its owner gives, and what the routes of the AlertmanagerConfig ask for. */}}
+{{/* Labels for every alert: what its owner gives, and what routes ask for, the AlertmanagerConfig's and those of `assets`. */}}
 {{- define "device-exporter.alertLabels" -}}
 {{- $labels := deepCopy .Values.alertLabels -}}
 {{- if .Values.alertmanagerConfig.enabled -}}
 {{- $_ := set $labels "namespace" (default .Release.Namespace .Values.alertmanagerConfig.namespace) -}}
+{{- end -}}
+{{- if or .Values.alertmanagerConfig.enabled (not (hasKey $labels "job")) -}}
 {{- $_ := set $labels "job" .Values.serviceMonitor.job -}}
 {{- end -}}
 {{ toYaml $labels }}
