@@ -75,7 +75,7 @@ def load_heard(transaction: Transaction, since: int = 0) -> list[Heard]:
     """Return when channels last had messages, of those that had one since a time; the longest silent first."""
     rows = transaction.rows(
         "SELECT channel_id, last_in, last_out FROM channel_message WHERE last_in >= ? OR last_out >= ? "
-        "ORDER BY last_in + last_out",
+        "ORDER BY CASE WHEN last_in > last_out THEN last_in ELSE last_out END",
         (since, since),
     )
     return list(map(Heard._make, rows))

@@ -16,6 +16,7 @@ from exporter.failover.machine import State
 from exporter.failover.store import CHANNELS, Store
 from exporter.impact import store as impact
 from exporter.impact.conversations import Row
+from exporter.impact.heard import Heard
 from exporter.incidents import folding
 from exporter.incidents import store as incidents
 from exporter.incidents.listing import Listing
@@ -288,6 +289,16 @@ def test_conversations_and_what_outages_affected_are_replaced_and_pruned(tables:
     tables(impact.save_affected, [("d1", NOW, 3, 1), ("d1", NOW + 9, 1, 0)])
     tables(impact.save_affected, [("d1", NOW, 4, 1)])
     assert sorted(tables(impact.load_affected)) == [("d1", NOW, 4, 1), ("d1", NOW + 9, 1, 0)]
+
+
+def test_channels_are_known_by_their_last_messages_until_they_are_old(tables: Tables) -> None:
+    old, new = Heard("c2", last_in=NOW - 9, last_out=NOW - 9), Heard("c1", last_in=NOW + 9)
+    tables(impact.save_heard, [old, Heard("c1", last_out=NOW)])
+    tables(impact.save_heard, [new])
+    assert tables(impact.load_heard) == [old, new]
+    assert tables(impact.load_heard, NOW + 5) == [new]
+    tables(impact.prune_heard, NOW + 5)
+    assert tables(impact.load_heard) == [new]
 
 
 def test_windows_have_rising_numbers_and_end_once(tables: Tables) -> None:

@@ -81,7 +81,7 @@ def test_the_watchdog_hears_from_us_three_times_in_its_span(
 async def test_a_journal_whose_storage_hangs_lets_systemd_start_us_anew(
     heard: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder: Any = SimpleNamespace(heartbeat=None, oldest_wait=0.0)
+    recorder: Any = SimpleNamespace(heartbeat=None, check=None, oldest_wait=0.0)
     metrics = SelfMetrics(CollectorRegistry())
     assert "watchdog" not in {task.name for task in rounds(recorder, metrics, Config)}
     monkeypatch.setenv("WATCHDOG_USEC", "60000000")

@@ -74,7 +74,8 @@ class SqliteReader:
 
     def _one_by_one(self, sql: str) -> Iterator[tuple[Any, ...]]:
         with _telling():
-            yield from self._connection.execute(sql)
+            for row in self._connection.execute(sql):  # noqa: UP028 - `yield from` would close it when the file is closed
+                yield row
 
 
 @contextmanager
