@@ -23,6 +23,8 @@ PATIENCE: Final = 30.0
 LIFE: Final = 60.0
 """Seconds after which the test is over by itself."""
 NO_RECEIVER: Final = "no receiver for it is switched on in Alertmanager"
+NO_JOB: Final = "; alerts.labels has no job here, and routes beside those of somebody else ask for it"
+"""What a shell lacks where the label comes from a variable of the service alone."""
 
 
 async def try_out(client: Client, way: str, labels: Mapping[str, str], patience: float = PATIENCE) -> str:
@@ -30,8 +32,10 @@ async def try_out(client: Client, way: str, labels: Mapping[str, str], patience:
 
     `labels`: those that every alert has besides, which routes may ask for. Raises Unavailable and Refused.
     """
-    if way not in integrations(await client.configuration()):
+    job = labels.get("job", "")
+    if way not in integrations(await client.configuration(), job):
         return NO_RECEIVER
+    hint = "" if job else NO_JOB
     before = await _counts(client, way)
     await client.post([_alert(way, time.time(), labels)])
     deadline = time.monotonic() + patience
@@ -39,10 +43,10 @@ async def try_out(client: Client, way: str, labels: Mapping[str, str], patience:
         await asyncio.sleep(0.3)
         sent, failed = await _counts(client, way)
         if failed > before[1]:
-            return "Alertmanager could not send it: its log says why"
+            return f"Alertmanager could not send it: its log says why{hint}"
         if sent > before[0]:
             return ""
-    return f"Alertmanager has not sent it within {patience:.0f} s: do its routes know {TEST_ALERT}?"
+    return f"Alertmanager has not sent it within {patience:.0f} s: do its routes know {TEST_ALERT}?{hint}"
 
 
 def _alert(way: str, now: float, labels: Mapping[str, str]) -> dict[str, object]:

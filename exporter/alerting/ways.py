@@ -60,10 +60,11 @@ class Ways:
     async def ask(self) -> None:
         """Ask every Alertmanager, and say once when nobody is notified."""
         known: dict[str, int] = {}
+        job = self._config().alerts.labels.get("job", "")
         if members := self._members():
             async with session(self._config().alertmanager) as opened:
                 for member in members:
-                    count = await _count(Client(member.url, opened, member.server_name))
+                    count = await _count(Client(member.url, opened, member.server_name), job)
                     if count is not None:
                         known[member.url] = count
         for url in self._known.keys() - known.keys():
@@ -79,33 +80,36 @@ class Ways:
         self._said = nobody
 
 
-async def _count(client: Client) -> int | None:
+async def _count(client: Client, job: str) -> int | None:
     """Return how many ways an Alertmanager has to tell people; None: not known."""
     try:
-        return count_ways(await client.configuration())
+        return count_ways(await client.configuration(), job)
     except Unavailable:
         return None
 
 
-def count_ways(configuration: str) -> int | None:
-    """Return how many integrations the receivers for people have; None: this is no configuration of Alertmanager."""
+def count_ways(configuration: str, job: str = "") -> int | None:
+    """Return how many integrations the receivers for people have; None: this is no configuration of Alertmanager.
+
+    `job`: the one that our alerts bear, where they bear one.
+    """
     try:
-        return len(_integrations(configuration))
+        return len(_integrations(configuration, job))
     except (BadYaml, TypeError, KeyError):
         return None
 
 
-def integrations(configuration: str) -> set[str]:
+def integrations(configuration: str, job: str = "") -> set[str]:
     """Return the kinds of integrations that the receivers for people have, as Alertmanager's metrics call them."""
     try:
-        return set(_integrations(configuration))
+        return set(_integrations(configuration, job))
     except (BadYaml, TypeError, KeyError):
         return set()
 
 
-def _integrations(configuration: str) -> list[str]:
+def _integrations(configuration: str, job: str) -> list[str]:
     document: Any = parse_yaml(configuration)
-    receivers = [one for one in _ours(document["receivers"]) if _is_for_people(one["name"])]
+    receivers = [one for one in _ours(document["receivers"], job) if _is_for_people(one["name"])]
     lists = ((key, ways) for one in receivers for key, ways in one.items() if key.endswith("_configs"))
     return [key.removesuffix("_configs") for key, ways in lists for _ in ways]
 
@@ -115,10 +119,17 @@ def _is_for_people(name: str) -> bool:
     return last not in FOR_PROGRAMS and not last.endswith(ONCE)
 
 
-def _ours(receivers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _ours(receivers: list[dict[str, Any]], job: str) -> list[dict[str, Any]]:
     """Return the receivers of our routes where they stand among those of somebody else, all of them elsewhere.
 
-    Beside others they have a job or, by the Prometheus operator, namespace and object in front of their names.
+    Beside others they have a job or, by the Prometheus operator, namespace and object in front of their names. Where
+    some have our own job there, those of other fleets are none of ours.
     """
-    fronts = {one["name"].removesuffix(USUAL) for one in receivers if one["name"].endswith(f"/{USUAL}")}
-    return [one for one in receivers if not fronts or one["name"].startswith(tuple(fronts))]
+    fronts = {_front(one["name"]) for one in receivers if one["name"].endswith(f"/{USUAL}")}
+    if job and any(_front(one["name"]) == job for one in receivers):
+        fronts = {job}
+    return [one for one in receivers if not fronts or _front(one["name"]) in fronts]
+
+
+def _front(name: str) -> str:
+    return name.rpartition("/")[0]
