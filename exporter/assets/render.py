@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 
 from exporter.assets import files
-from exporter.assets.routing import Plain, Tree, among_others, named, text_file
+from exporter.assets.routing import Plain, Tree, among_others, named, own_name, text_file
 from exporter.assets.selector import selected, selected_template, selected_values
 from exporter.lib.yaml import parse_yaml
 
@@ -59,7 +59,7 @@ class Wanted:
         """Return a text with the uids of this fleet's dashboards in it."""
         if not self.one_of_several:
             return text
-        return _UID.sub(re.sub(r"[^a-z0-9]+", "-", self.job.lower()).strip("-") + "-", text)
+        return _UID.sub(f"{own_name(self.job)}-", text)
 
 
 def render(wanted: Wanted) -> dict[str, str]:

@@ -7,6 +7,7 @@ for it and holds all the others; receivers, times and texts have the job in fron
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Any, Final
 
 import yaml
@@ -34,7 +35,10 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
 }
 """Which text of ours each field of an integration says, where Alertmanager would take its default."""
 SUBJECT: Final = "email.default.subject"
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
+_PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,20}")
+"""A job that can stand in a uid of Grafana's, which has 40 characters at most."""
+_TAKEN: Final = "devices"
+"""What the uids of the usual job's dashboards begin with."""
 _NAMES: Final = re.compile(r'\b(define|template) "')
 _HEAD: Final = """\
 # Routes, receivers, times and mutings for alerts with the label job = {job}, to be put beside yours:
@@ -50,10 +54,17 @@ def named(text: str, job: str) -> str:
     return _NAMES.sub(rf'\1 "{job}.', text)
 
 
+def own_name(job: str) -> str:
+    """Return what files and dashboards of a job are called by: the job itself, or one that is plain and its own."""
+    if _PLAIN.fullmatch(job) and job != _TAKEN:
+        return job
+    return f"{re.sub(r'[^a-z0-9]+', '-', job.lower())[:12].strip('-')}-{sha256(job.encode()).hexdigest()[:8]}"
+
+
 def text_file(path: str, job: str) -> str:
     """Return the path of a file of texts beside those of others, who may have one of the same name."""
     folder, _, name = path.rpartition("/")
-    return f"{folder}/{_UNSAFE.sub('-', job)}-{name}"
+    return f"{folder}/{own_name(job)}-{name}"
 
 
 def among_others(config: Tree, job: str) -> str:

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--url", type=_url, default="", help="the exporter's admin listener, as people and Alertmanager reach it"
     )
     parser.add_argument("--grafana-url", type=_url, default="", help="Grafana, for links in messages")
-    parser.add_argument("--runbook-url", type=_url, default="", help="the page of the runbook, for links in messages")
+    parser.add_argument("--runbook-url", type=_page, default="", help="the page of the runbook, for links in messages")
     parser.add_argument(
         "--job",
         type=_job,
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = Wanted(args.language, args.timezone, args.url, args.grafana_url, args.runbook_url, args.job)
     found = render(wanted)
     try:
-        _refuse_links(args.folder, found)
+        _refuse_others(args.folder, found)
         for name, text in found.items():
             path = args.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +72,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_links(folder: Path, names: Iterable[str]) -> None:
-    """Raise ConfigError where a symbolic link inside the folder leads a file to another place; nothing is written."""
+def _refuse_others(folder: Path, names: Iterable[str]) -> None:
+    """Raise ConfigError where a file is a pipe or a device, or a symbolic link leads elsewhere; nothing is written."""
     for name in names:
         path = folder / name
         for part in (path, *list(path.parents)[: name.count("/")]):
             if part.is_symlink():
                 raise ConfigError(f"cannot write {part}: it is a symbolic link, and what it leads to would be replaced")
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"cannot write {path}: it is no regular file")
 
 
 def _folder(text: str) -> Path:
@@ -88,11 +90,23 @@ def _folder(text: str) -> Path:
 
 
 def _url(text: str) -> str:
+    if "?" in text:
+        raise argparse.ArgumentTypeError("expected an address without ?, as paths are put behind it")
+    return _page(text)
+
+
+def _page(text: str) -> str:
+    """Return a URL without a slash at its end; what is refused is not shown, as it may hold a password."""
     if not text:
         return ""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\"'{}<>|\\]", text):
-        raise argparse.ArgumentTypeError(f"expected an address such as https://alerts.example.com, got {text!r}")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and parts.username is None
+    except ValueError:
+        usable = False
+    if not usable or not text.isprintable() or re.search(r"[\s\"'{}<>|\\#]", text):
+        raise argparse.ArgumentTypeError("expected an address such as https://alerts.example.com, without a password")
     return text.rstrip("/")
 
 

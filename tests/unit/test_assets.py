@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from exporter.assets.render import USUAL_JOB, Wanted, message_texts, render
-from exporter.assets.routing import TEXTS
+from exporter.assets import files
+from exporter.assets.render import USUAL_JOB, Wanted, dashboard, message_texts, render
+from exporter.assets.routing import TEXTS, own_name, text_file
 from exporter.assets.selector import selected, selected_template, selected_values
 from exporter.cli.main import main
 from scripts.alertmanager_config import templates_with
@@ -155,6 +157,18 @@ def test_of_several_fleets_each_rule_makes_and_each_dashboard_shows_what_bears_t
     assert "}}fleet-b-device-id{{" in found["alertmanager/templates/fleet-b-id.tmpl"]
 
 
+def test_no_two_jobs_have_one_name_for_their_dashboards_and_grafana_takes_each() -> None:
+    jobs = ["fleet-a", "fleet_a", "fleet.a", "fleet/a", "Fleet-A", "devices", "a" * 21, "a" * 22, "a" * 200, USUAL_JOB]
+    texts = files.read_all(f"{files.DASHBOARDS}/id", "*.json").values()
+    uids = [json.loads(dashboard(text, Wanted(job=job)))["uid"] for job in jobs for text in texts]
+    assert len(uids) == len(set(uids)) == 50
+    assert max(map(len, uids)) == 40
+    assert all(re.fullmatch("[a-zA-Z0-9_-]+", uid) for uid in uids)
+    assert "fleet-a-device-id" in uids  # a plain job stays what it is
+    assert len({text_file("templates/id.tmpl", job) for job in jobs}) == len(jobs)
+    assert own_name("fleet_a") == own_name("fleet_a")
+
+
 # -- beside routes and texts of somebody else -------------------------------------------------------------------------
 
 THEIRS = {
@@ -270,20 +284,55 @@ def test_the_command_writes_the_files_and_says_what_becomes_of_them(
 
 @pytest.mark.parametrize(
     "flags",
-    [["--url", "alerts.example.com"], ["--timezone", "Asia/Jakart"], ["--job", "a b"], ["--language", "fr"]],
-    ids=["no address", "no zone", "no name of a job", "no language of ours"],
+    [
+        ["--url", "alerts.example.com"],
+        ["--url", "http://h?x=1"],
+        ["--url", "http://h#x"],
+        ["--url", "http://h:99999"],
+        ["--grafana-url", "http://u:secret93@h"],
+        ["--runbook-url", "http://u:secret93@h"],
+        ["--timezone", "Asia/Jakart"],
+        ["--job", "a b"],
+        ["--language", "fr"],
+    ],
+    ids=[
+        "no address",
+        "a question behind it",
+        "a place in a page",
+        "no port",
+        "a password",
+        "a password of the runbook's",
+        "no zone",
+        "no name of a job",
+        "no language of ours",
+    ],
 )
-def test_what_cannot_be_put_in_is_refused(tmp_path: Path, flags: list[str]) -> None:
+def test_what_cannot_be_put_in_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         main(["assets", str(tmp_path / "new"), *flags])
     assert refused.value.code == 2
+    assert "secret93" not in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_pages_address_in_a_wiki_may_have_a_question_in_it(tmp_path: Path) -> None:
+    assert main(["assets", str(tmp_path), "--runbook-url", "https://wiki.example.com/?page=runbook"]) == 0
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main(["assets", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err == f"device-exporter: cannot write {tmp_path}/file/rules: Not a directory\n"
+
+
+def test_a_pipe_in_a_files_place_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rules").mkdir()
+    os.mkfifo(tmp_path / "rules" / "devices.yml")
+    assert main(["assets", str(tmp_path)]) == 2
+    assert f"cannot write {tmp_path}/rules/devices.yml: it is no regular file" in capsys.readouterr().err
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
 
 
 @pytest.mark.parametrize("link", ["rules", "rules/devices.yml", "alertmanager/templates"])
