@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -49,3 +50,14 @@ def test_the_exporter_takes_its_settings_and_direct_alerts_bear_the_job(exporter
     environ = {name: str(value) for name, value in exporter["environment"].items()}
     assert environ["DEVICE_EXPORTER_ALERTS_LABELS_JOB"] == "${EXPORTER_JOB:-device-exporter}"
     assert load(None, environ, {}).alerts.labels == {"job": "${EXPORTER_JOB:-device-exporter}"}
+
+
+def test_a_second_fleet_on_one_host_has_a_project_a_name_and_a_port_of_its_own(exporter: dict[str, Any]) -> None:
+    assert ALONE["name"] == "${EXPORTER_PROJECT:-device-exporter-alone}"
+    assert exporter["networks"]["monitoring"]["aliases"] == ["${EXPORTER_PROJECT:-device-exporter}"]
+    assert "container_name" not in exporter
+    for page in ("existing-stack.md", "existing-stack.id.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        (name,) = re.findall(r"^EXPORTER_PROJECT=(\S+)", text, re.MULTILINE)
+        assert f'"{name}:9877"' in text  # what Prometheus is told there
+        assert re.search(r"^WEBHOOK_PORT=", text, re.MULTILINE)
