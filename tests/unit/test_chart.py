@@ -109,6 +109,16 @@ def test_the_exporter_takes_its_configuration(objects: dict[str, list[Tree]], fi
     load(tmp_path / "exporter.yml", {}, {})
 
 
+def test_names_that_are_digits_stay_texts() -> None:
+    done = helm("template", "123", str(CHART), "-n", "1234", f"--values={CHART}/ci/{OPERATOR}-values.yaml")
+    assert done.returncode == 0, done.stderr
+    for tree in filter(None, yaml.load_all(done.stdout, _Loader)):
+        assert tree["metadata"]["namespace"] == "1234"
+        assert tree["metadata"]["labels"]["app.kubernetes.io/instance"] == "123"
+        if tree["kind"] not in OF_OPERATORS:
+            kubernetes_validate.validate(tree, kubernetes_validate.latest_version(), strict=True)
+
+
 @pytest.mark.parametrize("path", sorted(generated(), key=str), ids=lambda path: str(path.relative_to(ROOT / "deploy")))
 def test_what_is_generated_is_what_is_committed(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == generated()[path], "run make generate"
@@ -186,6 +196,34 @@ REFUSED = {
         "a URL holds a password",
     ),
     "a password in Alertmanager's URL": ({"alertmanager": {"urls": ["http://u:p@a:9093"]}}, "a URL holds a password"),
+    "a password in a proxy's URL": (
+        {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://u:p@proxy:3128"}]},
+        "extraEnv: HTTPS_PROXY: a URL holds a password",
+    ),
+    "a password in a receiver's URL": (
+        {"alertmanagerConfig": {"receivers": {"sms": {"webhookConfigs": [{"url": "https://u:p@example.com"}]}}}},
+        "alertmanagerConfig.receivers.sms.webhookConfigs: a URL holds a password",
+    ),
+    "a bot's token in the open": (
+        {"alertmanagerConfig": {"receivers": {"chat": {"telegramConfigs": [{"botToken": "1:a", "chatID": 1}]}}}},
+        "alertmanagerConfig.receivers.chat.telegramConfigs: botToken is a secret",
+    ),
+    "a mailbox's password in the open": (
+        {"alertmanagerConfig": {"receivers": {"email": {"emailConfigs": [{"authPassword": "a"}]}}}},
+        "alertmanagerConfig.receivers.email.emailConfigs: authPassword is a secret",
+    ),
+    "Slack's address in the open": (
+        {"alertmanagerConfig": {"receivers": {"chat": {"slackConfigs": [{"apiURL": "https://example.com"}]}}}},
+        "alertmanagerConfig.receivers.chat.slackConfigs: apiURL is a secret",
+    ),
+    "a scrape's password in the open": (
+        {"serviceMonitor": {"basicAuth": {"username": "a", "password": "b"}}},
+        "serviceMonitor: password is a secret",
+    ),
+    "a pod that nothing selects": (
+        {"podLabels": {"app.kubernetes.io/name": "x"}},
+        "podLabels.app.kubernetes.io/name: the chart selects its pods by this label",
+    ),
     "no URL of Alertmanager": ({"alertmanager": {"urls": ["alertmanager:9093"]}}, "alertmanager.urls[0]: expected an"),
     "one Alertmanager twice": ({"alertmanager": {"urls": ["http://a:9093"] * 2}}, "the same Alertmanager twice"),
     "no address": ({"externalUrl": "devices.example.com"}, "externalUrl: expected an address"),
@@ -422,9 +460,16 @@ def test_the_network_policy_is_on_and_opens_what_is_used(objects: dict[str, list
         ("dns+http://alertmanager-operated.monitoring.svc:9094", 9094, "monitoring"),
         ("http://alertmanager-0.alertmanager.watch.svc.cluster.local:9093/alerts", 9093, "watch"),
         ("https://alertmanager.example.com", 443, None),
+        ("https://am.svc.example.com", 443, None),
         ("http://alertmanager", 80, None),
     ],
-    ids=["a headless service", "a pod, whole name", "outside, its usual port", "a short name"],
+    ids=[
+        "a headless service",
+        "a pod, whole name",
+        "outside, its usual port",
+        "svc in somebody's name",
+        "a short name",
+    ],
 )
 def test_the_network_policy_lets_out_to_where_alertmanager_is(url: str, port: int, namespace: str | None) -> None:
     trees = rendered(DEFAULT, f"--set-json=alertmanager.urls={json.dumps([url])}")

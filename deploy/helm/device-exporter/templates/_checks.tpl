@@ -6,6 +6,7 @@ configuration comes from the exporter: files/configuration.yaml is generated.
 {{- $known := .Files.Get "files/configuration.yaml" | fromYaml -}}
 {{- include "device-exporter.checkExporters" . -}}
 {{- include "device-exporter.checkSecrets" (dict "root" . "known" $known) -}}
+{{- include "device-exporter.checkPlainSecrets" . -}}
 {{- include "device-exporter.checkAddresses" . -}}
 {{- include "device-exporter.checkWays" . -}}
 {{- include "device-exporter.checkNames" (dict "root" . "known" $known) -}}
@@ -106,8 +107,13 @@ alerts.runbook_url: runbookUrl
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if regexMatch "://[^/@\"\\s]*:[^/@\"\\s]+@" (toJson (list $values.config $values.alertmanager.urls)) -}}
+{{- if eq "true" (include "device-exporter.urlWithPassword" (list $values.config $values.alertmanager.urls)) -}}
 {{ fail "config, alertmanager.urls: a URL holds a password, which everybody could read here; name a file of existingSecret: basic_auth.password_file, urls_file, secret_file or key_file" }}
+{{- end -}}
+{{- range $values.extraEnv -}}
+{{- if eq "true" (include "device-exporter.urlWithPassword" .) -}}
+{{ fail (printf "extraEnv: %s: a URL holds a password, which everybody could read here; take it from a Secret by valueFrom" .name) }}
+{{- end -}}
 {{- end -}}
 {{- $named := contains "/run/secrets/" (toJson $values.config) -}}
 {{- if and $named (not $values.existingSecret) (not $values.extraVolumeMounts) -}}
@@ -116,6 +122,32 @@ alerts.runbook_url: runbookUrl
 {{- range $name, $key := dict "webhook" $values.webhook.secretKey "webConfig" $values.webConfig.secretKey "pages" $values.pages.secretKey -}}
 {{- if and $key (not $values.existingSecret) -}}
 {{ fail (printf "%s.secretKey: is a key of existingSecret, which has no name" $name) }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* "true" where a URL within any values holds a password. */}}
+{{- define "device-exporter.urlWithPassword" -}}
+{{ regexMatch "://[^/@\"\\s]*:[^/@\"\\s]+@" (toJson .) }}
+{{- end }}
+
+{{/* Objects of operators refer to secrets by name and key: one that stands there as a text is in the open. */}}
+{{- define "device-exporter.checkPlainSecrets" -}}
+{{- $places := dict "serviceMonitor" .Values.serviceMonitor -}}
+{{- range $name, $ways := .Values.alertmanagerConfig.receivers -}}
+{{- range $kind, $way := $ways -}}
+{{- $_ := set $places (printf "alertmanagerConfig.receivers.%s.%s" $name $kind) $way -}}
+{{- end -}}
+{{- end -}}
+{{- range $place, $given := $places -}}
+{{- $secret := "[A-Za-z0-9]*([Pp]assword|[Tt]oken|[Ss]ecret|[Cc]redentials|(api|routing|service|user|access|secret)Key)|webhookUrl" -}}
+{{- if regexMatch "(slack|discord)Configs$" $place -}}{{- $secret = printf "%s|apiURL" $secret -}}{{- end -}}
+{{- $found := regexFind (printf "\"(%s)\":[\"0-9]" $secret) (toJson $given) -}}
+{{- if $found -}}
+{{ fail (printf "%s: %s is a secret, which everybody could read here; expected {name: of a Secret, key: in it}" $place (regexFind "\\w+" $found)) }}
+{{- end -}}
+{{- if eq "true" (include "device-exporter.urlWithPassword" $given) -}}
+{{ fail (printf "%s: a URL holds a password, which everybody could read here; httpConfig.basicAuth or urlSecret name a key of a Secret" $place) }}
 {{- end -}}
 {{- end -}}
 {{- end }}
@@ -173,6 +205,14 @@ alerts.runbook_url: runbookUrl
 
 {{- define "device-exporter.checkNames" -}}
 {{- $known := .known -}}
+{{- $selected := include "device-exporter.selectorLabels" .root | fromYaml -}}
+{{- range $name, $labels := dict "podLabels" .root.Values.podLabels "commonLabels" .root.Values.commonLabels -}}
+{{- range $label, $_ := $labels -}}
+{{- if hasKey $selected $label -}}
+{{ fail (printf "%s.%s: the chart selects its pods by this label; nameOverride changes the name" $name $label) }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- range $name, $_ := .root.Values.config.gateways -}}
 {{- if or (eq $name $known.gatewayTaken) (not (regexMatch $known.gatewayName $name)) -}}
 {{ fail (printf "config.gateways.%s: a gateway's name has 1 to 32 of a-z, 0-9 and -, and is not %s" $name $known.gatewayTaken) }}

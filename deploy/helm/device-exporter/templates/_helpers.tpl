@@ -14,8 +14,8 @@
 {{- end }}
 
 {{- define "device-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "device-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "device-exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "device-exporter.labels" -}}
@@ -91,7 +91,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $url := urlParse (trimPrefix "dns+" .) -}}
 {{- $usual := ternary "443" "80" (eq $url.scheme "https") -}}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default $usual -}}
-{{- $namespace := regexFind "[^.]+\\.svc(\\.|$)" $url.hostname | splitList "." | first -}}
+{{- $namespace := regexFind "\\.[^.]+\\.svc(\\.cluster\\.local\\.?)?$" $url.hostname | trimPrefix "." | splitList "." | first -}}
 {{- $calls = append $calls (dict "port" (int $port) "namespace" $namespace) -}}
 {{- end -}}
 {{- end -}}
