@@ -67,10 +67,10 @@ class Reasons:
         at, reason = self._told.get(device.identity.device_id, (0, UNKNOWN))
         return reason if not device.timeline.up and at >= device.timeline.since else UNKNOWN
 
-    def tell(self, device_id: str, at_ms: int, reason: str) -> None:
+    def tell(self, device_id: str, second: int, reason: str) -> None:
         """Take a reason that an event has, before the event is journalled."""
         device = self._recorder.fleet.down.get(device_id)
-        at = at_ms // 1000 + 1  # the second after it may be the one in the journal
+        at = second + 1  # the second after it may be the one in the journal
         if device is None or (at >= device.timeline.since and self.of(device) in _VAGUE):
             self._told[device_id] = (at, reason)
 

@@ -6,7 +6,7 @@ Guarantees:
   count from the arrival, because a webhook may have been retried; a hard state lets all that wait count at once.
 - Any order and any repetition of the same events that arrive in time end in the same state.
 - A session that was never up or down is not made known by a soft state.
-- Of two opposite states within one second the later one holds, although the journal knows whole seconds only.
+- Of opposite states within one second the latest holds, although the journal knows whole seconds only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client import Counter
 
@@ -51,6 +51,19 @@ RECENT: Final = 20_000
 """Devices whose last event is known to the millisecond."""
 
 
+class Recent(NamedTuple):
+    """The latest state of a device, to the millisecond, and the second at which the journal has it."""
+
+    at_ms: int = 0
+    up: bool = True
+    second: int = 0
+    both: bool = False
+    """Whether the other state was told of the same millisecond: then neither of them is news."""
+
+
+NEVER: Final = Recent()
+
+
 class Sessions:
     """`take` what gateways tell; `run` beside it. `soft_after` is asked for by a gateway's name."""
 
@@ -61,7 +74,7 @@ class Sessions:
         self._turns = Turns()
         self._agenda: Agenda[str] = Agenda()
         self._wake = Wake()
-        self._recent: dict[str, tuple[int, bool, int]] = {}  # device id: milliseconds, up, second in the journal
+        self._recent: dict[str, Recent] = {}
         self._warn = RateLimited(log)
         self._reconnects = Counter(
             DEVICE_RECONNECTS.removesuffix("_total"), HELP[DEVICE_RECONNECTS], ("engine", "gateway"), registry=registry
@@ -145,7 +158,7 @@ class Sessions:
     async def _hard(self, event: SessionEvent) -> str:
         device_id = event.identity.device_id
         softs = [soft for soft in self._living(device_id) if soft.at_ms < event.at_ms]
-        self.reasons.tell(device_id, event.at_ms, event.reason)
+        self.reasons.tell(device_id, self._earliest(device_id, event.at_ms), event.reason)
         for soft in softs:
             await self._submit(event.identity, soft.at_ms, up=False)
         outcome = await self._submit(event.identity, event.at_ms, up=False)
@@ -186,7 +199,7 @@ class Sessions:
         second, since = event.at_ms // 1000, device.timeline.since
         if second < device.timeline.first_seen:
             return REDUNDANT
-        came_up = partial(store.came_up, device_id=device.identity.device_id, start=second, end=since)
+        came_up = partial(store.happened, device_id=device.identity.device_id, start=second, end=since, up=True)
         if await self._recorder.transact(store.PIECE.name, came_up):
             return REDUNDANT
         return await self._submit(event.identity, event.at_ms, up=False)
@@ -199,7 +212,7 @@ class Sessions:
                 if first > now:
                     self._agenda.add(first, device_id)
                     return
-                self.reasons.tell(device_id, softs[-1].at_ms, softs[0].reason)
+                self.reasons.tell(device_id, self._earliest(device_id, softs[-1].at_ms), softs[0].reason)
                 with contextlib.suppress(InvalidEvent):  # older than the journal: nobody can use it any more
                     for soft in softs:
                         await self._submit(device.identity, soft.at_ms, up=False)
@@ -220,44 +233,70 @@ class Sessions:
     def _is_over(self, device: Device, at_ms: int) -> bool:
         """Return whether a device that is up came up at that time or later."""
         newest = device.timeline.newest
-        known_ms, _, second = self._recent.get(device.identity.device_id, (0, True, 0))
-        if second == newest == at_ms // 1000:
-            return at_ms <= known_ms
-        return at_ms // 1000 <= newest
+        known = self._recent.get(device.identity.device_id, NEVER)
+        return at_ms <= known.at_ms if known.second == newest else at_ms // 1000 <= newest
 
     # -- the journal --------------------------------------------------------------------------------------------------
 
     async def _submit(self, identity: Identity, at_ms: int, *, up: bool) -> str:
         device_id = identity.device_id
-        second = self._second(device_id, at_ms, up=up)
+        second = await self._second(device_id, at_ms, up=up)
         if second is None:
             return REDUNDANT
+        known = self._recent.get(device_id, NEVER)
+        held = self._is(device_id, up=known.up)
         outcome = await self._recorder.submit(DeviceEvent(second, up, identity))
-        if at_ms >= self._recent.get(device_id, (0, up, 0))[0]:
-            self._recent.pop(device_id, None)
-            self._recent[device_id] = (at_ms, up, second)
-            if len(self._recent) > RECENT:
-                del self._recent[next(iter(self._recent))]
+        if at_ms < known.at_ms:
+            if held and not self._is(device_id, up=known.up):
+                await self._stand(identity, known)
+            return outcome
+        self._recent.pop(device_id, None)
+        both = at_ms == known.at_ms and (known.both or up != known.up)
+        self._recent[device_id] = Recent(at_ms, up, second, both)
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
         return outcome
 
-    def _second(self, device_id: str, at_ms: int, *, up: bool) -> int | None:
+    async def _stand(self, identity: Identity, known: Recent) -> None:
+        """Let the latest state hold again: an earlier one that came after it has turned its second round."""
+        await self._recorder.submit(DeviceEvent(known.second + 1, known.up, identity))
+        self._recent[identity.device_id] = known._replace(second=known.second + 1)
+
+    def _is(self, device_id: str, *, up: bool) -> bool:
+        device = self._recorder.fleet.devices.get(device_id)
+        return device is not None and device.timeline.up == up
+
+    def _earliest(self, device_id: str, at_ms: int) -> int:
+        """Return the second of a state, but none before that of an earlier state that had to make way."""
+        known = self._recent.get(device_id, NEVER)
+        return max(at_ms // 1000, known.second) if at_ms >= known.at_ms else at_ms // 1000
+
+    async def _second(self, device_id: str, at_ms: int, *, up: bool) -> int | None:
         """Return the second to journal a state at, None for one that a later state of its second has overtaken.
 
-        In one second the journal lets the state of before it hold; here the later one must.
+        In one second the journal lets the state of before it hold; here the later one must: it makes way to the next.
         """
-        second = at_ms // 1000
-        device = self._recorder.fleet.devices.get(device_id)
-        known_ms, known_up, known_second = self._recent.get(device_id, (0, up, 0))
-        if (known_ms, known_up) == (at_ms, up):
-            return known_second
+        second = self._earliest(device_id, at_ms)
+        device, known = self._recorder.fleet.devices.get(device_id), self._recent.get(device_id, NEVER)
         if device is None or device.timeline.newest != second or device.timeline.up == up:
             return second
-        before = device.timeline.up != (device.timeline.since == second)
-        holds = before or device.timeline.first_seen == second  # with nothing before it, the connect comes second
-        later = at_ms >= known_ms
-        if holds == (up if later else device.timeline.up):
+        if known.both and at_ms == known.at_ms:
+            return None
+        later = at_ms >= known.at_ms
+        if await self._holds(device) == (up if later else device.timeline.up):
             return second
         return second + 1 if later else None
+
+    async def _holds(self, device: Device) -> bool:
+        """Return which state holds after a device's newest second once both are journalled in it."""
+        timeline = device.timeline
+        if timeline.first_seen == timeline.newest:
+            return True  # with nothing before it, the connect comes second
+        if timeline.since != timeline.newest:
+            return timeline.up
+        second, other = timeline.newest, not timeline.up
+        both = partial(store.happened, device_id=device.identity.device_id, start=second, end=second, up=other)
+        return timeline.up if await self._recorder.transact(store.PIECE.name, both) else other
 
     async def _forget(self, device_id: str, until_ms: int) -> None:
         forget = partial(store.drop_soft, device_id=device_id, until_ms=until_ms)

@@ -109,11 +109,11 @@ def blind_seconds(transaction: Transaction) -> dict[str, int]:
     return {device_id: int(seconds) for device_id, seconds in rows}  # a sum of PostgreSQL's is a Decimal
 
 
-def came_up(transaction: Transaction, device_id: str, start: int, end: int) -> bool:
-    """Return whether the journal has a connect of a device in [start, end], Unix seconds."""
+def happened(transaction: Transaction, device_id: str, start: int, end: int, *, up: bool) -> bool:
+    """Return whether the journal has a connect (or disconnect) of a device in [start, end], Unix seconds."""
     found = transaction.rows(
         "SELECT 1 FROM event e JOIN device d ON d.id = e.device "
-        "WHERE d.device_id = ? AND e.kind = 1 AND e.timestamp BETWEEN ? AND ? LIMIT 1",
-        (device_id, start, end),
+        "WHERE d.device_id = ? AND e.kind = ? AND e.timestamp BETWEEN ? AND ? LIMIT 1",
+        (device_id, int(up), start, end),
     )
     return bool(found)

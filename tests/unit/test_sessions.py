@@ -273,6 +273,42 @@ SAME_SECOND = [
 ]
 
 
+SEVERAL = [
+    pytest.param([("up", 5.0), ("hard", 5.2), ("up", 5.4)], True, id="first seen up, down and up"),
+    pytest.param([("up", 0), ("hard", 5.1), ("up", 5.2), ("hard", 5.3)], False, id="down, up and down"),
+    pytest.param([("up", 0), ("up", 5.1), ("hard", 5.2), ("up", 5.3)], True, id="up again, down and up"),
+    pytest.param([("hard", 0), ("up", 5.1), ("hard", 5.2), ("up", 5.3)], True, id="up, down and up"),
+    pytest.param([("up", 0), ("up", 5.1), ("hard", 5.2), ("soft", 5.3), ("up", 5.4)], True, id="connecting within"),
+    pytest.param([("hard", 0), ("up", 5.1), ("hard", 5.2), ("up", 5.3), ("hard", 5.4)], False, id="four of them"),
+    pytest.param([("up", 0), ("up", 5.8), ("hard", 5.9), ("up", 6.1)], True, id="over the end of the second"),
+    pytest.param([("up", 0), ("hard", 3), ("hard", 5.1), ("up", 5.9)], True, id="and an earlier one"),
+]
+
+
+@pytest.mark.parametrize(("events", "up"), SEVERAL)
+async def test_of_several_states_about_one_second_the_latest_holds_in_any_order(events, up, tmp_path):
+    before, within = events[:-3], events[-3:]
+    for number, order in enumerate(permutations(within)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        async with sessioned(folder) as one:
+            for event in (*before, *order, *order):
+                await one.take(state(*event, reason="logged_out"))
+            await one.at(100)
+
+            device = one.recorder.fleet.devices[WHO.device_id]
+            assert device.timeline.up == up, order
+            assert up or one.sessions.reasons.of(device) == "logged_out"
+
+
+async def test_opposite_states_of_one_millisecond_that_come_again_are_no_news(tmp_path):
+    async with sessioned(tmp_path) as one:
+        await one.take(state("up", 0), *[state("hard", 5), state("up", 5)] * 5)
+
+        assert one.recorder.fleet.devices[WHO.device_id].timeline.up
+        assert await one.outages() == [(5, 5)]
+
+
 @pytest.mark.parametrize(("events", "up"), SAME_SECOND)
 async def test_of_one_second_the_later_state_holds_in_any_order(events, up, tmp_path):
     before, within = events[:-2], events[-2:]
