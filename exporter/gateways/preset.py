@@ -127,13 +127,19 @@ class Preset:
         _check(engine, engine, ENGINE_LENGTH, "engine")
         present = known(device_id)
         options = self._options
-        owner = business or options.businesses.get(session) or options.business
+        owner = business or options.businesses.get(session) or self._known_owner(present) or options.business
         _check(owner.id, owner.id, ID_LENGTH, "business")
         called = clean_name(name) or (present.device_name if present is not None else "") or session
         identity = Identity(
             *(device_id, called, engine, device_id, called, owner.id, clean_name(owner.name), "", ""), self.name
         )
         return present if present == identity and present is not None else identity
+
+    def _known_owner(self, present: Identity | None) -> Owner | None:
+        """Return the business that a device has by now, where its gateway can name one and may have done so."""
+        if present is None or self._mapping.business is None or present.business_id == self.name:
+            return None  # its gateway's name is what a business is called that nobody named
+        return Owner(present.business_id, present.business_name)
 
     def engine_of(self, root: Any) -> str:  # noqa: ANN401 - any JSON value
         """Return the engine of a session that a body tells of."""

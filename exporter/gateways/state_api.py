@@ -16,6 +16,7 @@ import msgspec
 from exporter.gateways.mapping import pointers
 from exporter.gateways.pointer import compile_pointer, find, text_at
 from exporter.gateways.preset import When, decide
+from exporter.gateways.reasons import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,10 @@ class Call(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What the gateway says of one session. `at`: when it went down, Unix seconds, where it tells."""
+    """What the gateway says of one session. `at`: when it went down, Unix seconds, where it tells.
+
+    Ignored: it is there, and nothing else is known of it. A session of the list without a name is "".
+    """
 
     session: str
     name: str
@@ -90,28 +94,29 @@ class StateReader:
     def read(self, body: bytes, session: str = "") -> list[Reading]:
         """Return what an answer says; one of a single session says it of that session. Raises BadAnswer."""
         if self._api.format.startswith("prometheus:"):
-            return self._readings(_samples(body, self._api.format.partition(":")[2]))
+            return self._of_samples(_samples(body, self._api.format.partition(":")[2]))
         root = _decoded(body)
         if self.one_by_one:
-            found = self._reading({**root, "session": session}) if isinstance(root, dict) else None
-            return [] if found is None else [found]
+            return [self._reading({**root, "session": session})] if isinstance(root, dict) else []
         items = find(root, self._list)
         if not isinstance(items, list):
             raise BadAnswer("the answer has no list of sessions")
-        return self._readings(items)
+        return [self._reading(item) for item in items]
 
     def settings_of(self, body: bytes) -> str:
         """Return where the webhooks of a session go; "" where nowhere. Raises BadAnswer."""
         return text_at(_decoded(body), self._settings_url)
 
-    def _readings(self, items: list[Any]) -> list[Reading]:
-        found = (self._reading(item) for item in items)
-        return [reading for reading in found if reading is not None]
+    def _of_samples(self, samples: list[tuple[Any, bool]]) -> list[Reading]:
+        """Return what samples say: those with the value 1 are the sessions' states, the others name sessions."""
+        found = [self._reading(labels) for labels, one in samples if one]
+        others = {text_at(labels, self._session) for labels, _ in samples} - {reading.session for reading in found}
+        return found + [Reading(session, "", "ignored", UNKNOWN, None, None) for session in others]
 
-    def _reading(self, item: Any) -> Reading | None:  # noqa: ANN401 - any JSON value
+    def _reading(self, item: Any) -> Reading:  # noqa: ANN401 - any JSON value
         session, (state, reason) = text_at(item, self._session), self._decide(item)
         if not session or state in ("ignored", "gone"):
-            return None
+            return Reading(session, "", "ignored", UNKNOWN, None, item)
         at = None if self._when is None else self._when.read(item)
         name, activity = text_at(item, self._name), text_at(item, self._activity)
         return Reading(session, name, state, reason, at, item, activity)
@@ -143,14 +148,13 @@ def _decoded(body: bytes) -> Any:  # noqa: ANN401
         raise BadAnswer("the answer is not JSON") from None
 
 
-def _samples(body: bytes, metric: str) -> list[Any]:
-    """Return the labels of a metric's samples with the value 1."""
+def _samples(body: bytes, metric: str) -> list[tuple[Any, bool]]:
+    """Return the labels of a metric's samples, and whether the value is 1."""
     found = []
     for line in body.decode("utf-8", "replace").splitlines():
         if line.startswith(metric + "{"):
             labels, _, value = line.removeprefix(metric).rpartition("} ")
-            if value.split()[:1] in (["1"], ["1.0"]):
-                found.append(dict(LABELS.findall(labels)))
+            found.append((dict(LABELS.findall(labels)), value.split()[:1] in (["1"], ["1.0"])))
     if not found and metric not in body.decode("utf-8", "replace"):
         raise BadAnswer(f"the answer has no {metric}")
     return found

@@ -5,7 +5,9 @@ Guarantees:
   event meanwhile or waits in a soft state, of which the webhooks will tell more.
 - A correction has the gateway's own time where it lies between the last read that agreed and now, else it is of now;
   and the time since that read is kept as a time in which nothing was known of the device.
-- A gateway that does not answer changes nothing: its devices keep their state.
+- A session that the gateway's list had before and has no more was stopped, as if the list said so.
+- A gateway that does not answer changes nothing: its devices keep their state. An empty list while several sessions are
+  up is no answer: a gateway that lost its memory is no reason to call all its devices down.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
 from exporter.gateways.events import SessionEvent
-from exporter.gateways.state_api import BadAnswer
+from exporter.gateways.reasons import STOPPED
+from exporter.gateways.state_api import BadAnswer, Reading
 from exporter.lib.logs import RateLimited, fields
 from exporter.lib.pace import Pace
 from exporter.sessions import client, store
@@ -32,13 +35,12 @@ if TYPE_CHECKING:
 
     from exporter.domain.accounts import Device
     from exporter.gateways.preset import Preset
-    from exporter.gateways.state_api import Reading, StateReader
+    from exporter.gateways.state_api import StateReader
     from exporter.recording.recorder import Recorder
     from exporter.sessions.service import Sessions
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT: Final = 600.0
 JITTER: Final = 0.1
 BETWEEN: Final = 1.0
 """Seconds at most between two requests where sessions are asked one by one."""
@@ -76,7 +78,8 @@ class Poller:
         """Whether the gateway answered when it was last asked; None before that."""
         self.read_at: float | None = None
         """When it last answered, Unix seconds."""
-        self._failures = 0
+        self._listed: set[str] = set()
+        """Sessions that the list had while we asked: of others it may be that this key does not show them."""
         self._agreed: dict[str, float] = {}
         self._suspects: dict[str, Suspect] = {}
         self._softened: set[str] = set()
@@ -89,24 +92,29 @@ class Poller:
         """Whether the webhook settings that were seen are still there; None where none were seen."""
         return all(self._settings.values()) if self._settings else None
 
+    @property
+    def pause(self) -> float:
+        """Seconds until the next round: a gateway that does not answer is asked half as often, and no less."""
+        return self._every * (2 if self.up is False else 1)
+
     async def run(self) -> None:
         """Ask until cancelled."""
         async with client.client() as session:
             while True:
                 await self.round(session)
-                wait = min(self._every * 2**self._failures, max(LONGEST_WAIT, self._every))
-                await asyncio.sleep(wait * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
+                await asyncio.sleep(self.pause * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
 
     async def round(self, session: aiohttp.ClientSession) -> None:
         """Ask once, and mend what two reads agree on."""
         started = self._recorder.clock()
         try:
             readings = await self._ask(session)
+            readings += self._missing(readings)
         except (Unreachable, BadAnswer) as error:
-            self.up, self._failures = False, min(self._failures + 1, 10)
+            self.up = False
             self._warn.warning(f"unreachable {self.name}", "a gateway's state API does not answer", reason=str(error))
             return
-        self.up, self.read_at, self._failures = True, started, 0
+        self.up, self.read_at = True, started
         for silent in self.silence.listen(readings, started):
             told = fields(device_id=f"{self.name}:{silent}", gateway=self.name)
             log.warning("the gateway calls a session connected, but no message goes through", extra=told)
@@ -135,6 +143,19 @@ class Poller:
             await asyncio.sleep(min(BETWEEN, self._every / 2 / len(names)))
         return found
 
+    def _missing(self, readings: list[Reading]) -> list[Reading]:
+        """Return what it means that sessions are not in the list any more. Raises BadAnswer if it cannot be so."""
+        listed = {reading.session for reading in readings}
+        if self._reader.one_by_one or "" in listed:  # one without a name may be any of them
+            return []
+        devices = {self._preset.session_of(device.identity.device_id): device for device in self._devices()}
+        up = sum(device.timeline.up for device in devices.values())
+        if not listed and up > 1:
+            raise BadAnswer(f"the list of sessions is empty, but {up} are up: forget them if they were deleted")
+        missing = (self._listed & devices.keys()) - listed
+        self._listed = listed | missing
+        return [Reading(session, "", "hard", STOPPED, None, None) for session in missing]
+
     async def _look_at_settings(self, session: aiohttp.ClientSession) -> None:
         """Look at one session's webhook settings: once they were ours, they must not be gone."""
         devices = self._devices()
@@ -152,6 +173,8 @@ class Poller:
     # -- what two reads agree on --------------------------------------------------------------------------------------
 
     async def _judge(self, reading: Reading, read_at: float) -> None:
+        if reading.state == "ignored":
+            return
         device_id = f"{self.name}:{reading.session}"
         device = self._recorder.fleet.devices.get(device_id)
         if device is None and reading.state != "up":

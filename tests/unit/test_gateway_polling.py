@@ -231,6 +231,83 @@ async def test_a_gateway_without_webhooks_makes_its_sessions_known_when_they_are
         assert [site.state(name) for name in ("cs-1", "cs-2", "cs-3")] == [("up", 70), None, None]
 
 
+async def test_a_correction_leaves_a_device_with_the_business_that_its_gateway_named(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        for at, word in ((70, "hard"), (130, "hard"), (190, "up"), (250, "up")):
+            site.fake.sessions["cs"] = word
+            await site.ask(at)
+            assert site.one.recorder.fleet.devices["gw:cs"].identity.business_id == "biz"
+
+        assert site.corrected == ["down", "up"]
+
+
+LISTS = [(kind, path) for kind, path in ALL if kind not in ("green-api", "z-api", "wppconnect")]
+
+
+@pytest.mark.parametrize(("kind", "path"), LISTS)
+async def test_a_session_that_the_list_has_no_more_was_stopped(kind, path, tmp_path):
+    async with polled(tmp_path, kind, path=path) as site:
+        site.fake.sessions["other"] = "up"
+        await site.ask(70)
+        await site.ask(130)
+        del site.fake.sessions["cs"]
+        await site.ask(190)
+        assert site.state() == ("up", 0)
+
+        await site.ask(250)
+
+        device = site.one.recorder.fleet.down["gw:cs"]
+        assert (site.state(), site.state("other")) == (("down", 250), ("up", 130))
+        assert site.one.sessions.reasons.of(device) == "stopped"
+        assert await site.blind() == [("gw:cs", 130, 250)]
+        site.fake.sessions["cs"] = "up"
+        await site.ask(310)
+        await site.ask(370)
+        assert site.state() == ("up", 370)
+
+
+async def test_the_only_session_of_a_gateway_can_be_stopped(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        site.fake.sessions.clear()
+        await site.ask(70)
+        await site.ask(130)
+
+        assert site.state() == ("down", 130)
+
+
+async def test_an_empty_list_stops_nothing_while_several_sessions_are_up(tmp_path, caplog):
+    async with polled(tmp_path, "waha") as site:
+        site.fake.sessions["other"] = "up"
+        await site.ask(70)
+        await site.ask(130)
+        site.fake.sessions.clear()
+        for at in (190, 250, 310):
+            await site.ask(at)
+
+        assert (site.state(), site.state("other"), site.poller.up) == (("up", 0), ("up", 130), False)
+        assert any("list of sessions is empty, but 2 are up" in str(vars(record)) for record in caplog.records)
+
+
+async def test_a_session_that_the_list_never_had_is_left_to_its_webhooks(tmp_path):
+    async with polled(tmp_path, "waha", known=False) as site:
+        site.fake.sessions["other"] = "up"
+        await site.tell("up", 0)
+        for at in (10, 70, 130, 190):
+            await site.ask(at)
+
+        assert site.state() == ("up", 0)
+
+
+async def test_a_session_that_is_listed_in_a_state_that_nobody_knows_is_not_missing(tmp_path):
+    async with polled(tmp_path, "evolution", path="/metrics") as site:
+        lines = [f'evolution_instance_state{{instance="cs",state="{state}"}} 0' for state in ("open", "close")]
+        site.fake.answer = "\n".join(lines).encode()
+        for at in (70, 130, 190):
+            await site.ask(at)
+
+        assert (site.state(), site.poller.up) == (("up", 0), True)
+
+
 BROKEN = [
     pytest.param({"status": 500}, id="a failure"),
     pytest.param({"status": 302}, id="a redirect"),
@@ -252,6 +329,7 @@ async def test_a_gateway_that_does_not_answer_is_not_down(how, tmp_path):
         assert (site.state(), site.poller.up, site.poller.read_at) == (("up", 0), False, T + 10)
         assert not any("elsewhere" in request for request in site.fake.requests)
         assert len(site.fake.requests) > asked
+        assert EVERY < site.poller.pause <= 2 * EVERY
         site.fake.status, site.fake.answer = 200, None
         await site.ask(250)
         assert site.poller.up is True
