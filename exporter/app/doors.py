@@ -26,7 +26,7 @@ class Settings(NamedTuple):
 def doors(config: Callable[[], Config], clock: Callable[[], float]) -> dict[str, Door]:
     """Return the doors of the configuration in force, by path."""
     current = config()
-    found = {WEBHOOK_PATH: Door(Csku(), lambda: config().webhook)}
+    found = {WEBHOOK_PATH: Door(Csku(current.gateways), lambda: config().webhook)}
     for name, gateway in current.gateways.items():
         if gateway.reading is not None and gateway.reading.webhook:
             bound = max(current.webhook.max_body, gateway.reading.max_body)

@@ -224,7 +224,8 @@ class Webhook:
         try:
             await self._recorder.quarantine(error.code, str(error), payload, digest)
         except (JournalUnavailable, Overloaded) as failure:
-            self._warn.warning("not_quarantined", "a refused body was not kept", reason=failure.code)
+            told = {"gateway": gateway.name, "reason": failure.code}
+            self._warn.warning("not_quarantined", "a refused body was not kept", **told)
             return response if gateway.refuses_invalid else self._unavailable(request, failure)
         self._metrics.event(label, QUARANTINED)
         return response if gateway.refuses_invalid else answers.json({"quarantined": error.code})
@@ -235,7 +236,7 @@ class Webhook:
         return response
 
     def _unavailable(self, request: web.BaseRequest, error: JournalUnavailable | Overloaded) -> web.Response:
-        self._warn.warning(error.code, "webhook request refused", status=503, remote=request.remote)
+        self._log_refusal(request, 503, error.code)
         return answers.error(503, error.code, "not stored, try again", {"Retry-After": answers.RETRY_AFTER})
 
     def _refuse(
@@ -248,8 +249,12 @@ class Webhook:
         label: str = OTHER_EVENT,
     ) -> web.Response:
         self._metrics.event(label, outcome)
-        self._warn.warning(code, "webhook request refused", status=status, remote=request.remote)
+        self._log_refusal(request, status, code)
         return answers.error(status, code, message)
+
+    def _log_refusal(self, request: web.BaseRequest, status: int, code: str) -> None:
+        told = {"status": status, "gateway": self._gateway.name, "remote": request.remote}
+        self._warn.warning(code, "webhook request refused", **told)
 
 
 def _too_large(limit: int) -> str:

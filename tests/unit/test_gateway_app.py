@@ -20,6 +20,8 @@ from exporter.gateways.again import proven
 from exporter.gateways.reasons import REASONS, UNKNOWN
 from exporter.lib.words import read_texts
 from exporter.report.availability import availability
+from exporter.simulate.fleet import make_fleet
+from exporter.simulate.payloads import device_event
 from tests.tools import ROOT
 from tests.unit.gateway_site import SECRET
 
@@ -62,7 +64,7 @@ class Running:
         )
 
     async def post(self, path: str, body: Any, **headers: str) -> tuple[int, str]:
-        url = f"{self.exporter.public.url}/webhook/{path}"
+        url = f"{self.exporter.public.url}/webhook/{path}".rstrip("/")
         async with aiohttp.ClientSession() as client, client.post(url, json=body, headers=headers) as answer:
             return answer.status, await answer.text()
 
@@ -117,6 +119,51 @@ async def test_a_logout_and_a_reconnect_are_told_apart(tmp_path):
         value = site.exporter.registry.get_sample_value
         assert value("device_reconnects_total", {"engine": "wa", "gateway": "a"}) == 1
         assert value("device_disconnect_reason_total", {"engine": "wa", "reason": "needs_scan"}) == 1
+
+
+async def test_a_webhook_without_a_business_leaves_the_one_that_is_known(tmp_path):
+    async with running(tmp_path, a=WAHA) as site:
+        for metadata in ({"business.id": "b-17", "business.name": "Toko"}, {}):
+            status = "WORKING" if metadata else "STOPPED"
+            await site.post("a", waha(status) | {"metadata": metadata}, Authorization=SECRET)
+            identity = site.exporter.recorder.fleet.devices["a:cs-1"].identity
+            assert (identity.business_id, identity.business_name) == ("b-17", "Toko")
+
+        site.configure(a=WAHA | {"businesses": {"cs-1": {"id": "b-18"}}})
+        await site.exporter.reload()
+        await site.post("a", waha("WORKING"), Authorization=SECRET)
+        assert site.exporter.recorder.fleet.devices["a:cs-1"].identity.business_id == "b-18"
+
+
+async def test_a_business_that_is_configured_takes_the_place_of_the_gateways_name(tmp_path):
+    async with running(tmp_path, a=WAHA) as site:
+        await site.post("a", waha("WORKING"), Authorization=SECRET)
+        site.configure(a=WAHA | {"business": {"id": "b-9"}})
+        await site.exporter.reload()
+        await site.post("a", waha("STOPPED"), Authorization=SECRET)
+
+        assert site.exporter.recorder.fleet.devices["a:cs-1"].identity.business_id == "b-9"
+
+
+async def test_a_refusal_in_the_log_names_the_gateway(tmp_path, caplog):
+    async with running(tmp_path, a=WAHA) as site:
+        assert (await site.post("a", waha("WORKING"), Authorization="wrong"))[0] == 401
+        assert (await site.post("a", waha("WORKING") | {"session": ""}, Authorization=SECRET))[0] == 200
+
+    refused = [vars(record)["fields"] for record in caplog.records if record.message == "webhook request refused"]
+    assert [(told["code"], told["gateway"]) for told in refused] == [("unauthorized", "a"), ("missing_field", "a")]
+
+
+async def test_the_platform_cannot_tell_of_the_devices_of_gateways(tmp_path):
+    body = device_event(make_fleet(1, 1)[0].identity, int(time.time()), up=False)
+    async with running(tmp_path, a=WAHA) as site:
+        await site.post("a", waha("WORKING"), Authorization=SECRET)
+        for device_id, status in (("a:cs-1", 400), ("b:cs-1", 200)):
+            sent = body | {"device": body["device"] | {"id": device_id}}
+            answer = await site.post("", sent, Authorization="csku")
+            assert (answer[0], "other_gateway" in answer[1]) == (status, status == 400)
+
+        assert (site.state("a:cs-1"), site.state("b:cs-1")) == ("up", "down")
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "scan the QR code again"), ("id", "pindai ulang kode QR")])
