@@ -224,6 +224,10 @@ REFUSED = {
         {"podLabels": {"app.kubernetes.io/name": "x"}},
         "podLabels.app.kubernetes.io/name: the chart selects its pods by this label",
     ),
+    "objects of another release's name": (
+        {"commonLabels": {"app.kubernetes.io/instance": "x"}},
+        "commonLabels.app.kubernetes.io/instance: the chart selects its pods by this label",
+    ),
     "no URL of Alertmanager": ({"alertmanager": {"urls": ["alertmanager:9093"]}}, "alertmanager.urls[0]: expected an"),
     "one Alertmanager twice": ({"alertmanager": {"urls": ["http://a:9093"] * 2}}, "the same Alertmanager twice"),
     "no address": ({"externalUrl": "devices.example.com"}, "externalUrl: expected an address"),
@@ -461,13 +465,15 @@ def test_the_network_policy_is_on_and_opens_what_is_used(objects: dict[str, list
         ("http://alertmanager-0.alertmanager.watch.svc.cluster.local:9093/alerts", 9093, "watch"),
         ("https://alertmanager.example.com", 443, None),
         ("https://am.svc.example.com", 443, None),
+        ("https://one.am.svc.example.com", 443, None),
         ("http://alertmanager", 80, None),
     ],
     ids=[
         "a headless service",
         "a pod, whole name",
         "outside, its usual port",
-        "svc in somebody's name",
+        "svc in a public name",
+        "svc in a longer public name",
         "a short name",
     ],
 )
