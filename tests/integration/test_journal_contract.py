@@ -24,7 +24,7 @@ from tests.postgres import shared_cluster
 from tests.unit.journal_site import NOW, FakeClock, append, event, identity, picture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from exporter.journal.port import Journal, Transaction
@@ -57,6 +57,10 @@ class MemoryStorage:
     def journal(self, clock: FakeClock) -> Journal:
         return MemoryJournal(self._memory, clock)
 
+    def end(self) -> None:
+        """Forget it, as no journal does when it stops."""
+        self._memory.tables.close()
+
 
 class PostgresStorage:
     def __init__(self, _folder: Path) -> None:
@@ -72,9 +76,11 @@ DATABASES = tuple(storage for storage in STORAGES if storage is not MemoryStorag
 
 
 @pytest.fixture(params=STORAGES, ids=lambda storage: storage.__name__.removesuffix("Storage").lower())
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     made: Storage = request.param(tmp_path)
-    return made
+    yield made
+    if isinstance(made, MemoryStorage):
+        made.end()
 
 
 @pytest.fixture
