@@ -14,6 +14,7 @@ import pytest
 
 from scripts.env_file import read_env
 from tests.e2e.harness import HttpSink, MailSink
+from tests.patience import patient
 from tests.tools import ROOT
 
 CHATS = b'{"ok": true, "result": [{"update_id": 1, "message": {"chat": {"id": -100777, "title": "Tim Toko"}}}]}'
@@ -33,7 +34,7 @@ class Terminal:
             os.execve(sys.executable, [sys.executable, "-m", "scripts.setup"], kept | env)
 
     def read(self, seconds=20):
-        ready, _, _ = select.select([self.fd], [], [], seconds)
+        ready, _, _ = select.select([self.fd], [], [], patient(seconds))
         assert ready, f"nothing more came after: {self.shown[-500:]}"
         try:
             data = os.read(self.fd, 65536)
