@@ -72,14 +72,14 @@ def rows(directory: Path, devices: int, rate: float, seconds: float, every: floa
     second = [one for one in seen if one.seconds >= seconds / 2]
     slope = linear_regression([one.seconds for one in second], [one.mebibytes for one in second]).slope
     what = f"{seconds / 60:.0f} minutes, {devices:,} devices, {number(sent.rate)} webhooks a second"
-    yield Row("15", f"{what}: memory", f"{seen[-1].mebibytes:.0f} MiB",
+    yield Row("18", f"{what}: memory", f"{seen[-1].mebibytes:.0f} MiB",
               note=f"{seen[0].mebibytes:.0f} MiB at first, {second[0].mebibytes:.0f} at half time; the slope of its "
               f"second half is {slope * 3600:.1f} MiB an hour; webhooks' p99 {sent.p99 / 1e3:.1f} ms",
               **at_most(slope * seconds / 2, MOST_GROWTH, " MiB"))  # fmt: skip
-    for key, which in (("15b", "descriptors"), ("15c", "threads")):
+    for key, which in (("18b", "descriptors"), ("18c", "threads")):
         first, last = (max(getattr(one, which) for one in part) for part in halves(second))
         yield Row(key, f"{what}: {which}", str(last), f"in the quarter before: {first}", **at_most(last - first, 0))
-    yield Row("15d", f"{what}: failures that it counted", f"{failures:.0f}", **at_most(failures, 0))
+    yield Row("18d", f"{what}: failures that it counted", f"{failures:.0f}", **at_most(failures, 0))
 
 
 def halves(looks: list[Look]) -> tuple[list[Look], list[Look]]:
