@@ -48,6 +48,8 @@ WEBHOOK_PATH: Final = "/webhook"
 HEALTH_PATH: Final = "/-/healthy"
 READY_PATH: Final = "/-/ready"
 """For a load balancer: whether events are welcome here, or had better go to another exporter."""
+REPLAYED: Final = 86_400.0
+"""Seconds; what is signed and older is no repetition of a sender any more."""
 BODY_TIMEOUT: Final = 10.0
 """Seconds for a whole body to arrive."""
 
@@ -179,6 +181,8 @@ class Webhook:
         latest = now + settings.max_future_skew
         try:
             seen = self._gateway.read(body, now=now, latest=latest, known=self._recorder.identity_of, path=rest)
+            if self._gateway.signs_body and seen and all(_is_replayed(one, now) for one in seen):
+                return self._unknown(request)
             if len(seen) == 1:
                 await self._record(seen[0], now)
             else:
@@ -255,6 +259,11 @@ class Webhook:
     def _log_refusal(self, request: web.BaseRequest, status: int, code: str) -> None:
         told = {"status": status, "gateway": self._gateway.name, "remote": request.remote}
         self._warn.warning(code, "webhook request refused", **told)
+
+
+def _is_replayed(one: Seen, now: float) -> bool:
+    """Whether a signed body tells of a time that no sender still retries: somebody kept it and sends it again."""
+    return isinstance(one, SessionEvent) and one.at_ms / 1000 < now - REPLAYED
 
 
 def _too_large(limit: int) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hmac
 import json
 import logging
+import math
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from exporter.lib.words import read_texts
 from exporter.report.availability import availability
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.payloads import device_event
+from exporter.web import public
 from tests.tools import ROOT
 from tests.unit.gateway_site import SECRET
 
@@ -87,6 +90,15 @@ async def running(folder: Path, **gateways: Any) -> AsyncIterator[Running]:
 
 def waha(status: str) -> dict[str, Any]:
     return {"event": "session.status", "session": "cs-1", "payload": {"status": status}}
+
+
+@pytest.mark.parametrize(("ago", "status"), [(0, 200), (3600, 200), (2 * 86_400, 401)])
+async def test_a_signed_body_that_no_sender_still_retries_is_a_replay(tmp_path: Path, ago: int, status: int) -> None:
+    async with running(tmp_path, a={**WAHA, "auth": "hmac"}) as site:
+        body = {**waha("FAILED"), "timestamp": int((time.time() - ago) * 1000)}
+        signature = hmac.digest(SECRET.encode(), json.dumps(body).encode(), "sha512").hex()
+        assert (await site.post("a", body, **{"X-Webhook-Hmac": signature}))[0] == status
+        assert site.state("a:cs-1") == ("down" if status == 200 else None)
 
 
 async def test_a_reload_adds_changes_and_removes_gateways(tmp_path):
@@ -207,7 +219,10 @@ def test_every_reason_has_a_remedy_in_both_languages():
     assert texts["id"].keys() == texts["en"].keys() == set(REASONS) - {UNKNOWN}
 
 
-async def test_no_secret_of_a_body_or_a_path_reaches_a_disk_a_log_or_a_metric(tmp_path, capfd):
+async def test_no_secret_of_a_body_or_a_path_reaches_a_disk_a_log_or_a_metric(
+    tmp_path, capfd, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(public, "REPLAYED", math.inf)  # the samples are of some day
     files = sorted((ROOT / "tests" / "gateways").glob("*/*.json"))
     gateways = {file.parent.name: {"preset": file.parent.name, "secret": SECRET} for file in files}
     async with running(tmp_path, **gateways) as site:
