@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from exporter.domain.records import Blind, Checkpoint, SavedDevice, SavedGroup, SavedHistogram
+from exporter.domain.records import Checkpoint, SavedDevice, SavedGroup, SavedHistogram
+from exporter.journal import reading
 from exporter.journal.port import Loaded
+from exporter.journal.postgres.transaction import PostgresTransaction
 from exporter.journal.retention import fold_old
 
 if TYPE_CHECKING:
@@ -46,8 +48,7 @@ def load(connection: Connection, identities: Sequence[Identity]) -> Loaded:
             _states(connection, "saved_group", SavedGroup),
             _states(connection, "saved_histogram", SavedHistogram),
         )
-    spans = connection.execute("SELECT start_ms, end_ms FROM blind ORDER BY start_ms")
-    blind = [Blind(start / 1000, end / 1000) for start, end in spans]
+    blind = reading.blind_intervals(PostgresTransaction(connection))
     return Loaded(checkpoint, identities, pruned_before, blind, at_ms, exposed_ms, heard_ms, 0)
 
 

@@ -11,12 +11,6 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-def intervals(connection: sqlite3.Connection) -> list[Blind]:
-    """Return all blind intervals in order."""
-    rows = connection.execute("SELECT start_ms, end_ms FROM blind ORDER BY start_ms")
-    return [Blind(start / 1000, end / 1000) for start, end in rows]
-
-
 def beat(connection: sqlite3.Connection, now: int, retry_span: int) -> Blind | None:
     """Note that events are heard; return the blind interval before it, if there was one (see `Journal.heartbeat`)."""
     last = meta.get(connection, "heartbeat_ms")

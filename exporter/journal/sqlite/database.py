@@ -18,6 +18,7 @@ import msgspec
 
 from exporter.domain.records import DeviceHistory, Record
 from exporter.errors import JournalUnavailable
+from exporter.journal import reading
 from exporter.journal.port import EXPOSING, Appended, Loaded
 from exporter.journal.sqlite import blind, events, meta, old_log, saved
 from exporter.journal.sqlite.connecting import connect
@@ -168,7 +169,7 @@ class Database:
                 saved.load(connection),
                 self._names.identities(),
                 self._pruned_before,
-                blind.intervals(connection),
+                reading.blind_intervals(SqliteTransaction(connection)),
                 self._times.newest,
                 self._times.exposed,
                 meta.get(connection, "heartbeat_ms"),
