@@ -72,7 +72,9 @@ def _computed(
     reader: Reader, device_id: str, edges: Sequence[int], now: float, blind: Sequence[Blind], begin: int = 0
 ) -> list[Day]:
     history = reader.device(device_id)
-    return [] if history is None else days_of(_since(history, begin), edges, min(now, edges[-1]), blind)
+    if history is None:
+        return []
+    return days_of(_since(history, begin) if begin else history, edges, min(now, edges[-1]), blind)
 
 
 def _since(history: History, begin: int) -> History:

@@ -76,16 +76,15 @@ def page(picture: Picture, language: Language, base: str, switch: str) -> str:
     ]
     total, days = picture.total(), len(picture.components[0].days) if picture.components else 0
     zone = words.zone
-    return _renderer.fill(
+    return _filled(
         "status.html",
         words,
-        picture=picture,
-        page=picture.page,
-        kept=_kept(picture, language),
+        picture,
+        base=base,
+        back="",
+        switch=switch,
         banner=words.banner(picture),
         look=LOOKS[picture.indicator],
-        base=base,
-        other_language_url=switch,
         components=shown,
         strips=strips,
         bad_days=[[cell.title for cell in row[::-1] if cell.down] for row in cells],
@@ -99,22 +98,19 @@ def page(picture: Picture, language: Language, base: str, switch: str) -> str:
         history=history(picture.incidents, last_days(LISTED_DAYS, picture.at, zone), picture.at, words),
         months=months(picture.at, zone, min((one.watched[1].first_seen for one in shown), default=picture.at)),
         home=base.removesuffix("/") or "./",
-        back="",
     )
 
 
 def month_page(picture: Picture, past: Past, month: str, language: Language, base: str, switch: str) -> str:
     """Return the page of one month: its figure and its incidents."""
     words = PageWords(language, picture)
-    return _renderer.fill(
+    return _filled(
         "month.html",
         words,
-        picture=picture,
-        page=picture.page,
-        kept=_kept(picture, language),
+        picture,
         base=base,
         back=base.removesuffix("/") or "./",
-        other_language_url=switch,
+        switch=switch,
         month=month,
         past=past,
         ratio=ratio_of(past.days),
@@ -127,15 +123,13 @@ def device_page(picture: Picture, past: Past, language: Language, home: str, swi
     """Return the page of one device: its months and its incidents. `home` is the way to the page that shows it."""
     words, [one] = PageWords(language, picture), past.components
     zone, objective = words.zone, one.objective
-    return _renderer.fill(
+    return _filled(
         "channel.html",
         words,
-        picture=picture,
-        page=picture.page,
-        kept=_kept(picture, language),
+        picture,
         base="./",
         back=home,
-        other_language_url=switch,
+        switch=switch,
         one=one,
         strip=bars(words.cells(one.days, objective, picture.at), words.strip_label(words.name(one), one.days)),
         days=words.number(len(one.days)),
@@ -172,9 +166,13 @@ def history(
     return [*found, (words.days(clean[-1], clean[0]), [])] if clean else found
 
 
-def _kept(picture: Picture, language: Language) -> str:
-    """Return the query that keeps a language that is not the page's own."""
-    return "" if language == picture.page.language else f"lang={language}"
+def _filled(
+    template: str, words: PageWords, picture: Picture, *, base: str, back: str, switch: str, **values: object
+) -> str:
+    """Return a page for people with what all of them have; `back` is the way to the page that it belongs to."""
+    kept = "" if words.language == picture.page.language else f"lang={words.language}"  # what the page speaks by itself
+    common = {"picture": picture, "page": picture.page, "kept": kept, "base": base, "back": back}
+    return _renderer.fill(template, words, other_language_url=switch, **common, **values)
 
 
 def strip(picture: Picture, language: Language) -> str:

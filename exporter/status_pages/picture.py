@@ -150,7 +150,10 @@ def take(reader: Reader, slug: str, page: StatusPage, around: Surroundings) -> P
     moved = {device.identity.device_id: at for device in shown if (at := _moved_at(page, device))}
     days = read_days(reader, ids, edges, around.now, page.timezone, moved)
     names = {device.identity.device_id: public_name(page, device.identity) for device in shown}
-    components = [_component(slug, page, device, names[device.identity.device_id], days, around) for device in shown]
+    components = [
+        _component(slug, page, device, names[one], days.get(one, []), moved.get(one, 0), around)
+        for one, device in zip(ids, shown, strict=True)
+    ]
     windows = [(span, sum(window.holds(device.identity) for device in shown)) for window, span in around.windows]
     return Picture(
         slug,
@@ -196,16 +199,16 @@ def _order(device: Device) -> tuple[str, str]:
 
 
 def _component(
-    slug: str, page: StatusPage, device: Device, name: str, days: dict[str, list[Day]], around: Surroundings
+    slug: str, page: StatusPage, device: Device, name: str, days: list[Day], moved: int, around: Surroundings
 ) -> Component:
-    who, timeline, moved = device.identity, device.timeline, _moved_at(page, device)
+    who, timeline = device.identity, device.timeline
     return Component(
         key_of(slug, who.device_id),
         name,
         who.engine,
         _state(page, device, around),
         max(timeline.since, moved),
-        days.get(who.device_id, []),
+        days,
         around.objective(who.engine),
         moved,
         (device, timeline),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.errors import JournalUnavailable
 from exporter.lib.times import zone_of
+from exporter.look.language import other_language
 from exporter.status_pages import drawing, machine
 from exporter.status_pages.past import is_month, of_device, of_month
 from exporter.status_pages.picture import Surroundings, take
@@ -178,6 +179,11 @@ class StatusPages:
         )
 
 
+_MACHINES: Final[dict[str, Callable[[Picture, Language, str], str | bytes]]] = {
+    "feed.atom": machine.feed,
+    "summary.json": machine.summary,
+    "status.json": machine.status,
+}
 _PAST: Final[dict[str, Callable[[Reader, Picture, str], Past]]] = {"month": of_month, "device": of_device}
 
 
@@ -197,14 +203,9 @@ def _body(picture: Picture, wanted: Wanted) -> str | bytes:
     language, url = wanted.language, wanted.url
     match wanted.part:
         case "page":
-            base = "./" if wanted.own_host else f"{picture.slug}/"
-            other = "en" if language == "id" else "id"
-            switch = f"{'./' if wanted.own_host else picture.slug}?lang={other}"
-            return drawing.page(picture, language, base, switch)
-        case "feed.atom":
-            return machine.feed(picture, language, url)
-        case "summary.json" | "status.json" as part:
-            return (machine.summary if part == "summary.json" else machine.status)(picture, language, url)
+            return drawing.page(picture, language, *_links(picture, wanted))
+        case "feed.atom" | "summary.json" | "status.json" as part:
+            return _MACHINES[part](picture, language, url)
         case "badge.json":
             return machine.badge_json(picture, language, wanted.metric)
         case "badge.svg":
@@ -213,10 +214,17 @@ def _body(picture: Picture, wanted: Wanted) -> str | bytes:
 
 
 def _past_body(picture: Picture, wanted: Wanted, past: Past) -> str:
-    language, other = wanted.language, "en" if wanted.language == "id" else "id"
+    language = wanted.language
     if wanted.part == "device":
         home = "./" if wanted.own_host else f"../{picture.slug}"
-        return drawing.device_page(picture, past, language, home, f"./{wanted.which}?lang={other}")
-    base = "./" if wanted.own_host else f"{picture.slug}/"
-    switch = f"{'./' if wanted.own_host else picture.slug}?month={wanted.which}&lang={other}"
+        switch = f"./{wanted.which}?lang={other_language(language)}"
+        return drawing.device_page(picture, past, language, home, switch)
+    base, switch = _links(picture, wanted)
     return drawing.month_page(picture, past, wanted.which, language, base, switch)
+
+
+def _links(picture: Picture, wanted: Wanted) -> tuple[str, str]:
+    """Return the ways from a page, or one of its months, to its parts and to itself in the other language."""
+    here, base = ("./", "./") if wanted.own_host else (picture.slug, f"{picture.slug}/")
+    month = f"month={wanted.which}&" if wanted.part == "month" else ""
+    return base, f"{here}?{month}lang={other_language(wanted.language)}"
