@@ -16,7 +16,7 @@ from os import environ
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 from zoneinfo import ZoneInfo
 
@@ -24,6 +24,7 @@ import msgspec
 
 from exporter.config.secret import read_secret
 from exporter.errors import ConfigError, ExporterError
+from exporter.lib.address import split_url
 from exporter.lib.safe_text import one_line
 from exporter.web.api_types import STATUS_PATH, Status
 
@@ -149,12 +150,8 @@ def _with_query(path: str, query: Mapping[str, str] | None) -> str:
 
 
 def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not (url.isascii() and url.isprintable()) or " " in url:
+    parts, usable = split_url(url)
+    if not usable or not url.isascii():
         raise ConfigError(f"--url: expected http:// or https:// and a host, got {url!r}")
     if parts.username is not None:
         raise ConfigError("--url: a password does not belong into a URL: give --web.user and --web.password-file")

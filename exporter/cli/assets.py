@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from exporter.assets.render import USUAL_JOB, Wanted, render
 from exporter.cli.output import say
 from exporter.errors import ConfigError
+from exporter.lib.address import split_url
 from exporter.lib.times import zone_of
 
 if TYPE_CHECKING:
@@ -99,13 +100,8 @@ def _page(text: str) -> str:
     """Return a URL without a slash at its end; what is refused is not shown, as it may hold a password."""
     if not text:
         return ""
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        usable = usable and parts.username is None
-    except ValueError:
-        usable = False
-    if not usable or not text.isprintable() or re.search(r"[\s\"'{}<>|\\#]", text):
+    parts, usable = split_url(text)
+    if not usable or parts.username is not None or re.search(r"[\s\"'{}<>|\\#]", text):
         raise argparse.ArgumentTypeError("expected an address such as https://alerts.example.com, without a password")
     return text.rstrip("/")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -15,7 +14,7 @@ from exporter.conventions import ALERT_LABELS
 from exporter.domain.identity import ENGINE_LENGTH
 from exporter.errors import ConfigError
 from exporter.journal.storage import check
-from exporter.lib.address import Address, parse_address
+from exporter.lib.address import Address, parse_address, split_url
 from exporter.lib.cron import parse_cron
 from exporter.lib.durations import format_duration
 from exporter.lib.times import parse_time, zone_of
@@ -23,6 +22,7 @@ from exporter.lib.times import parse_time, zone_of
 LONGEST_SECRET: Final = 1024
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
     from zoneinfo import ZoneInfo
 
     from exporter.config.errors import Origins, Path
@@ -280,12 +280,8 @@ class Checks:
 
     def url(self, text: str, path: Path) -> SplitResult:
         """Return the parts of a URL that can be called."""
-        try:
-            parts = urlsplit(text)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            parts, usable = urlsplit(""), False
-        if not usable or not text.isprintable() or " " in text:
+        parts, usable = split_url(text)
+        if not usable:
             self.wrong(path, "expected a URL that begins with http:// or https://")
         return parts
 

@@ -1,10 +1,14 @@
-"""Listen addresses as Go programs write them: `host:port`, `:port` for all interfaces, `[::1]:port` for IPv6."""
+"""URLs that can be called, and listen addresses as Go programs write them.
+
+These are `host:port`, `:port` for all interfaces, `[::1]:port` for IPv6.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 from typing import Final, NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
 BACKLOG: Final = 1024
 
@@ -37,6 +41,16 @@ def parse_address(text: str) -> Address:
     if not (port_text.isascii() and port_text.isdecimal()) or int(port_text) > 65535:
         raise ValueError(f"listen address {text!r}: the port must be a number from 0 to 65535")
     return Address(_host(host, text), int(port_text))
+
+
+def split_url(text: str) -> tuple[SplitResult, bool]:
+    """Return the parts of a URL, and whether it can be called by HTTP or HTTPS."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return urlsplit(""), False
+    return parts, usable and text.isprintable() and " " not in text
 
 
 def _host(host: str, text: str) -> str:
