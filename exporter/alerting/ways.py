@@ -93,25 +93,23 @@ def count_ways(configuration: str, job: str = "") -> int | None:
 
     `job`: the one that our alerts bear, where they bear one.
     """
-    try:
-        return len(_integrations(configuration, job))
-    except (BadYaml, TypeError, KeyError):
-        return None
+    found = _integrations(configuration, job)
+    return None if found is None else len(found)
 
 
 def integrations(configuration: str, job: str = "") -> set[str]:
     """Return the kinds of integrations that the receivers for people have, as Alertmanager's metrics call them."""
+    return set(_integrations(configuration, job) or ())
+
+
+def _integrations(configuration: str, job: str) -> list[str] | None:
     try:
-        return set(_integrations(configuration, job))
+        document: Any = parse_yaml(configuration)
+        receivers = [one for one in _ours(document["receivers"], job) if _is_for_people(one["name"])]
+        lists = ((key, ways) for one in receivers for key, ways in one.items() if key.endswith("_configs"))
+        return [key.removesuffix("_configs") for key, ways in lists for _ in ways]
     except (BadYaml, TypeError, KeyError):
-        return set()
-
-
-def _integrations(configuration: str, job: str) -> list[str]:
-    document: Any = parse_yaml(configuration)
-    receivers = [one for one in _ours(document["receivers"], job) if _is_for_people(one["name"])]
-    lists = ((key, ways) for one in receivers for key, ways in one.items() if key.endswith("_configs"))
-    return [key.removesuffix("_configs") for key, ways in lists for _ in ways]
+        return None
 
 
 def _is_for_people(name: str) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from exporter.incidents.model import CORRECTED, KINDS, TYPE, Entry, Incident
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from exporter.journal.port import Rows
 
@@ -20,6 +20,7 @@ COLUMNS: Final = (
     "acknowledged_at, acknowledged_by"
 )
 _NAMES: Final = COLUMNS.split(", ")
+_AT_ONCE: Final = 400
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -97,10 +98,9 @@ class View:
         """
         since, until = span
         found: list[Incident] = []
-        for first in range(0, len(device_ids), 400):
-            some = device_ids[first : first + 400]
+        for some, places in _some(device_ids):
             query = (
-                f"SELECT {COLUMNS} FROM incident WHERE device_id IN ({', '.join('?' * len(some))}) "  # noqa: S608
+                f"SELECT {COLUMNS} FROM incident WHERE device_id IN ({places}) "  # noqa: S608
                 "AND resolution <> ? AND (started_at >= ? OR (resolved_at IS NULL AND ? = 1)) AND started_at < ? "
                 "AND coalesce(resolved_at, ?) - started_at >= ? "
                 "AND (? = '' OR business_id = ?) ORDER BY started_at DESC LIMIT ?"
@@ -115,9 +115,7 @@ class View:
     def open_numbers(self, device_ids: Sequence[str]) -> dict[str, int]:
         """Return the number of the open incident of each of these devices that has one."""
         found: dict[str, int] = {}
-        for first in range(0, len(device_ids), 400):
-            some = device_ids[first : first + 400]
-            places = ", ".join("?" * len(some))
+        for some, places in _some(device_ids):
             query = f"SELECT device_id, number FROM incident WHERE resolved_at IS NULL AND device_id IN ({places})"  # noqa: S608
             found |= {row[0]: row[1] for row in self._rows(query, some)}
         return found
@@ -128,6 +126,13 @@ class View:
         newest = f"SELECT max(number) FROM incident GROUP BY {column}"  # noqa: S608 - constants
         query = f"SELECT {column}, {name} FROM incident WHERE number IN ({newest}) ORDER BY 1 LIMIT 500"  # noqa: S608
         return [(row[0], row[1]) for row in self._rows(query)]
+
+
+def _some(device_ids: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
+    """Yield devices, as many as one query may name, and the places for their ids in it."""
+    for first in range(0, len(device_ids), _AT_ONCE):
+        some = device_ids[first : first + _AT_ONCE]
+        yield some, ", ".join("?" * len(some))
 
 
 def where_of(wanted: Filter) -> tuple[list[str], list[Any]]:
