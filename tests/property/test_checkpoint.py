@@ -31,6 +31,12 @@ def interrupted(events: list[tuple], site: Site) -> Pace:
     return Pace(stretch=0, turn=turn)
 
 
+def taken(site: Site, events: list[tuple]) -> Fleet:
+    """Return what a checkpoint of the site brings back, while events happen as it is taken."""
+    snapshot = Snapshot(site.fleet, 0, site.now * 1000)
+    return restored(asyncio.run(snapshot.complete(interrupted(events, site))))
+
+
 def restored(saved: Checkpoint) -> Fleet:
     fleet = Fleet()
     checkpoint.restore(fleet, msgspec.json.decode(msgspec.json.encode(saved), type=Checkpoint), {})
@@ -43,9 +49,9 @@ def test_events_between_the_slices_change_nothing_of_it(history: list[tuple], ev
     for name, *arguments in history:
         getattr(site, name)(*arguments)
     then = picture(site.fleet)
-    saved = asyncio.run(Snapshot(site.fleet, 0, site.now * 1000).complete(interrupted(events, site)))
 
-    fleet = restored(saved)
+    fleet = taken(site, events)
+
     assert picture(fleet)[:-1] == then[:-1]  # the newest event may be a forgotten device's, which is not saved
     assert fleet.newest_event == max((device.timeline.newest for device in fleet.devices.values()), default=0)
 
@@ -68,11 +74,10 @@ def test_a_device_that_appears_between_the_slices_is_in_none_of_its_sums() -> No
     site = Site(moving=True)
     site.event(1, True, 0, 1)
     then = picture(site.fleet)
-    snapshot = Snapshot(site.fleet, 0, site.now * 1000)
 
-    saved = asyncio.run(snapshot.complete(interrupted([("event", 2, False, 0, 1)], site)))
+    fleet = taken(site, [("event", 2, False, 0, 1)])
 
-    assert picture(restored(saved))[:-1] == then[:-1]
+    assert picture(fleet)[:-1] == then[:-1]
 
 
 def test_a_group_that_a_device_comes_into_between_the_slices_is_without_it() -> None:
@@ -80,11 +85,10 @@ def test_a_group_that_a_device_comes_into_between_the_slices_is_without_it() -> 
     site.event(1, True, 0, 1)
     site.event(2, True, 0, 2)
     then = picture(site.fleet)
-    snapshot = Snapshot(site.fleet, 0, site.now * 1000)
 
-    saved = asyncio.run(snapshot.complete(interrupted([("event", 1, False, 0, 2)], site)))
+    fleet = taken(site, [("event", 1, False, 0, 2)])
 
-    assert picture(restored(saved))[:-1] == then[:-1]
+    assert picture(fleet)[:-1] == then[:-1]
 
 
 def test_a_group_that_a_device_has_left_is_as_it_was_before_a_late_event_between_the_slices() -> None:
@@ -92,9 +96,8 @@ def test_a_group_that_a_device_has_left_is_as_it_was_before_a_late_event_between
     site.event(1, False, -20, 1)
     site.event(1, True, 0, 2)
     then = picture(site.fleet)
-    snapshot = Snapshot(site.fleet, 0, site.now * 1000)
 
-    saved = asyncio.run(snapshot.complete(interrupted([("event", 1, True, -10, 1)], site)))
+    fleet = taken(site, [("event", 1, True, -10, 1)])
 
     assert picture(site.fleet) != then
-    assert picture(restored(saved))[:-1] == then[:-1]
+    assert picture(fleet)[:-1] == then[:-1]
