@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bodies import device_event
+from tests.e2e.forked import Forked
 from tests.patience import patient, wait_for
 from tests.tools import ROOT
 
@@ -105,7 +106,7 @@ class ExporterProcess:
         self.folder = folder
         self.database = folder / "exporter.db"
         self.storage_url = f"sqlite:///{self.database}"
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | Forked | None = None
         self.lines: list[str] = []
         self._flags = flags
         self._admin_port = admin_port
@@ -118,24 +119,28 @@ class ExporterProcess:
 
     # -- life -------------------------------------------------------------------------------------------------------
 
-    def start(self, *, wait: bool = True) -> ExporterProcess:
+    def start(self, *, wait: bool = True, full_disk: bool = False) -> ExporterProcess:
         """Start it and, unless told otherwise, wait until all of it runs."""
         self._addresses = {}
         self._first_line = len(self.lines)
-        self.process = subprocess.Popen(
-            [
-                *(*self._limited(), sys.executable, "-m", "exporter"),
-                *("--webhook.listen-address", "127.0.0.1:0"),
-                *("--web.listen-address", f"127.0.0.1:{self._admin_port}"),
-                *(*self._storage(), *self._flags),
-            ],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            cwd=ROOT,
-            env={**environment(), **self._variables},
-            text=True,
-            encoding="utf-8",
-        )
+        arguments = [
+            *("--webhook.listen-address", "127.0.0.1:0"),
+            *("--web.listen-address", f"127.0.0.1:{self._admin_port}"),
+            *(*self._storage(), *self._flags),
+        ]
+        limited = self._limited()
+        if limited or self._variables or full_disk:  # what has to hold before it begins
+            self.process = subprocess.Popen(
+                [*limited, sys.executable, "-m", "exporter", *arguments],
+                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                cwd=ROOT,
+                env={**environment(), **self._variables},
+                text=True,
+                encoding="utf-8",
+            )
+        else:
+            self.process = Forked(arguments, environment())
         self._reader = threading.Thread(target=self._read, args=(self.process, self._addresses), daemon=True)
         self._reader.start()
         wait_for(self._listens, "the exporter listens", 60)
@@ -149,7 +154,7 @@ class ExporterProcess:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # a child inherits it
         try:
-            self.start(wait=False)
+            self.start(wait=False, full_disk=True)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -164,7 +169,7 @@ class ExporterProcess:
         soft, hard = self._descriptors
         return ["sh", "-c", f'ulimit -S -n {soft}; ulimit -H -n {hard}; exec "$@"', "sh"]
 
-    def _read(self, process: subprocess.Popen[str], addresses: dict[str, str]) -> None:
+    def _read(self, process: subprocess.Popen[str] | Forked, addresses: dict[str, str]) -> None:
         assert process.stderr is not None
         with process.stderr:
             for line in process.stderr:
