@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from exporter import __version__
-from exporter.app.account import Accounts
 from exporter.app.doors import doors
 from exporter.app.feature import Answers, Draws, Measures, Publishes, Reloads, Starts, Stops, Works
 from exporter.app.features import PIECES, Features
@@ -24,6 +23,7 @@ from exporter.app.housekeeping import Housekeeping, rounds
 from exporter.app.leadership import Leadership
 from exporter.app.observing import observe
 from exporter.app.opening import until_it_works
+from exporter.app.reports import Reports
 from exporter.app.settings import Settings
 from exporter.app.status import status_operation
 from exporter.app.terminal import Terminal
@@ -267,7 +267,7 @@ class Exporter:
             self._exposition,
             instruments,
             reload=self.reload,
-            account=Accounts(self.recorder, current).rows,
+            account=Reports(self.recorder, current).rows,
             reason_of=self.features.sessions.service.reasons.of,
             ready=ready,
             settings=lambda: current().web,

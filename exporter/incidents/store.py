@@ -145,15 +145,27 @@ def prune(transaction: Transaction, before: float, early_before: float) -> None:
 
 def _open(transaction: Transaction, step: Open) -> None:
     who = step.identity
+    columns = {
+        "device_id": who.device_id,
+        "outage": step.outage,
+        "started_at": step.outage,
+        "opened_at": step.at,
+        "status": INVESTIGATING,
+        "severity": step.severity,
+        "affected": step.affected,
+        "waiting": step.waiting,
+        "device_name": who.device_name,
+        "engine": who.engine,
+        "channel_id": who.channel_id,
+        "channel_name": who.channel_name,
+        "business_id": who.business_id,
+        "business_name": who.business_name,
+        "gateway": who.gateway,
+    }
     made = transaction.rows(
-        "INSERT INTO incident (device_id, outage, started_at, opened_at, status, severity, affected, waiting, "
-        "device_name, engine, channel_id, channel_name, business_id, business_name, gateway) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number",
-        (
-            *(who.device_id, step.outage, step.outage, step.at, INVESTIGATING, step.severity),
-            *(step.affected, step.waiting, who.device_name, who.engine, who.channel_id, who.channel_name),
-            *(who.business_id, who.business_name, who.gateway),
-        ),
+        f"INSERT INTO incident ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "  # noqa: S608 - constants
+        "ON CONFLICT DO NOTHING RETURNING number",
+        tuple(columns.values()),
     )
     if not made:
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.app.account import WAITING, Accounts
+from exporter.app.reports import WAITING, Reports
 from exporter.config import Config
 from exporter.errors import Overloaded
 from tests.patience import patient
@@ -61,13 +61,13 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> FakeRecorder:
             pass
         return []
 
-    monkeypatch.setattr("exporter.app.account.availability", drain)
-    monkeypatch.setattr("exporter.app.account.source_by", lambda _by, reader, _pairs: reader)
+    monkeypatch.setattr("exporter.app.reports.availability", drain)
+    monkeypatch.setattr("exporter.app.reports.source_by", lambda _by, reader, _pairs: reader)
     return FakeRecorder()
 
 
-def accounts(recorder: FakeRecorder) -> Accounts:
-    return Accounts(recorder, Config)  # type: ignore[arg-type]
+def reports_of(recorder: FakeRecorder) -> Reports:
+    return Reports(recorder, Config)  # type: ignore[arg-type]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -77,7 +77,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_those_who_ask_for_the_same_share_one_computation(recorder: FakeRecorder) -> None:
-    reports = accounts(recorder)
+    reports = reports_of(recorder)
     asking = [asyncio.create_task(reports.rows("engine", 0, 100)) for _ in range(10)]
     await until(lambda: recorder.reader.reading == 1)
     recorder.reader.let_go.set()
@@ -88,7 +88,7 @@ async def test_those_who_ask_for_the_same_share_one_computation(recorder: FakeRe
 async def test_one_is_computed_at_a_time_and_beyond_some_that_wait_one_is_asked_to_try_again(
     recorder: FakeRecorder,
 ) -> None:
-    reports = accounts(recorder)
+    reports = reports_of(recorder)
     asking = [asyncio.create_task(reports.rows("engine", 0, 100 + number)) for number in range(WAITING + 1)]
     await until(lambda: recorder.reader.reading == 1)
     with pytest.raises(Overloaded):

@@ -26,7 +26,7 @@ WAITING: Final = 8
 """Different reports that may wait; whoever comes after them is asked to try again."""
 
 
-class Accounts:
+class Reports:
     """Computes the rows of reports, by the policies of the time at which they are asked for."""
 
     def __init__(self, recorder: Recorder, config: Callable[[], Config]) -> None:
