@@ -291,6 +291,16 @@ REFUSED = {
         {"alertmanagerConfig": {"enabled": True, "receivers": {"chat": {"slack_configs": []}}}},
         "alertmanagerConfig.receivers.chat.slack_configs: an AlertmanagerConfig would not know it",
     ),
+    "an argument with a password": (
+        {"extraArgs": ["--alertmanager.public-url=https://me:sesame@am.example.com"]},
+        "extraArgs: a URL holds a password",
+    ),
+    "a name that begins with a digit": ({"fullnameOverride": "1st"}, "1st cannot be the name of a Service"),
+    "a name in capitals": ({"nameOverride": "Exporter"}, "t-Exporter cannot be the name of a Service"),
+    "a pod's label twice": (
+        {"commonLabels": {"team": "a"}, "podLabels": {"team": "b"}},
+        "podLabels.team: the pods have a label of this name already",
+    ),
     "rules for another job": (
         {"prometheusRule": {"enabled": True}, "serviceMonitor": {"job": "fleet-b"}},
         "serviceMonitor.job: the rules of the chart are for the job device-exporter",

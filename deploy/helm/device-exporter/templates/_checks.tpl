@@ -107,6 +107,9 @@ alerts.runbook_url: runbookUrl
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if eq "true" (include "device-exporter.urlWithPassword" $values.extraArgs) -}}
+{{ fail "extraArgs: a URL holds a password, which everybody could read here; name a file of existingSecret in config" }}
+{{- end -}}
 {{- if eq "true" (include "device-exporter.urlWithPassword" (list $values.config $values.alertmanager.urls)) -}}
 {{ fail "config, alertmanager.urls: a URL holds a password, which everybody could read here; name a file of existingSecret: basic_auth.password_file, urls_file, secret_file or key_file" }}
 {{- end -}}
@@ -206,11 +209,21 @@ alerts.runbook_url: runbookUrl
 {{- define "device-exporter.checkNames" -}}
 {{- $known := .known -}}
 {{- $selected := include "device-exporter.selectorLabels" .root | fromYaml -}}
+{{- $fullname := include "device-exporter.fullname" .root -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $fullname) -}}
+{{ fail (printf "nameOverride, fullnameOverride, the release's name: %s cannot be the name of a Service, which begins with a letter and has a-z, 0-9 and -" $fullname) }}
+{{- end -}}
 {{- range $name, $labels := dict "podLabels" .root.Values.podLabels "commonLabels" .root.Values.commonLabels -}}
 {{- range $label, $_ := $labels -}}
 {{- if hasKey $selected $label -}}
 {{ fail (printf "%s.%s: the chart selects its pods by this label; nameOverride changes the name" $name $label) }}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $ours := include "device-exporter.labels" .root | fromYaml -}}
+{{- range $label, $_ := .root.Values.podLabels -}}
+{{- if hasKey $ours $label -}}
+{{ fail (printf "podLabels.%s: the pods have a label of this name already" $label) }}
 {{- end -}}
 {{- end -}}
 {{- range $name, $_ := .root.Values.config.gateways -}}
