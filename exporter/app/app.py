@@ -39,6 +39,7 @@ from exporter.lib.address import parse_address
 from exporter.lib.clock import Clock
 from exporter.lib.logs import RateLimited, fields, log_loop_errors
 from exporter.lib.logs import setup as setup_logging
+from exporter.lib.pace import Pace
 from exporter.lib.tasks import Task
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.gauges import OfDevices
@@ -93,7 +94,12 @@ class Exporter:
             conversation_key=ensure_key(data_directory(config.storage.url), config.webhook.secret),
             authenticated=self._authenticated,
         )
-        self._exposition = Exposition(self.recorder.fleet, self.registry, silent=lambda: self.recorder.following.silent)
+        self._exposition = Exposition(
+            self.recorder.fleet,
+            self.registry,
+            pace=Pace(turn=self.recorder.give_way),
+            silent=lambda: self.recorder.following.silent,
+        )
         for feature in self.features.all:
             if isinstance(feature, Measures):
                 self._expose(feature.gauges())

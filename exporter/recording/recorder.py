@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_LIMIT: Final = 20_000  # submissions that may wait; beyond it the sender's retry is the better queue
 PLAN_LIMIT: Final = 500  # boundaries of planned windows in one go
+WAY: Final = 0.001  # seconds that are left to events between two stretches of other work
 PATIENCE: Final = 1.0  # seconds that a scrape waits for the journal: a journal in trouble must not silence its metrics
 LAST_PATIENCE: Final = 30.0  # seconds for the last checkpoint
 
@@ -235,6 +236,14 @@ class Recorder:
             if not self._exposing:
                 self._journal.exposed()
 
+    async def give_way(self) -> None:
+        """Let the event loop turn: once, or, while events are being committed, for as long as a stretch of work takes.
+
+        An event needs some ten turns from its request to its answer, and in between the journal's thread needs the
+        interpreter.
+        """
+        await asyncio.sleep(0 if self._commits.idle.is_set() else WAY)
+
     async def _renew(self) -> None:
         """Tell the journal again and again that an exposition goes on: a huge first one takes seconds."""
         while True:
@@ -268,7 +277,7 @@ class Recorder:
             looked_ms = self._commits.exposed_ms or round(self.clock() * 1000)
             snapshot = checkpoint.Snapshot(self.fleet, self._commits.applied, looked_ms)
             try:
-                state = await snapshot.complete(Pace())
+                state = await snapshot.complete(Pace(turn=self.give_way))
                 await self._run("checkpoint", self._journal.save(state, self.leading.epoch))
             except BaseException:  # a stop may cancel this before its outcome is known
                 snapshot.give_back()

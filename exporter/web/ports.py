@@ -55,6 +55,9 @@ class RecorderPort(Protocol):
     def exposing(self) -> AbstractAsyncContextManager[float]:
         """Give the time to expose at; while the context lasts, the fleet may be shown."""
 
+    async def give_way(self) -> None:
+        """Let the event loop turn, for longer while events are being committed."""
+
     async def history(self, device_id: str) -> History | None:
         """Return what is known of a device, corrected; None if it is unknown."""
 

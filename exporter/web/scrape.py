@@ -43,16 +43,15 @@ def scrape_handler(
         response.content_length = sum(map(len, parts))
         await response.prepare(request)
         if request.method != "HEAD":
-            await _write(response, parts)
+            await _write(response, parts, Pace(turn=recorder.give_way))
         await response.write_eof()
         return response
 
     return handle
 
 
-async def _write(response: web.StreamResponse, parts: list[bytes]) -> None:
+async def _write(response: web.StreamResponse, parts: list[bytes], pace: Pace) -> None:
     """Write a body of megabytes in stretches of a millisecond: a scraper that reads fast would never make us wait."""
-    pace = Pace()
     pace.start()
     for part in parts:
         await response.write(part)

@@ -431,3 +431,30 @@ async def _unavailable(*_: object) -> None:
 
 def _broken(_: Change) -> None:
     raise RuntimeError("broken on purpose")
+
+
+async def test_other_work_leaves_the_loop_to_events_while_they_are_committed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.recording.recorder.WAY", 0.1)
+    recorder = await site.start()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    before = turns
+    await recorder.give_way()
+    assert turns - before <= 2, "nothing is committed: one turn is enough"
+    committing = asyncio.create_task(recorder.submit(event(NOW, up=True)))
+    await asyncio.sleep(0)
+    before = turns
+    await recorder.give_way()
+    assert turns - before > 2
+    assert await committing == ACCEPTED
+    counting.cancel()
+    await recorder.stop()

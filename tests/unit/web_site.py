@@ -94,6 +94,9 @@ class FakeRecorder:
     async def exposing(self) -> AsyncIterator[float]:
         yield NOW
 
+    async def give_way(self) -> None:
+        await asyncio.sleep(0)
+
     async def history(self, device_id: str) -> History | None:
         outages = self.known_outages.get(device_id)
         if outages is None:
