@@ -3,9 +3,10 @@ Several exporters over one PostgreSQL against one exporter on SQLite, in the sam
 
     python -m bench.bench_postgres [--quick]
 
-Each exporter is a process with a recorder and 64 clients in it that wait for their answers: no HTTP, so that the
-journals are compared and nothing else. PostgreSQL is a server of its own on the same disk, and flushes. The rounds
-alternate; medians count. An event's lag is the time from its answer at one exporter until another one has applied it.
+Exporters as they are, each with a wrk of its own that sends webhooks on 32 connections; then their journals alone: each
+exporter is a process with a recorder and 64 clients in it that wait for their answers, without HTTP. PostgreSQL is a
+server of its own on the same disk, and flushes. The rounds alternate; medians count. An event's lag is the time from
+its answer at one exporter until another one has applied it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import asyncio
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +27,7 @@ import pytest
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from bench.processes import ROOT, Busy, workplace
+from bench.processes import ROOT, Busy, Exporter, Wrk, has_wrk, workplace
 from bench.rows import Row, at_least, at_most, number, parser, report
 from exporter.domain.identity import Identity
 from exporter.gateways.events import DeviceEvent
@@ -32,8 +37,9 @@ from exporter.recording.recorder import Recorder
 from tests.postgres import Cluster, binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
+    Measure = Callable[[str, int, float, Cluster, Path], "Load"]
 
 CLIENTS = 64
 DEVICES = 1_024
@@ -42,6 +48,7 @@ BOUNDS = {1: 1.0, 2: 1.2, 4: 1.4}
 """Of so many exporters: events a second against one on SQLite."""
 LAG = 250
 QUIET = 0.05  # of the machine, taken by other programs
+_SECRET = "of-all"
 
 
 async def work(url: str, seed: int, seconds: float) -> dict[str, Any]:
@@ -95,8 +102,38 @@ class Load(NamedTuple):
     """Share of the machine that other programs took meanwhile."""
 
 
-def measure(url: str, exporters: int, seconds: float, cluster: Cluster) -> Load:
-    """Let some exporters take events for some seconds."""
+def webhooks(url: str, exporters: int, seconds: float, cluster: Cluster, directory: Path) -> Load:
+    """Send webhooks to some exporters for some seconds."""
+    with ExitStack() as stack:
+        running = [stack.enter_context(_exporter(directory, url)) for _ in range(exporters)]
+        senders = [Wrk(_SECRET, place * DEVICES) for place in range(exporters)]
+        threads = stack.enter_context(ThreadPoolExecutor(exporters))
+
+        def send(seconds: float) -> list[int]:
+            loads = threads.map(lambda wrk, to: wrk.run(to.url, seconds, devices=DEVICES), senders, running)
+            return [load.requests for load in loads]
+
+        def spent() -> float:
+            return sum(sum(one.cpu().values()) for one in running)
+
+        send(1.0)  # names of devices are new only once
+        before, server, machine = spent(), cluster.processor_time(), Busy()
+        taken = sum(send(seconds))
+        after, server = spent() - before, cluster.processor_time() - server
+        each = 1e6 / taken
+        return Load(taken / seconds, [], after * each, server * each, machine.share(after + server))
+
+
+def _exporter(directory: Path, url: str) -> Exporter:
+    place = Path(tempfile.mkdtemp(dir=directory))
+    secret, file = place / "secret", place / "exporter.yml"
+    secret.write_text(_SECRET)
+    file.write_text(f"webhook: {{secret_file: {secret}}}\n")
+    return Exporter(place, "--config.file", str(file), storage=url)
+
+
+def journals(url: str, exporters: int, seconds: float, cluster: Cluster, _directory: Path) -> Load:
+    """Let the journals of some exporters take events for some seconds."""
     command = [sys.executable, "-m", "bench.bench_postgres", "--work"]
     running = [
         subprocess.Popen(
@@ -126,23 +163,17 @@ def measure(url: str, exporters: int, seconds: float, cluster: Cluster) -> Load:
     return Load(len(answered) / seconds, lags, spent * each, server * each, machine.share(server))
 
 
-def rounds(directory: Path, seconds: float, count: int) -> list[dict[int, Load]]:
+def rounds(measure: Measure, directory: Path, seconds: float, count: int, cluster: Cluster) -> list[dict[int, Load]]:
     """Measure so many rounds, the quietest of twice as many if need be; 0 exporters: one on SQLite."""
     found: list[dict[int, Load]] = []
-    cluster = Cluster(directory, fsync="on", full_page_writes="on", shared_buffers="128MB")
-    try:
-        cluster.make()
-        cluster.start()
-        while len(found) < (2 * count if count > 1 else 1) and sum(_noise(one) <= QUIET for one in found) < count:
-            turn: dict[int, Load] = {}
-            for many in (0, *BOUNDS)[:: -1 if len(found) % 2 else 1]:
-                url = cluster.database() if many else f"sqlite:///{directory}/{len(found)}.db"
-                turn[many] = load = measure(url, max(1, many), seconds, cluster)
-                print(f"    {many or 'SQLite'}: {load.rate:7.0f}/s  cpu {load.exporters:4.0f} + {load.server:3.0f} us"
-                      f"  others {load.others:.0%}", flush=True)  # fmt: skip
-            found.append(turn)
-    finally:
-        cluster.remove()
+    while len(found) < (2 * count if count > 1 else 1) and sum(_noise(one) <= QUIET for one in found) < count:
+        turn: dict[int, Load] = {}
+        for many in (0, *BOUNDS)[:: -1 if len(found) % 2 else 1]:
+            url = cluster.database() if many else f"sqlite:///{directory}/{measure.__name__}-{len(found)}.db"
+            turn[many] = load = measure(url, max(1, many), seconds, cluster, directory)
+            print(f"    {measure.__name__} {many or 'SQLite':6}: {load.rate:7.0f}/s  cpu {load.exporters:4.0f}"
+                  f" + {load.server:3.0f} us  others {load.others:.0%}", flush=True)  # fmt: skip
+        found.append(turn)
     return sorted(found, key=_noise)[:count]
 
 
@@ -150,26 +181,35 @@ def _noise(turn: dict[int, Load]) -> float:
     return max(load.others for load in turn.values())
 
 
-def rows(directory: Path, seconds: float, count: int) -> Iterator[Row]:
-    found = rounds(directory, seconds, count)
-    alone = median(turn[0].rate for turn in found)
-    for letter, (many, bound) in zip("abc", BOUNDS.items(), strict=True):
-        rate = median(turn[many].rate for turn in found)
-        ratio = median(turn[many].rate / turn[0].rate for turn in found)
-        exporters, server = (median(getattr(turn[many], part) for turn in found) for part in ("exporters", "server"))
-        note = (
-            f"median of {count} rounds of {seconds:g} s; processor time an event: exporters {exporters:.0f} µs "
-            f"(on SQLite {median(turn[0].exporters for turn in found):.0f}), PostgreSQL {server:.0f} µs"
-        )
-        yield Row(
-            f"9{letter}", f"durable events a second, {many} over one PostgreSQL", f"{number(rate)}/s",
-            f"one on SQLite: {number(alone)}/s", note=note, **at_least(ratio, bound, " x"),
-        )  # fmt: skip
+def rows(directory: Path, seconds: float, count: int, cluster: Cluster) -> Iterator[Row]:
+    if has_wrk():
+        found = rounds(webhooks, directory, seconds, count, cluster)
+        for letter, (many, bound) in zip("abc", BOUNDS.items(), strict=True):
+            ratio = median(turn[many].rate / turn[0].rate for turn in found)
+            yield _row(f"9{letter}", "webhooks a second, durable", found, many, at_least(ratio, bound, " x"))
+    found = rounds(journals, directory, seconds, count, cluster)
     lags = [lag for turn in found for lag in turn[2].lags]
     worst = quantiles(lags, n=100)[98]
     yield Row(
         "9d", "from an answer until another exporter knows, p99", f"{number(worst)} ms",
-        f"p50: {number(median(lags))} ms", note="two exporters, as loaded as above", **at_most(worst, LAG, " ms"),
+        f"p50: {number(median(lags))} ms", note="two exporters, as loaded as in 9f", **at_most(worst, LAG, " ms"),
+    )  # fmt: skip
+    for letter, many in zip("efg", BOUNDS, strict=True):
+        ratio = median(turn[many].rate / turn[0].rate for turn in found)
+        yield _row(f"9{letter}", "events a second without HTTP", found, many, {"figure": f"{number(ratio)} x"})
+
+
+def _row(key: str, what: str, found: list[dict[int, Load]], many: int, judged: dict[str, Any]) -> Row:
+    def middle(which: int, figure: str) -> float:
+        return median(getattr(turn[which], figure) for turn in found)
+
+    note = (
+        f"median of {len(found)} rounds; processor time an event: exporters {middle(many, 'exporters'):.0f} µs "
+        f"(on SQLite {middle(0, 'exporters'):.0f}), PostgreSQL {middle(many, 'server'):.0f} µs"
+    )
+    return Row(
+        key, f"{what}, {many} over one PostgreSQL", f"{number(middle(many, 'rate'))}/s",
+        f"one on SQLite: {number(middle(0, 'rate'))}/s", note=note, **judged,
     )  # fmt: skip
 
 
@@ -186,7 +226,13 @@ def main() -> None:
         return
     seconds, count = (1.0, 1) if chosen.quick else (5.0, 4)
     with workplace() as directory:
-        report(list(rows(directory, seconds, count)), chosen.rows)
+        cluster = Cluster(directory, fsync="on", full_page_writes="on", shared_buffers="128MB", max_connections="60")
+        try:
+            cluster.make()
+            cluster.start()
+            report(list(rows(directory, seconds, count, cluster)), chosen.rows)
+        finally:
+            cluster.remove()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
--- Load for wrk: wrk ... -s load.lua URL -- SECRET KIND FIRST DEVICES RATE ENGINE
+-- Load for wrk: wrk ... -s load.lua URL -- SECRET KIND FIRST DEVICES RATE ENGINE LOWEST
 --
 -- KIND device: connects and disconnects of DEVICES devices in turn, each of which changes a device's state;
 -- KIND session: the same of a gateway's sessions, as Evolution API tells them;
 -- KIND message: message events of DEVICES conversations; KIND push: one device's state as a group of a Pushgateway.
 -- FIRST is the event time of the first round over the devices, each further round is a second later.
 -- RATE, if not 0: about so many requests a second on each connection instead of as many as it takes.
+-- LOWEST is the number of the first device.
 -- Names and ids are those of bench/fleet.py.
-local n, headers, kind, first, devices, pause, engine = 0, "", "device", 0, 1, 0, ""
+local n, headers, kind, first, devices, pause, engine, lowest = 0, "", "device", 0, 1, 0, "", 0
 
 local DEVICE = '{"event":"device.%s","timestamp":%d,"status":"%s","device":{"id":"device_%05d",' ..
   '"name":"Front desk %d","channel":{"id":"channel_%d","name":"Customer care","engine":"%s"},' ..
@@ -24,7 +25,7 @@ local PUSH = '# TYPE device_up gauge\ndevice_up{engine="%s",channel_id="channel_
 function init(args)
   headers = " HTTP/1.1\r\nHost: localhost\r\nAuthorization: " .. args[1] ..
     "\r\nContent-Type: application/json\r\nContent-Length: "
-  kind, first, devices, engine = args[2], tonumber(args[3]), tonumber(args[4]), args[6]
+  kind, first, devices, engine, lowest = args[2], tonumber(args[3]), tonumber(args[4]), args[6], tonumber(args[7])
   local rate = tonumber(args[5])
   if rate > 0 then pause = 1000 / rate else delay = nil end
   math.randomseed(first)
@@ -36,7 +37,7 @@ function delay()
 end
 
 function request()
-  local device, round = n % devices, math.floor(n / devices)
+  local device, round = lowest + n % devices, math.floor(n / devices)
   local business, up = device % 3333, (round + device) % 2
   n = n + 1
   local head, body = "POST /webhook", ""

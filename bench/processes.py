@@ -107,16 +107,18 @@ class Server:
 
 
 class Exporter(Server):
-    """The exporter on SQLite in `directory`, without direct alerts."""
+    """The exporter on SQLite in `directory`, or over the database `storage`, without direct alerts."""
 
-    def __init__(self, directory: Path, *flags: str, timeout: float = 120.0, descriptors: int = 0) -> None:
+    def __init__(
+        self, directory: Path, *flags: str, storage: str = "", timeout: float = 120.0, descriptors: int = 0
+    ) -> None:
         webhook, admin = free_port(), free_port()
         self.url = f"http://127.0.0.1:{webhook}/webhook"
         self.admin = f"http://127.0.0.1:{admin}"
         self._directory = directory
         command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
         command += [sys.executable, "-m", "exporter", "--log.level", "warning"]
-        command += ["--storage.url", f"sqlite:///{directory}/exporter.db"]
+        command += ["--storage.url", storage or f"sqlite:///{directory}/exporter.db"]
         command += ["--webhook.listen-address", f"127.0.0.1:{webhook}", "--web.listen-address", f"127.0.0.1:{admin}"]
         super().__init__(
             [*command, *flags], f"{self.admin}/-/ready", log=directory / "exporter.log", timeout=timeout
@@ -186,8 +188,10 @@ class Wrk:
 
     CONNECTIONS = 32
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, lowest: int = 0) -> None:
+        """`lowest`: the number of its first device, so that several of them have devices of their own."""
         self._secret = secret
+        self._lowest = lowest
         self._first: dict[str, int] = {}
 
     def run(
@@ -203,7 +207,7 @@ class Wrk:
         """Load the URL; `rate`: requests a second over all connections, 0 for as many as it takes."""
         first = self._first.get(url, int(time.time()) - 120)
         script = ["-s", "bench/load.lua", url, "--", self._secret, kind, str(first), str(devices)]
-        script += [f"{rate / self.CONNECTIONS:.3f}", engine]
+        script += [f"{rate / self.CONNECTIONS:.3f}", engine, str(self._lowest)]
         command = ["wrk", "-t1", f"-c{self.CONNECTIONS}", f"-d{seconds:g}", "--timeout", "30s", *script]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         load = msgspec.json.decode(done.stdout.splitlines()[-1], type=Load)
