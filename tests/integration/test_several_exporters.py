@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from prometheus_client import CollectorRegistry
 
 from exporter.conventions import ACCEPTED, DUPLICATE
 from exporter.domain.policy import Policies
@@ -18,26 +16,24 @@ from exporter.domain.records import Checkpoint
 from exporter.domain.timeline import Kind
 from exporter.errors import ConfigError, JournalDiverged, JournalUnavailable, NotLeading
 from exporter.incidents.model import ALERTED
-from exporter.incidents.schema import PIECE
 from exporter.incidents.service import Incidents
-from exporter.journal.port import Piece
 from exporter.journal.postgres.advice import advice
 from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.storage import open_reader
 from exporter.journal.told import blind_of
-from exporter.metrics.own import SelfMetrics
 from exporter.recording import commits, leading
-from exporter.recording.recorder import Recorder
+from tests.integration.shared_journal import TOYS, end_connections, exporters, journals, look, own_cluster
 from tests.patience import eventually, patient
-from tests.postgres import Cluster, bouncer, shared_cluster
+from tests.postgres import bouncer, shared_cluster
 from tests.unit.journal_site import NOW, append, event, picture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from exporter.journal.port import Numbered, Transaction
+    from exporter.recording.recorder import Recorder
+    from tests.postgres import Cluster
 
-TOYS = Piece("toys", ("CREATE TABLE toy (name TEXT PRIMARY KEY, price {bigint} NOT NULL);",))
 UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
 
 
@@ -49,23 +45,8 @@ def url() -> str:
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """A server that a test may end."""
-    cluster = Cluster()
-    try:
-        cluster.make()
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.remove()
-
-
-def look(url: str, query: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute(query)
-        return found.fetchall() if found.description else []
-
-
-def end_connections(url: str) -> None:
-    look(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'device-exporter'")
+    with own_cluster() as found:
+        yield found
 
 
 async def whole(journal: PostgresJournal) -> list[Numbered]:
@@ -78,28 +59,6 @@ async def whole(journal: PostgresJournal) -> list[Numbered]:
             return None
 
     return await eventually(read, "it can be read")
-
-
-@asynccontextmanager
-async def journals(url: str, count: int, **more: Any) -> AsyncIterator[list[PostgresJournal]]:
-    opened = [PostgresJournal(url, [TOYS], **more) for _ in range(count)]
-    try:
-        await asyncio.gather(*(journal.start() for journal in opened))  # at once: they make the schema together
-        yield opened
-    finally:
-        await asyncio.gather(*(journal.stop() for journal in opened))
-
-
-@asynccontextmanager
-async def exporters(url: str, count: int, clock: Callable[[], float] = time.time) -> AsyncIterator[list[Recorder]]:
-    journals = [PostgresJournal(url, [TOYS, PIECE]) for _ in range(count)]
-    started = [Recorder(journal, clock, SelfMetrics(CollectorRegistry())) for journal in journals]
-    try:
-        for recorder in started:
-            await recorder.start()
-        yield started
-    finally:
-        await asyncio.gather(*(recorder.stop() for recorder in started))
 
 
 @pytest.fixture

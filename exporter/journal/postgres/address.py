@@ -53,8 +53,9 @@ def place(given: Mapping[str, str]) -> str:
     return f"database {given['dbname']} at {where}"
 
 
-def hidden(message: object, given: Mapping[str, str]) -> str:
-    """Return a message of the driver on one line, without the password."""
-    text = "; ".join(line.strip() for line in str(message).splitlines() if line.strip())
+def hidden(error: Error, given: Mapping[str, str]) -> str:
+    """Return what the driver or the server says on one line: no password, and nothing of the statement."""
+    said = error.diag.message_primary or str(error)
+    text = "; ".join(line.strip() for line in said.splitlines() if line.strip())
     password = given.get("password")
     return text.replace(password, "<secret>") if password else text

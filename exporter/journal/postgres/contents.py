@@ -57,6 +57,7 @@ def open_contents(given: Mapping[str, str], pieces: Sequence[Piece]) -> Iterator
 
 def _alone(connection: Connection, given: Mapping[str, str]) -> None:
     """Let nobody append any more. ConfigError where an exporter runs."""
+    connection.execute("SET LOCAL lock_timeout = '5s'")
     connection.execute("SELECT FROM lock_row FOR UPDATE")
     if connection.execute("SELECT FROM lease WHERE until > clock_timestamp()").fetchall():
         raise ConfigError(f"storage.url: an exporter is using {place(given)}; stop all of them")

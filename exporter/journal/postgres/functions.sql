@@ -4,6 +4,8 @@
 -- Wait for one's turn and return the next row of `turn`, which the caller inserts; the lock lasts until the commit,
 -- so that numbers are dense and rise in the order in which they become visible. The rules of time are those of
 -- exporter/journal/times.py. p_now: the time to use in place of the server's clock, NULL as a rule.
+-- Whoever calls it gives up after 4 s (lock_timeout), before the client does: a statement that waits on behalf of a
+-- client that has gone would keep its connection, and each try would add one.
 CREATE FUNCTION journal_turn_1(p_now bigint, p_who text, p_expose boolean, p_ended boolean) RETURNS turn
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -49,6 +51,7 @@ CREATE FUNCTION journal_append_1(
 RETURNS TABLE (seq bigint, device int, "timestamp" bigint, kind smallint, identity int, received_ms bigint,
                exposed_ms bigint, fresh int[])
 LANGUAGE plpgsql
+SET lock_timeout = '4s'
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_hashjoin = off
@@ -93,7 +96,9 @@ END $$;
 -- Note that events are heard; return the blind interval before it, if there was one.
 CREATE FUNCTION journal_heartbeat_1(p_now bigint, p_who text, p_span bigint)
 RETURNS TABLE (start_ms bigint, end_ms bigint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET lock_timeout = '4s'
+AS $$
 #variable_conflict use_column
 DECLARE
     t turn := journal_turn_1(p_now, p_who, false, false);
