@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _OWN: Final = ("meta", "piece")
 """Tables of the schema itself and of the marks."""
 _SLICE: Final = 1000  # rows that are inserted by one call
+_CACHE: Final = 256  # MiB: of a table whose rows come in any order, pages are written once
+_INDICES: Final = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
 
 
 @contextmanager
@@ -38,6 +40,7 @@ def open_contents(path: Path, pieces: Sequence[Piece], *, new: bool) -> Iterator
     database = Database(path, time.time, pieces)
     try:
         with database.transaction() as connection:
+            connection.execute(f"PRAGMA cache_size = {-1024 * _CACHE}")
             settle(connection)
             yield SqliteContents(connection)
     finally:
@@ -67,12 +70,17 @@ class SqliteContents:
         yield from self._connection.execute(f"SELECT {_names(columns)} FROM {table}")  # noqa: S608 - from the schema
 
     def write(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-        """Add rows to a table."""
+        """Add rows to a table. Its indices are made anew in the end: row by row they would be written all over."""
+        indices = self._connection.execute(_INDICES, (table,)).fetchall()
+        for name, _ in indices:
+            self._connection.execute(f"DROP INDEX {name}")
         places = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({_names(columns)}) VALUES ({places})"  # noqa: S608 - from the schema
         remaining = iter(rows)
         while some := list(islice(remaining, _SLICE)):
             self._connection.executemany(statement, some)
+        for _, made in indices:
+            self._connection.execute(made)
 
     def marks(self) -> Marks:
         """Return the marks. As at a start of the exporter: all that was known before may have been exposed."""
