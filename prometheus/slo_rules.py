@@ -285,12 +285,12 @@ def _rate(language: str) -> tuple[str, str]:
     return (
         _either(
             gone,
-            "jatah waktu putus bulan ini habis dalam {} kalau begini terus",
-            "jatah waktu putus bulan ini sudah habis, dan masih berlanjut",
+            "jatah gangguan 30 hari habis dalam {} kalau begini terus",
+            "jatah gangguan 30 hari sudah habis, dan masih berlanjut",
         ),
         _either(
             left,
-            "Sisa jatah {} untuk semua perangkatnya dalam 30 hari, menurut target " + _objective("id") + ".",
+            "Sisa jatah gangguan {} untuk semua perangkatnya dalam 30 hari, menurut target " + _objective("id") + ".",
             "Sudah lebih dari yang diizinkan target " + _objective("id") + " dalam 30 hari.",
         ),
     )
@@ -316,7 +316,7 @@ def _alerts() -> list[dict[str, Any]]:
             description_id="Gangguan singkat beberapa perangkat, yang tidak dikabarkan satu per satu, menumpuk. "
             f"{left_id}",
             action="Look at its dashboard for the devices that go down again and again, then call the business.",
-            action_id="Lihat di dasbor bisnis perangkat mana yang berulang kali putus, lalu hubungi bisnisnya.",
+            action_id="Lihat di dasbor perangkat mana yang berulang kali terputus, lalu hubungi bisnisnya.",
         ),
         _alert(
             "ErrorBudgetBurnSlow",
@@ -338,10 +338,10 @@ def _alerts() -> list[dict[str, Any]]:
             f"{budget_remaining('engine_business')} <= 0",
             "warning",
             summary=f"{_WHO}: this month's allowance for downtime is used up",
-            summary_id=f"{_WHO}: jatah waktu putus bulan ini sudah habis",
+            summary_id=f"{_WHO}: jatah gangguan 30 hari sudah habis",
             description="Its devices were down for longer within the last 30 days than the objective of "
             f"{_objective('en')} allows.",
-            description_id="Dalam 30 hari terakhir perangkatnya putus lebih lama daripada yang diizinkan target "
+            description_id="Dalam 30 hari terakhir perangkatnya terputus lebih lama daripada yang diizinkan target "
             f"{_objective('id')}.",
             action="Tell the business before it asks, and agree on what will change.",
             action_id="Beri tahu bisnisnya sebelum mereka bertanya, dan sepakati apa yang akan diperbaiki.",

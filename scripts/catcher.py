@@ -1,6 +1,6 @@
 """The demo's catcher: takes mail, Slack, Telegram and SMS, and shows each as its receiver would see it.
 
-    python scripts/catcher.py [--host 127.0.0.1] [--port 8025] [--mail-port 1025]
+    python -m scripts.catcher [--host 127.0.0.1] [--port 8025] [--mail-port 1025] [--language id]
 
 It keeps the newest messages in memory and passes none on. To a link for a scan it answers in place of the gateway.
 """
@@ -21,27 +21,29 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
+from scripts.demo_words import LANGUAGES, Words, language_here, words_of
+
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
 KEPT: Final = 200
 LARGEST: Final = 1_000_000
 """Bytes of a message."""
-PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="5"><title>Messages</title><style>
+PAGE: Final = """<!doctype html><html lang="{language}"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="5"><title>{title}</title><style>
 :root {{ color-scheme: light dark }}
 body {{ font: 16px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 640px; padding: 0 1rem }}
 article {{ border: 1px solid #8886; border-radius: .6rem; margin: 1rem 0; overflow: hidden }}
 header {{ background: #8882; font-size: .85rem; padding: .4rem .8rem }}
 iframe {{ background: #fff; border: 0; height: 19rem; width: 100% }}
 p {{ margin: 0; overflow-wrap: anywhere; padding: .8rem; white-space: pre-line }}</style>
-<h1>Messages</h1><div>{count} so far, the newest first: as mail, Slack, Telegram and SMS show them.</div>
+<h1>{title}</h1><div>{so_far}</div>
 {messages}</html>"""
 
-SCAN: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>Scan</title><style>:root {{ color-scheme: light dark }}
+SCAN: Final = """<!doctype html><html lang="{language}"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>{title}</title><style>:root {{ color-scheme: light dark }}
 body {{ font: 16px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 640px; padding: 0 1rem }}</style>
-<h1>Scan</h1><p>{text}</p></html>"""
+<h1>{title}</h1><p>{text}</p></html>"""
 
 
 class Message(NamedTuple):
@@ -53,10 +55,10 @@ class Message(NamedTuple):
     text: str
     framed: str = ""
 
-    def card(self) -> str:
+    def card(self, words: Words) -> str:
         """Return it as HTML."""
         minutes = int(time.time() - self.at) // 60
-        when = f"{minutes} min ago" if minutes else "just now"
+        when = words.minutes_ago.format(minutes) if minutes else words.just_now
         shown = (
             f'<iframe sandbox srcdoc="{html.escape(self.framed)}"></iframe>'
             if self.framed
@@ -66,9 +68,10 @@ class Message(NamedTuple):
 
 
 class Box:
-    """The newest messages. Safe for threads."""
+    """The newest messages, and the words around them. Safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str) -> None:
+        self.language, self.words = language, words_of(language)
         self._messages: deque[Message] = deque(maxlen=KEPT)
         self._count = 0
         self._lock = threading.Lock()
@@ -82,10 +85,18 @@ class Box:
     def page(self) -> str:
         """Return the page of all that are kept."""
         with self._lock:
-            return PAGE.format(count=self._count, messages="".join(each.card() for each in self._messages))
+            cards = "".join(each.card(self.words) for each in self._messages)
+            so_far = self.words.so_far.format(self._count)
+        return PAGE.format(language=self.language, title=self.words.title, so_far=so_far, messages=cards)
+
+    def scan_page(self, path: str) -> str:
+        """Return the page that the gateway itself would have for a session, /scan/GATEWAY/SESSION."""
+        gateway, _, session = unquote(path.removeprefix("/scan/")).partition("/")
+        text = html.escape(self.words.scan_hint.format(gateway, session))
+        return SCAN.format(language=self.language, title=self.words.scan, text=text)
 
 
-def of_mail(to: str, raw: bytes, now: float) -> Message:
+def of_mail(to: str, raw: bytes, now: float, words: Words) -> Message:
     """Return a mail as its reader shows it: its HTML, else its text."""
     mail: EmailMessage = email.message_from_bytes(raw, policy=email.policy.default)
     part = mail.get_body(("html", "plain"))
@@ -93,19 +104,20 @@ def of_mail(to: str, raw: bytes, now: float) -> Message:
     is_html = part is not None and part.get_content_subtype() == "html"
     subject = str(mail["Subject"] or "")
     framed = f"<h3>{html.escape(subject)}</h3>{body}" if is_html else ""
-    return Message("e-mail", to, now, f"{subject}\n{body}", framed)
+    return Message(words.mail, to, now, f"{subject}\n{body}", framed)
 
 
-def of_post(path: str, body: dict[str, Any], now: float) -> Message:
+def of_post(path: str, body: dict[str, Any], now: float, words: Words) -> Message:
     """Return what Slack, Telegram or an SMS gateway was sent."""
     if path.endswith("/sendMessage"):
         text = str(body.get("text", "")).replace("\n", "<br>")
-        return Message("Telegram", f"chat {body.get('chat_id')}", now, "", f'<body style="font: 16px system-ui">{text}')
+        framed = f'<body style="font: 16px system-ui">{text}'
+        return Message("Telegram", words.chat.format(body.get("chat_id")), now, "", framed)
     if path == "/slack":
         lines = [text for each in body.get("attachments", []) for text in (each.get("title"), each.get("text")) if text]
-        return Message("Slack", str(body.get("channel") or "the channel of the webhook"), now, _slack("\n".join(lines)))
+        return Message("Slack", str(body.get("channel") or words.webhook_channel), now, _slack("\n".join(lines)))
     text = str(body.get("message", ""))
-    return Message("SMS", f"{len(text)} characters", now, text)
+    return Message("SMS", words.characters.format(len(text)), now, text)
 
 
 def _slack(text: str) -> str:
@@ -113,24 +125,17 @@ def _slack(text: str) -> str:
     return html.unescape(re.sub(r"\*([^*\n]+)\*", r"\1", named))
 
 
-def scan_page(path: str) -> str:
-    """Return the page that the gateway itself would have for a session, /scan/GATEWAY/SESSION."""
-    gateway, _, session = unquote(path.removeprefix("/scan/")).partition("/")
-    text = f"Here {gateway} would show the QR code of the session {session}. Its phone scans it under Linked devices."
-    return SCAN.format(text=html.escape(text))
-
-
 def web(box: Box) -> type[BaseHTTPRequestHandler]:
     """Return the handler that shows the page and takes posts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            page = scan_page(self.path) if self.path.startswith("/scan/") else box.page()
+            page = box.scan_page(self.path) if self.path.startswith("/scan/") else box.page()
             self._answer(page.encode(), "text/html; charset=utf-8")
 
         def do_POST(self) -> None:
             length = min(int(self.headers.get("Content-Length", 0)), LARGEST)
-            box.put(of_post(self.path, json.loads(self.rfile.read(length)), time.time()))
+            box.put(of_post(self.path, json.loads(self.rfile.read(length)), time.time(), box.words))
             told = {"ok": True, "result": {"message_id": 1, "date": 0, "chat": {"id": 1, "type": "group"}}}
             if self.path == "/slack":  # whose answer is a word; as JSON it would be no answer, and be tried again
                 self._answer(b"ok", "text/plain")
@@ -166,7 +171,7 @@ def mail(box: Box) -> type[socketserver.StreamRequestHandler]:
                     to = line.partition(":")[2].strip(" <>")
                 if verb == "DATA":
                     self._say("354 go on")
-                    box.put(of_mail(to, self._data(), time.time()))
+                    box.put(of_mail(to, self._data(), time.time(), box.words))
                 self._say("250 ok")
 
         def _data(self) -> bytes:
@@ -192,8 +197,9 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="what it listens on")
     parser.add_argument("--port", type=int, default=8025, help="of the page and of posts")
     parser.add_argument("--mail-port", type=int, default=1025, help="of SMTP")
+    parser.add_argument("--language", choices=LANGUAGES, default=language_here(), help="of its page; LANGUAGE")
     options = parser.parse_args()
-    box = Box()
+    box = Box(options.language)
     with _Mail((options.host, options.mail_port), mail(box)) as smtp:
         threading.Thread(target=smtp.serve_forever, daemon=True).start()
         with ThreadingHTTPServer((options.host, options.port), web(box)) as pages:

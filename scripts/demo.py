@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from functools import partial
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
-from scripts import alertmanager_config
-from scripts.demo_settings import STATUS_PAGE, Places, catch_everything, exporter_config
-from scripts.settings import Settings
+from scripts.demo_files import SOON, Files, host
+from scripts.demo_settings import STATUS_PAGE, Places
+from scripts.demo_words import LANGUAGES, language_here, words_of
+from scripts.env_file import read_env
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(os.environ.get("TOOLS_DIR", ROOT / ".tools")) / "bin"
 INCIDENT = "telegram"
 INCIDENT_AGE = 15 * 60  # seconds that it lasts already when the demo starts: its alerts fire from the first minute
-SOON = "5s"  # between scrapes and between evaluations: nobody waits for a demo
-RELAY_TOKEN = "demo"
-BLOCK = "486h"  # 2 h times a power of three; promtool reads its input once for each block
+BLOCK = 486 * 3600  # seconds: 2 h times a power of three; promtool reads its input once for each block
 
 
 class Demo:
@@ -41,6 +40,7 @@ class Demo:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
+        self.words = words_of(options.language)
         self.home = Path(options.home).resolve()
         self.tsdb = self.home / "prometheus"
         self.storage = f"sqlite:///{self.home / 'exporter.db'}"
@@ -61,21 +61,22 @@ class Demo:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self) -> None:
-        """Start everything in order; the history only the first time."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        """Start everything, the history only the first time. Pages and messages do not wait until Prometheus has it."""
         first = not (self.home / "history-done").exists()
-        self._write_configurations()
+        addresses = (self.exporter_url, self.prometheus_url, self.alertmanager_url)
+        Files(self.home, self.places, self.options.language, *addresses).write()
         self._start_catcher()
         self._start_alertmanager()
         self._start_exporter()
         if first:
-            say(f"writing {self.options.days} days of history, once")
-            self._device_exporter("simulate", *self._fleet(), f"--history={self.options.days}d")
-            call([*self._gateways(), f"--past={self.options.days}d"])
-            self._load_history()
+            self.say(self.words.history.format(self.options.days))
+            self._tell_past()
+        until = int(time.time())
+        self._simulate_live()
+        if first:
+            self._load_history(until)
             (self.home / "history-done").touch()
         self._start_prometheus()
-        self._simulate_live()
 
     def _fleet(self) -> list[str]:
         return [
@@ -121,7 +122,11 @@ class Demo:
 
     def _start_catcher(self) -> None:
         ports = [f"--port={self.options.catcher_port}", f"--mail-port={self.options.mail_port}"]
-        self._start("catcher", [sys.executable, ROOT / "scripts" / "catcher.py", *ports], self.catcher_url)
+        self._start(
+            "catcher",
+            [sys.executable, "-m", "scripts.catcher", f"--language={self.options.language}", *ports],
+            self.catcher_url,
+        )
 
     def _start_prometheus(self) -> None:
         self._start(
@@ -148,107 +153,84 @@ class Demo:
 
     # -- history --------------------------------------------------------------------------------------------------
 
-    def _load_history(self) -> None:
-        samples = self.home / "history.om"
-        start = int(time.time()) - self.options.days * 86_400
-        self._device_exporter(
+    def _tell_past(self) -> None:
+        past = f"{self.options.days}d"
+        simulate = [*self._exporter("simulate"), *self._fleet(), f"--history={past}"]
+        self._call([simulate], [[*self._gateways(), f"--past={past}"]])
+
+    def _load_history(self, until: int) -> None:
+        """Write Prometheus' blocks, each from samples of its own, two at once: a machine has two processors."""
+        start = until - self.options.days * 86_400
+        bounds = [start, *range((start // BLOCK + 1) * BLOCK, until, BLOCK), until]
+        self._call(*(self._block(*span) for span in pairwise(bounds)))
+
+    def _block(self, start: int, end: int) -> list[list[object]]:
+        """Return the commands that write the samples of a span, and make a block of them."""
+        samples = self.home / f"history-{start}.om"
+        backfill = self._exporter(
             "backfill",
             f"--config.file={self.home / 'device-exporter.yml'}",
             f"--storage.url={self.storage}",
             f"--from={start}",
+            f"--to={end - 1}",
             "--step=4m",
             "--label=job=device-exporter",
-            f"--label=instance={_host(self.exporter_url)}",
+            f"--label=instance={host(self.exporter_url)}",
             f"--output={samples}",
         )
-        call(
-            [
-                TOOLS / "promtool",
-                "tsdb",
-                "create-blocks-from",
-                f"--max-block-duration={BLOCK}",
-                "openmetrics",
-                samples,
-                self.tsdb,
-            ]
-        )
-        samples.unlink()
-
-    # -- files ----------------------------------------------------------------------------------------------------
-
-    def _write_configurations(self) -> None:
-        policy = yaml.safe_load((ROOT / "config" / "device-exporter.example.yml").read_text())
-        policy = exporter_config(policy, self.places)
-        policy["alertmanager"] = {"urls": [self.alertmanager_url]}
-        sms = {"urls": [self.catcher_url.replace("http:", "json:") + "/sms"]}
-        policy["notify"] = {"token": RELAY_TOKEN, "targets": {"sms": sms}}
-        (self.home / "device-exporter.yml").write_text(yaml.safe_dump(policy))
-        prometheus = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
-        prometheus["global"] = dict.fromkeys(prometheus["global"], SOON)
-        prometheus["rule_files"] = [str(self._quick_rules() / "*.yml")]
-        prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [_host(self.alertmanager_url)]
-        targets = {
-            "device-exporter": self.exporter_url,
-            "prometheus": self.prometheus_url,
-            "alertmanager": self.alertmanager_url,
-        }
-        jobs = [job for job in prometheus["scrape_configs"] if job["job_name"] in targets]
-        for job in jobs:
-            job["static_configs"] = [{"targets": [_host(targets[job["job_name"]])]}]
-        prometheus["scrape_configs"] = jobs
-        (self.home / "prometheus.yml").write_text(yaml.safe_dump(prometheus))
-        sms = {"url": f"{self.exporter_url}/api/v1/notify/sms"}
-        token = {"http_config": {"authorization": {"credentials": RELAY_TOKEN}}}
-        source = ROOT / "alertmanager"
-        change = partial(catch_everything, places=self.places, sms=sms | token)
-        shipped = (source / "alertmanager.yml").read_text()
-        config, _ = alertmanager_config.rendered(shipped, Settings(), self.home / "alertmanager", change)
-        self._write_templates(source / "templates")
-        (self.home / "alertmanager" / "alertmanager.yml").write_text(alertmanager_config.dump(config))
-
-    def _write_templates(self, source: Path) -> None:
-        """Write the messages' texts with the exporter's own pages as links, as there is no Grafana."""
-        folder = self.home / "alertmanager" / "templates"
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in source.glob("*.tmpl"):
-            text = alertmanager_config.templates_with(file.read_text(), Settings())
-            (folder / file.name).write_text(text.replace('$pages := ""', f'$pages := "{self.exporter_url}"'))
-
-    def _quick_rules(self) -> Path:
-        """Return the rules as they are, but evaluated sooner: an alert shows from the third evaluation on."""
-        folder = self.home / "rules"
-        folder.mkdir(exist_ok=True)
-        for file in (ROOT / "prometheus" / "rules").glob("*.yml"):
-            rules = yaml.safe_load(file.read_text())
-            for group in rules["groups"]:
-                if group["name"] != "devices_downtime":  # each of its samples is of 5 minutes, and panels add them up
-                    group["interval"] = SOON
-            (folder / file.name).write_text(yaml.safe_dump(rules))
-        return folder
+        duration = f"--max-block-duration={BLOCK // 3600}h"
+        blocks = [TOOLS / "promtool", "tsdb", "create-blocks-from", duration, "openmetrics", samples, self.tsdb]
+        return [backfill, blocks, ["rm", samples]]
 
     # -- processes ------------------------------------------------------------------------------------------------
 
-    def _device_exporter(self, *arguments: str) -> None:
-        call([sys.executable, "-m", "exporter", *arguments])
+    def _exporter(self, *arguments: str) -> list[object]:
+        return [sys.executable, "-m", "exporter", *arguments]
 
-    def _popen(self, name: str, command: Sequence[object]) -> subprocess.Popen[bytes]:
-        log = (self.home / f"{name}.log").open("ab")
+    def _call(self, *chains: Sequence[Sequence[object]]) -> None:
+        """Run chains of commands to their ends at once, the last one with its progress; SystemExit where one fails."""
+        steps = [f"step-{number}" for number in range(len(chains))]
+        for name, chain in zip(steps, chains, strict=True):
+            script = "\n".join(shlex.join(map(str, command)) for command in chain)
+            self.running[name] = self._popen(name, ["sh", "-ec", script], shown=name == steps[-1])
+        for name in steps:
+            if self.running[name].wait():
+                raise SystemExit(self.words.failed.format(self.home))
+            del self.running[name]
+
+    def _popen(self, name: str, command: Sequence[object], *, shown: bool = False) -> subprocess.Popen[bytes]:
+        log = None if shown else (self.home / f"{name}.log").open("ab")
+        kept = {name: value for name, value in os.environ.items() if name not in ("LANGUAGE", "TIMEZONE")}
         # a session of its own: Ctrl-C reaches this script alone, which then stops everything in order
         arguments = [str(part) for part in command]
-        return subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True, cwd=ROOT)
+        return subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True, cwd=ROOT, env=kept)
 
     def _start(self, name: str, command: Sequence[object], ready: str) -> None:
         process = self._popen(name, command)
         self.running[name] = process
         while not answers(ready):
             if process.poll() is not None:
-                raise SystemExit(f"{name} did not start; see {self.home / f'{name}.log'}")
+                raise SystemExit(self.words.not_started.format(name, self.home / f"{name}.log"))
             time.sleep(0.1)
-        say(f"{name} is ready")
+        self.say(self.words.ready.format(name))
 
+    def say(self, text: str) -> None:
+        """Tell the person at the terminal."""
+        print(f"demo: {text}", flush=True)
 
-def _host(url: str) -> str:
-    return url.removeprefix("http://")
+    def say_where(self) -> None:
+        """Tell where everything is."""
+        words = self.words
+        for name, where in {
+            "exporter": f"{self.exporter_url}  {words.pages}",
+            words.status_page: f"{self.places.pages}s/{STATUS_PAGE}",
+            words.title.lower(): f"{self.catcher_url}  {words.messages}",
+            "prometheus": self.prometheus_url,
+            "alertmanager": self.alertmanager_url,
+        }.items():
+            self.say(f"{name:<15}{where}")
+        self.say(words.grafana)
+        self.say(words.stop)
 
 
 def answers(url: str) -> bool:
@@ -260,17 +242,11 @@ def answers(url: str) -> bool:
         return False
 
 
-def call(command: Sequence[object]) -> None:
-    """Run to the end in the project's folder, without the caller's settings; SystemExit if it fails."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("LANGUAGE", "TIMEZONE")}
-    if subprocess.run([str(part) for part in command], check=False, cwd=ROOT, env=kept).returncode:
-        raise SystemExit(f"failed: {' '.join(str(part) for part in command)}")
-
-
 def stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """End processes and wait for them; kill what does not end."""
+    """End processes with what they started, and wait for them; kill what does not end."""
     for process in processes:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
     for process in processes:
         try:
             process.wait(20)
@@ -279,14 +255,11 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def say(text: str) -> None:
-    """Tell the person at the terminal."""
-    print(f"demo: {text}", flush=True)
-
-
 def main() -> int:
     """Bring it up, wait for Ctrl-C or `--for`, take it down."""
     parser = argparse.ArgumentParser(description=__doc__)
+    language = language_here(read_env(ROOT / ".env").get("LANGUAGE", ""))
+    parser.add_argument("--language", choices=LANGUAGES, default=language, help="of messages, pages and this; LANGUAGE")
     parser.add_argument("--home", default=ROOT / "data" / "demo", type=Path)
     parser.add_argument("--devices", default=60, type=int)
     parser.add_argument("--days", default=30, type=int, help="how much history")
@@ -305,22 +278,16 @@ def main() -> int:
     began = time.monotonic()
     try:
         demo.up()
-        say(f"full after {time.monotonic() - began:.0f} s")
-        say(f"exporter     {demo.exporter_url}  (API, metrics, incidents)")
-        say(f"status page  http://127.0.0.1:{demo.options.pages_port}/s/{STATUS_PAGE}")
-        say(f"messages     {demo.catcher_url}  (mail, Slack, Telegram and SMS as people get them)")
-        say(f"prometheus   {demo.prometheus_url}")
-        say(f"alertmanager {demo.alertmanager_url}")
-        say("Grafana is part of the stack, with COMPOSE_PROJECT_NAME=demo: docker compose --profile demo up -d --wait")
-        say("Ctrl-C stops all of this.")
+        demo.say(demo.words.full.format(time.monotonic() - began))
+        demo.say_where()
         end = None if demo.options.seconds is None else time.monotonic() + demo.options.seconds
         while end is None or time.monotonic() < end:
             time.sleep(0.5)
             for name, process in demo.running.items():
                 if process.poll() is not None:
-                    raise SystemExit(f"{name} ended; see {demo.home / f'{name}.log'}")
+                    raise SystemExit(demo.words.ended.format(name, demo.home / f"{name}.log"))
     except KeyboardInterrupt:
-        say("stopping")
+        demo.say(demo.words.stopping)
     finally:
         stop([*demo.running.values()][::-1])
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -212,7 +213,16 @@ class Setup:
         ways = [*map(self.secret, ("telegram_bot_token", "slack_url", "sms_urls")), self.values["MAIL_TO"]]
         if not any(ways):
             print(f"\n! {self.words.nobody}")
-        print(f"\n{self.words.done}")
+        print(f"\n{self.words.done if has_compose() else self.words.no_compose}")
+
+
+def has_compose() -> bool:
+    """Return whether the next step, `make up`, finds Docker Compose."""
+    command = [*(os.environ.get("COMPOSE") or "docker compose").split(), "version"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def main() -> int:

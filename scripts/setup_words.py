@@ -36,6 +36,8 @@ class Words(NamedTuple):
     again: str
     nobody: str
     done: str
+    no_compose: str
+    """Instead of what is done: the next step needs Docker Compose, which is not here."""
 
 
 INDONESIAN = Words(
@@ -67,6 +69,8 @@ INDONESIAN = Words(
     again="Coba lagi? [Y/t]",
     nobody="Belum ada yang diberi tahu bila perangkat mati: isi Telegram, Slack, surel, atau SMS.",
     done="Tersimpan di .env dan secrets/. Sekarang jalankan: make up",
+    no_compose="Tersimpan di .env dan secrets/. Docker Compose belum terpasang di sini: pasang Docker beserta plugin "
+    "Compose-nya (https://docs.docker.com/engine/install/), lalu jalankan: make up",
 )
 
 ENGLISH = Words(
@@ -98,4 +102,6 @@ ENGLISH = Words(
     again="Again? [Y/n]",
     nobody="Nobody is told yet when a device goes down: answer at least one of Telegram, Slack, e-mail or SMS.",
     done="Saved in .env and secrets/. Now: make up",
+    no_compose="Saved in .env and secrets/. Docker Compose is not installed here: install Docker with its Compose "
+    "plugin (https://docs.docker.com/engine/install/), then: make up",
 )

@@ -37,6 +37,16 @@ start() { # SECONDS
   return 1
 }
 
+needs_compose() {
+  "${compose[@]}" version >/dev/null 2>&1 && return
+  if grep -qs '^LANGUAGE=en' .env; then
+    echo "Docker Compose is not installed here: install Docker 25 or newer with its Compose plugin, see https://docs.docker.com/engine/install/" >&2
+  else
+    echo "Docker Compose belum terpasang di sini: pasang Docker 25 ke atas beserta plugin Compose-nya, lihat https://docs.docker.com/engine/install/" >&2
+  fi
+  exit 1
+}
+
 up() {
   get_exporter
   start 240
@@ -85,6 +95,7 @@ rollback() {
   fi
 }
 
+needs_compose
 case ${1:-} in
   up) up ;;
   upgrade) upgrade ;;

@@ -37,6 +37,7 @@ class Digests:
         self._told: dict[str, deque[float]] = {}
         self._members: dict[str, dict[str, Alert]] = {}  # by severity and device, while they fire
         self._grown_at: dict[str, float] = {}
+        self._most: dict[str, int] = {}  # members at once
 
     def take(self, alert: Alert, now: float) -> None:
         """Count an alert about a device that is about to be posted first, or make it a member."""
@@ -49,7 +50,8 @@ class Digests:
             members[alert.labels["device_id"]] = alert
             self._grown_at[alert.severity] = now
             if _key(alert.severity) not in self._running:
-                self._running.begin(Alert(mass_labels(*_key(alert.severity)), now, now, now))
+                self._running.begin(Alert(mass_labels(*_key(alert.severity)), min(now, alert.starts_at), now, now))
+                self._most[alert.severity] = 0
             self._running.post_again(_key(alert.severity), now)
         else:
             self._told.setdefault(alert.severity, deque(maxlen=MOST_SINGLE)).append(now)
@@ -87,10 +89,11 @@ class Digests:
         return DIGEST_LABEL in alert.labels and _key(alert.severity) in self._running
 
     def measure(self, alert: Alert) -> None:
-        """Set whom a digest speaks for now, the newest first."""
+        """Set whom a digest speaks for now, the newest first, and of how many once some of them are back."""
         ids = reversed(self._members.get(alert.severity, {}))
         devices = [self._fleet.devices[device_id] for device_id in ids if device_id in self._fleet.devices]
-        alert.extent = extent_of(device.identity for device in devices)
+        most = self._most[alert.severity] = max(self._most.get(alert.severity, 0), len(devices))
+        alert.extent = extent_of((device.identity for device in devices), most if most > len(devices) else 0)
 
     def _is_open(self, severity: str, now: float) -> bool:
         if _key(severity) in self._running and now - self._grown_at.get(severity, 0.0) < MINUTE:

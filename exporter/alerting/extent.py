@@ -19,7 +19,7 @@ class Extent(NamedTuple):
 
     down: int = 0
     of: int = 0
-    """All devices that could be; 0: not known."""
+    """All devices that could be, or that were before some of them came back; 0: not known."""
     devices: tuple[str, ...] = ()
     """Names of some of them, those that were given first."""
     businesses: tuple[tuple[str, int], ...] = ()
@@ -41,3 +41,14 @@ def extent_of(down: Iterable[Identity], of: int = 0) -> Extent:
         businesses=tuple((names[business], count) for business, count in worst[:MOST_NAMES]),
         other_businesses=len(worst[MOST_NAMES:]),
     )
+
+
+def began(times: Iterable[int], together: int) -> int | None:
+    """Return when most devices went down: the first of the longest run of times less than `together` apart."""
+    runs: list[list[int]] = []
+    for time in sorted(times):
+        if runs and time - runs[-1][-1] < together:
+            runs[-1].append(time)
+        else:
+            runs.append([time])
+    return max(reversed(runs), key=len)[0] if runs else None

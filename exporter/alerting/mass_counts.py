@@ -163,12 +163,17 @@ class MassCounts:
     def of(self, key: Key, beside: Container[Key] = ()) -> tuple[int, int]:
         """Return (devices, devices down) that a mass outage is judged by, those of `beside` left out."""
         counts = self._without(key, beside)
-        devices, down = sum(count.devices for count in counts), sum(count.down - count.old for count in counts)
-        planned, planned_down = sum(count.planned for count in counts), sum(count.planned_down for count in counts)
-        outside = devices - planned, down - planned_down
+        outside = _outside(counts)
         if is_mass(key[0], *outside):
             return outside
-        return devices, down - sum(count.excused for count in counts)
+        down = sum(count.down - count.old - count.excused for count in counts)
+        return sum(count.devices for count in counts), down
+
+    def speaks_for(self, key: Key, timeline: Timeline) -> bool:
+        """Whether a device of the subject that is down is one of those that `of` counts, old news included."""
+        if timeline.planned is None or timeline.planned.since is None:
+            return True
+        return timeline.planned.waited >= 0 and not is_mass(key[0], *_outside(self._without(key, ())))
 
     def together(self, key: Key, at: int, beside: Container[Key] = ()) -> int:
         """Return how many went down together with what went down at `at`, and still are."""
@@ -202,6 +207,12 @@ class MassCounts:
     def _is_old(self, device_id: str, timeline: Timeline) -> bool:
         since, _ = self._old.get(device_id, (None, 0.0))
         return not timeline.up and timeline.since == since
+
+
+def _outside(counts: Iterable[_Count]) -> tuple[int, int]:
+    """Return (devices, devices down) outside of planned windows."""
+    found = [(one.devices - one.planned, one.down - one.old - one.planned_down) for one in counts]
+    return sum(devices for devices, _ in found), sum(down for _, down in found)
 
 
 def is_mass(name: str, devices: int, down: int) -> bool:

@@ -3,7 +3,8 @@
 Guarantees: one begins as `MASS_KINDS` says and goes on while its condition holds or at least as many devices as it
 takes for one went down in it and still are. No two begin with the same devices: those of which one speaks are not
 counted for another. A gateway whose engine is in a mass outage without it, too, is part of that one. What is said of
-whom it hits is true when it is posted and at each repetition.
+whom it hits is true when it is posted and at each repetition, and its numbers add up; it begins when its devices went
+down, however late that was heard.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.alerting.alert import SUBJECT_LABELS, Alert, mass_labels
-from exporter.alerting.extent import extent_of
+from exporter.alerting.extent import began, extent_of
 from exporter.alerting.mass_counts import MASS_KINDS, TOGETHER, MassCounts, is_mass, keys_of
 from exporter.alerting.running import RunningAlerts
 from exporter.conventions import ALERT_BUSINESS_OUTAGE, ALERT_GATEWAY_OUTAGE
@@ -113,14 +114,17 @@ class MassOutages:
 
     def measure(self, alert: Alert) -> None:
         """Set whom a mass outage hits now."""
-        name, subject = alert.key
-        label = SUBJECT_LABELS[name]
-        down = [device.identity for device in self._fleet.down.values() if not device.timeline.in_window]
-        down = [identity for identity in down if getattr(identity, label) == subject]
-        devices, number = self._counts.of(alert.key)
-        alert.extent = extent_of(down)._replace(down=number, of=devices)
-        if name == ALERT_BUSINESS_OUTAGE and down:
+        down = [device.identity for device in self._down(alert.key)]
+        devices, _ = self._counts.of(alert.key)
+        alert.extent = extent_of(down, devices)
+        if alert.name == ALERT_BUSINESS_OUTAGE and down:
             alert.names = {"business_name": down[-1].business_name} if down[-1].business_name else {}
+
+    def _down(self, key: Key) -> list[Device]:
+        """Return the devices that are down of which a mass outage speaks."""
+        label = SUBJECT_LABELS[key[0]]
+        found = [device for device in self._fleet.down.values() if getattr(device.identity, label) == key[1]]
+        return [device for device in found if self._counts.speaks_for(key, device.timeline)]
 
     def _is_mass(self, key: Key) -> bool:
         return is_mass(key[0], *self._counts.of(key, self._beside(key)))
@@ -162,7 +166,9 @@ class MassOutages:
 
     def _begin(self, key: Key, at: float, received_at: float | None) -> None:
         self._pending.pop(key, None)
-        self._running.begin(Alert(mass_labels(*key), at, at, received_at))
+        since = began((device.timeline.since for device in self._down(key)), TOGETHER)
+        starts_at = at if since is None else min(at, since)
+        self._running.begin(Alert(mass_labels(*key), starts_at, at, received_at))
         if received_at is not None:
             self._running.post_again(key, received_at)
 

@@ -8,8 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from exporter.alerting.texts import listed, texts
-from exporter.conventions import ACK_URL_ANNOTATION, FORGOTTEN_ANNOTATION, HELD_BY_ANNOTATION
+from exporter.alerting.texts import hit, listed, texts
+from exporter.conventions import (
+    ACK_URL_ANNOTATION,
+    BUSINESSES_ANNOTATION,
+    FORGOTTEN_ANNOTATION,
+    HELD_BY_ANNOTATION,
+)
 from exporter.lib.durations import format_duration
 from exporter.lib.times import rfc3339
 
@@ -55,6 +60,6 @@ def _extent(extent: Extent | None) -> dict[str, str]:
     if extent is None:
         return {}
     facts = {"devices_down": str(extent.down), "devices": str(extent.of or "")}
-    facts["businesses"] = listed([f"{name} ({count})" for name, count in extent.businesses], extent.other_businesses)
+    facts[BUSINESSES_ANNOTATION], facts[f"{BUSINESSES_ANNOTATION}_id"] = hit(extent)
     facts["down_devices"] = listed(extent.devices, extent.down - len(extent.devices))
     return {name: fact for name, fact in facts.items() if fact}

@@ -157,28 +157,28 @@ def _flapping(subject: _Subject) -> _Text:
 
 
 def _engine_outage(engine: str, extent: Extent) -> _Text:
-    hit, hit_id = _hit(extent)
+    most, most_id = _most_affected(extent)
     return _Text(
-        f"{engine}: {extent.down} devices down at once",
-        f"{engine}: {extent.down} perangkat mati bersamaan",
-        f"{extent.down} of {extent.of} {engine} devices are disconnected.{hit} {_STILL}",
-        f"{extent.down} dari {extent.of} perangkat {engine} terputus.{hit_id} {_STILL_ID}",
+        f"{engine}: {extent.down} of {extent.of} devices down",
+        f"{engine}: {extent.down} dari {extent.of} perangkat mati",
+        f"{extent.down} of {extent.of} {engine} devices {_are(extent)} disconnected.{most} {_STILL}",
+        f"{extent.down} dari {extent.of} perangkat {engine} terputus.{most_id} {_STILL_ID}",
         f"Check {engine}'s status page and the platform's connection to it; tell the businesses before they ask.",
         f"Periksa halaman status {engine} dan koneksi platform ke sana; beri tahu bisnisnya sebelum mereka bertanya.",
     )
 
 
 def _gateway_outage(gateway: str, extent: Extent) -> _Text:
-    hit, hit_id = _hit(extent)
+    most, most_id = _most_affected(extent)
     return _Text(
         f"{gateway}: {extent.down} of {extent.of} devices down",
         f"{gateway}: {extent.down} dari {extent.of} perangkat mati",
-        f"{extent.down} of {extent.of} devices of the gateway {gateway} are disconnected.{hit} {_STILL}",
-        f"{extent.down} dari {extent.of} perangkat gateway {gateway} terputus.{hit_id} {_STILL_ID}",
+        f"{extent.down} of {extent.of} devices of the gateway {gateway} {_are(extent)} disconnected.{most} {_STILL}",
+        f"{extent.down} dari {extent.of} perangkat gateway {gateway} terputus.{most_id} {_STILL_ID}",
         f"Check the gateway {gateway}: does its server run, is there room on its disk, was it just updated? "
         "If it hangs, restart it.",
         f"Periksa gateway {gateway}: apakah servernya hidup, disknya masih longgar, baru diperbarui? "
-        "Kalau macet, hidupkan ulang.",
+        "Kalau macet, restart.",
     )
 
 
@@ -187,7 +187,8 @@ def _business_outage(business: str, extent: Extent) -> _Text:
     return _Text(
         f"{business}: {extent.down} of {extent.of} devices down",
         f"{business}: {extent.down} dari {extent.of} perangkat mati",
-        f"{extent.down} of {extent.of} devices of {business} are disconnected{names and f': {names}'}. {_STILL}",
+        f"{extent.down} of {extent.of} devices of {business} {_are(extent)} disconnected"
+        f"{names and f': {names}'}. {_STILL}",
         f"{extent.down} dari {extent.of} perangkat {business} terputus{names_id and f': {names_id}'}. {_STILL_ID}",
         f"Call {business}: is there power and internet at their place?",
         f"Hubungi {business}: apakah listrik dan internet di tempat mereka menyala?",
@@ -195,14 +196,20 @@ def _business_outage(business: str, extent: Extent) -> _Text:
 
 
 def _many_devices_down(extent: Extent) -> _Text:
-    (names, names_id), (hit, hit_id) = _names(extent), _hit(extent)
+    (names, names_id), (most, most_id) = _names(extent), _most_affected(extent)
+    summary, summary_id = f"{extent.down} more {_plural(extent.down)} down", f"{extent.down} perangkat lagi mati"
+    left, left_id = "", ""
+    if extent.of:  # some of them are back
+        left, left_id = ". Still down", ". Masih mati"
+        summary = f"{extent.down} of {extent.of} devices still down"
+        summary_id = f"{extent.down} dari {extent.of} perangkat masih mati"
     return _Text(
-        f"{extent.down} more devices down",
-        f"{extent.down} perangkat lagi mati",
-        f"Too many devices went down to tell of each: {names or 'none is left'}.{hit} "
+        summary,
+        summary_id,
+        f"Too many devices went down to tell of each{left}: {names or 'none'}.{most} "
         "Each speaks for itself again when few are left.",
-        f"Terlalu banyak perangkat mati untuk diberitahukan satu per satu: {names_id or 'sudah tidak ada'}.{hit_id} "
-        "Kalau tinggal sedikit, masing-masing diberitahukan lagi.",
+        f"Terlalu banyak perangkat mati untuk dikabarkan satu per satu{left_id}: {names_id or 'tidak ada'}.{most_id} "
+        "Kalau tinggal sedikit, masing-masing dikabarkan lagi.",
         "Look for what they share: a server, a network, an update. The page lists all of them.",
         "Cari kesamaannya: server, jaringan, pembaruan. Semuanya ada di halaman.",
     )
@@ -213,12 +220,31 @@ def _names(extent: Extent) -> tuple[str, str]:
     return listed(extent.devices, others, _MORE), listed(extent.devices, others, _MORE_ID)
 
 
-def _hit(extent: Extent) -> tuple[str, str]:
+def hit(extent: Extent) -> tuple[str, str]:
+    """Return the most affected businesses with their devices that are down, and how many other businesses there are."""
+    found = ["", ""]
+    more = f"+{{}} more business{'es' if extent.other_businesses != 1 else ''}"
+    for language, other in enumerate((more, "+{} bisnis lain")):
+        counts = [str(count) for _, count in extent.businesses]
+        counts[:1] = [_devices(count)[language] for _, count in extent.businesses[:1]]  # the first says what is counted
+        names = [f"{name} ({count})" for (name, _), count in zip(extent.businesses, counts, strict=True)]
+        found[language] = listed(names, extent.other_businesses, other)
+    return found[0], found[1]
+
+
+def _most_affected(extent: Extent) -> tuple[str, str]:
     """Return a sentence of whom it hits, with the space before it."""
-    businesses = [f"{name} ({count})" for name, count in extent.businesses]
-    if not businesses:
-        return "", ""
-    return (
-        f" Most affected: {listed(businesses, extent.other_businesses, _MORE)}.",
-        f" Paling terdampak: {listed(businesses, extent.other_businesses, _MORE_ID)}.",
-    )
+    found, found_id = hit(extent)
+    return found and f" Most affected: {found}.", found_id and f" Paling terdampak: {found_id}."
+
+
+def _devices(count: int) -> tuple[str, str]:
+    return f"{count} {_plural(count)}", f"{count} perangkat"
+
+
+def _plural(count: int) -> str:
+    return "device" if count == 1 else "devices"
+
+
+def _are(extent: Extent) -> str:
+    return "is" if extent.down == 1 else "are"

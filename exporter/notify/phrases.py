@@ -85,7 +85,7 @@ PHRASES: Final[dict[Language, Phrases]] = {
             ALERT_DEVICE_ACKNOWLEDGED: "DITANGANI",
             ALERT_BUSINESS_OUTAGE: "BISNIS MATI",
             ALERT_MANY_DEVICES_DOWN: "BANYAK PERANGKAT MATI",
-            ALERT_DEVICE_FLAPPING: "KONEKSI TIDAK STABIL",
+            ALERT_DEVICE_FLAPPING: "TIDAK STABIL",
         },
     ),
     "en": Phrases(
@@ -122,7 +122,7 @@ PHRASES: Final[dict[Language, Phrases]] = {
             ALERT_DEVICE_ACKNOWLEDGED: "TAKEN",
             ALERT_BUSINESS_OUTAGE: "BUSINESS DOWN",
             ALERT_MANY_DEVICES_DOWN: "MANY DEVICES DOWN",
-            ALERT_DEVICE_FLAPPING: "UNSTABLE CONNECTION",
+            ALERT_DEVICE_FLAPPING: "UNSTABLE",
         },
     ),
 }

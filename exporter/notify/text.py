@@ -180,15 +180,16 @@ class _Rendering:
         if not summary:
             return [[*with_subject, *since]]
         text: Line = [*(head if subject in summary else with_subject), ": ", Name(summary), *since]
-        hit = plain(alert.annotations.get(BUSINESSES_ANNOTATION, ""), _LONGEST_SUMMARY)
+        hit = plain(self._in_language(alert, BUSINESSES_ANNOTATION), _LONGEST_SUMMARY)
         return [[*text, ". ", Name(hit, len(hit))], text] if hit and not (subject and subject in hit) else [text]
 
     def _summary(self, alert: Alert) -> str:
-        found = alert.annotations.get(f"{SUMMARY_ANNOTATION}_{self.language}") or alert.annotations.get(
-            SUMMARY_ANNOTATION
-        )
         engine = alert.labels.get("engine", "")
-        return plain((found or "").removeprefix(f"{engine}: "), _LONGEST_SUMMARY).rstrip(".")
+        found = self._in_language(alert, SUMMARY_ANNOTATION).removeprefix(f"{engine}: ")
+        return plain(found, _LONGEST_SUMMARY).rstrip(".")
+
+    def _in_language(self, alert: Alert, annotation: str) -> str:
+        return alert.annotations.get(f"{annotation}_{self.language}") or alert.annotations.get(annotation, "")
 
     def _kind(self, alertname: str) -> str:
         return self.phrases.alert_names.get(alertname) or plain(alertname) or "?"

@@ -117,7 +117,7 @@ class Desk:
         said = texts(alert)
         head = said.get(f"summary_{self._wording().language}") or said["summary"]
         text, buttons, state = self._look(scope, token, f"<b>{html.escape(one_line(head), quote=False)}</b>")
-        message = await bot.send(chat, f"🔴 {text}", buttons)
+        message = await bot.send(chat, f"{self._icon(scope, state)} {text}", buttons)
         one = store.Message(chat, token, message, *scope.key, scope.anchor, head, state)
         self._messages[chat, token] = one
         await self._recorder.transact(store.PIECE.name, lambda transaction: store.put(transaction, one))
@@ -128,9 +128,8 @@ class Desk:
         text, buttons, state = self._look(scope, message.token, head)
         if state == message.state or self._messages is None:
             return
-        icon = {"open": "🔴", "over": "🟢"}.get(state.partition(" ")[0], "✋")
         try:
-            await bot.edit(message.chat, message.message, f"{icon} {text}", buttons)
+            await bot.edit(message.chat, message.message, f"{self._icon(scope, state)} {text}", buttons)
         except Failed as error:
             if not error.gone:
                 raise
@@ -142,11 +141,17 @@ class Desk:
         self._messages[key] = changed
         await self._recorder.transact(store.PIECE.name, lambda transaction: store.put(transaction, changed))
 
+    def _icon(self, scope: Scope, state: str) -> str:
+        """Return what Alertmanager's own messages begin with in the same case."""
+        alert = self._alerts.alerts.firing.get(scope.key)
+        down = "🔴" if alert is None or alert.severity == "critical" else "🟠"
+        return {"open": down, "over": "🟢"}.get(state.partition(" ")[0], "✋")
+
     def _look(self, scope: Scope, token: str, head: str) -> tuple[str, list[tuple[str, str]], str]:
         """Return the text of a message, its buttons, and the name of what it shows."""
         words = self._wording()
         if not self._service.runs(scope):
-            return f"{head}\n{words.text('back')}", [], "over"
+            return f"{words.text('back')}\n<s>{head}</s>", [], "over"
         take = [(words.text(f"take_{name}"), f"a|{token}|{name}") for name in LASTING]
         taken = self._service.active.get(scope.key)
         if taken is not None:

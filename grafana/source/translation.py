@@ -29,7 +29,7 @@ INDONESIAN: Final = {
     "Channel": "Channel",
     "Channel id": "Id channel",
     "Configuration": "Konfigurasi",
-    "Connected": "Tersambung",
+    "Connected": "Terhubung",
     "Conversations": "Percakapan",
     "Dashboards": "Dasbor",
     "Device": "Perangkat",
@@ -55,14 +55,14 @@ INDONESIAN: Final = {
     "Outages": "Gangguan",
     "Quarantine": "Karantina",
     "Refused": "Ditolak",
-    "Runbook": "Runbook",
+    "Runbook": "Panduan",
     "Severity": "Tingkat",
     "Since": "Sejak",
     "State": "Keadaan",
     "Unknown": "Tidak diketahui",
     "User": "Pengguna",
     "Warnings": "Peringatan biasa",
-    "connected": "tersambung",
+    "connected": "terhubung",
     "conversations": "percakapan",
     "critical": "kritis",
     "delivered": "terkirim",
@@ -123,8 +123,7 @@ INDONESIAN: Final = {
     "Budget left": "Sisa jatah",
     "No devices observed yet": "Belum ada perangkat yang teramati",
     "Devices that are disconnected, by engine. Outages shorter than a scrape do not show here.": (
-        "Perangkat yang terputus, per jenis channel. Gangguan yang lebih pendek dari jeda pengambilan data tidak "
-        "tampak di sini."
+        "Perangkat yang terputus, per jenis channel. Gangguan yang lebih pendek dari jeda scrape tidak tampak di sini."
     ),
     "No outage has finished yet": "Belum ada gangguan yang selesai",
     "Downtime by channel": "Waktu putus per channel",
@@ -178,7 +177,7 @@ INDONESIAN: Final = {
     "No alerts in this range": "Tidak ada peringatan dalam rentang ini",
     "Active conversations on its channel": "Percakapan aktif di channelnya",
     "Conversations with a message within the impact window.": (
-        "Percakapan yang mendapat pesan dalam jendela waktu dampak."
+        "Percakapan yang mendapat pesan dalam rentang waktu dampak."
     ),
     "No messages heard on its channel": "Tidak ada pesan di channelnya",
     # SLO
@@ -274,20 +273,20 @@ INDONESIAN: Final = {
         "Perangkat yang sedang dalam pemeliharaan terencana: peringatannya dibisukan."
     ),
     "No alert fires": "Tidak ada peringatan yang aktif",
-    "Open the runbook": "Buka runbook",
+    "Open the runbook": "Buka panduan",
     "Direct alerts by result": "Peringatan langsung menurut hasil",
     "No alert was pushed": "Tidak ada peringatan yang dikirim",
     "From the event to Alertmanager": "Dari kejadian ke Alertmanager",
     "Time from receiving an event until Alertmanager acknowledged its alert.": (
         "Waktu sejak kejadian diterima sampai Alertmanager menerima peringatannya."
     ),
-    "Messages sent by the relay": "Pesan yang dikirim relai",
+    "Messages sent by the relay": "Pesan yang dikirim relay",
     "Notifications a minute through the exporter's relay (SMS, WhatsApp, ...), by target and result, and calls of "
     "its Telegram bot that failed.": (
         "Notifikasi per menit lewat relay exporter (SMS, WhatsApp, ...) menurut tujuan dan hasil, dan panggilan bot "
         "Telegram-nya yang gagal."
     ),
-    "The relay has sent nothing": "Relai belum mengirim apa pun",
+    "The relay has sent nothing": "Relay belum mengirim apa pun",
     "Alerts over time": "Peringatan dari waktu ke waktu",
     "Alerts that fire in Prometheus, by name.": "Peringatan yang aktif di Prometheus, menurut nama.",
     "No alert fired in this range": "Tidak ada peringatan dalam rentang ini",
@@ -359,7 +358,7 @@ INDONESIAN: Final = {
     "Several exporters": "Beberapa exporter",
     "Who leads": "Siapa yang memimpin",
     "1: this exporter does what only one may do: failover, incidents, cleaning up.": (
-        "1: exporter ini mengurus yang hanya boleh diurus satu: failover, insiden, bersih-bersih."
+        "1: exporter ini mengurus yang hanya boleh diurus satu: pengalihan, insiden, bersih-bersih."
     ),
     "Behind the journal": "Tertinggal dari jurnal",
     "Since when an exporter does not know what others wrote; 5 s: silent, 30 s: no devices.": (
@@ -380,7 +379,7 @@ INDONESIAN: Final = {
     "Telegram {{instance}}": "Telegram {{instance}}",
     "Is it quick enough": "Apakah cukup cepat",
     "Time to render a scrape": "Waktu menyusun metrik",
-    "Time to write the metrics for one scrape.": "Waktu menyusun metrik untuk sekali pengambilan.",
+    "Time to write the metrics for one scrape.": "Waktu menyusun metrik untuk satu scrape.",
     "Delay of the event loop": "Keterlambatan loop",
     "How much later than asked the exporter's loop wakes up: 99 of 100 are faster.": (
         "Seberapa terlambat exporter bangun: 99 dari 100 lebih cepat."
@@ -388,16 +387,16 @@ INDONESIAN: Final = {
     "Background tasks that failed": "Tugas latar yang gagal",
     "Gateways": "Gateway",
     "What changes around it": "Yang berubah di sekitarnya",
-    "State of gateways": "Keadaan gateway",
-    "No gateway has a state API": "Tidak ada gateway dengan API keadaan",
+    "State of gateways": "Status gateway",
+    "No gateway has a state API": "Tidak ada gateway dengan API status",
     "Corrections by gateways' own word": "Koreksi dari keterangan gateway sendiri",
     "Moves and jumps of the clock": "Perpindahan dan lompatan jam",
     "Devices that an event named under another engine or business, and jumps of the system clock.": (
-        "Perangkat yang disebut kejadian di bawah engine atau bisnis lain, dan lompatan jam sistem."
+        "Perangkat yang disebut kejadian di bawah jenis channel atau bisnis lain, dan lompatan jam sistem."
     ),
     "Part of the most that there may be": "Bagian dari batas yang diizinkan",
     "Devices, engines and groups against fleet.max_devices and its like; at 100 % new ones are refused.": (
-        "Perangkat, engine, dan grup terhadap fleet.max_devices dan sejenisnya; pada 100 % yang baru ditolak."
+        "Perangkat, jenis channel, dan grup terhadap fleet.max_devices dan sejenisnya; pada 100 % yang baru ditolak."
     ),
     "moves {{instance}}": "pindah {{instance}}",
     "jumps {{instance}}": "lompatan {{instance}}",
@@ -442,7 +441,7 @@ INDONESIAN: Final = {
     "Downtime a day, last 30 days": ("Waktu putus per hari, 30 hari terakhir"),
     "Each outage that a scrape saw, the newest first; of several between two points the last one. All of them, "
     "with what was done: its incidents.": (
-        "Tiap gangguan yang terlihat saat pengambilan data, mulai dari yang terbaru; dari beberapa di antara dua "
+        "Tiap gangguan yang terlihat saat scrape, mulai dari yang terbaru; dari beberapa di antara dua "
         "titik hanya yang terakhir. Semuanya, beserta penanganannya: insidennya."
     ),
     "No outage was seen in this range": ("Tidak ada gangguan yang terlihat dalam rentang ini"),
@@ -476,7 +475,7 @@ INDONESIAN: Final = {
     "Mass outages first, then the alerts of Prometheus' rules, the oldest first, at most 100. A click on an "
     "alert opens its runbook, a click on a device its dashboard, a click on its id its incidents.": (
         "Gangguan massal lebih dulu, lalu peringatan aturan Prometheus mulai dari yang terlama, paling banyak 100. "
-        "Klik peringatan untuk membuka runbook, klik perangkat untuk membuka dasbornya, klik idnya untuk membuka "
+        "Klik peringatan untuk membuka panduan, klik perangkat untuk membuka dasbornya, klik idnya untuk membuka "
         "insidennya."
     ),
     "Firing now": ("Sedang aktif"),
@@ -492,10 +491,10 @@ INDONESIAN: Final = {
     ),
     "Mean time to recover, last 30 days": ("Rata-rata waktu pulih, 30 hari terakhir"),
     "Whether each gateway's state API answers, and whether its webhooks are set up.": (
-        "Apakah API keadaan tiap gateway menjawab, dan apakah webhook-nya terpasang."
+        "Apakah API status tiap gateway menjawab, dan apakah webhook-nya terpasang."
     ),
     "How long ago each gateway's state API last answered.": (
-        "Sudah berapa lama sejak API keadaan tiap gateway terakhir menjawab."
+        "Sudah berapa lama sejak API status tiap gateway terakhir menjawab."
     ),
     "Ago": ("Yang lalu"),
     "Connected, but silent": ("Tersambung, tetapi senyap"),

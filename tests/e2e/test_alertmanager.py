@@ -363,7 +363,8 @@ def every_kind(start: float, ended: float | None = None) -> list[dict]:
     sums = {
         "devices_down": "4",
         "devices": "5",
-        "businesses": "Warung Sari (4)",
+        "businesses": "Warung Sari (4 devices)",
+        "businesses_id": "Warung Sari (4 perangkat)",
         "down_devices": "Kasir 1, Kasir 2, +2",
     }
     sums |= {"description": "4 of 5 devices are disconnected.", "description_id": "4 dari 5 perangkat terputus."}

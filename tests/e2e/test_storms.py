@@ -189,6 +189,7 @@ def test_a_storm_that_shares_nothing_is_a_digest_that_names_what_it_holds(site: 
     show("16 in 26 s", site)
     [digest] = [text for text in site.where.slack() if "BANYAK PERANGKAT MATI" in text]
     assert "Kasir w" in digest
+    assert " lagi, sejak " in digest
     site.report_at_once(*(event(batch * 10 + more, up=True) for batch in range(8) for more in (0, 300)))
     wait_for(seldom(lambda: site.counts("BANYAK PERANGKAT MATI: SELESAI")["slack"]), "its end", 110)
     calm(site, 10)

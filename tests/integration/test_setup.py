@@ -127,13 +127,14 @@ def test_the_eight_answers_are_tried_and_written(folder, http):
 
 
 def test_what_cannot_be_reached_is_said_and_kept(folder):
-    terminal = Terminal(folder)
+    terminal = Terminal(folder, COMPOSE="true")
     skip(terminal, "1/8", "Zona waktu ", "Alamat, ", "Token bot")
     terminal.answer("Alamat webhook", DEAD)
     skip(terminal, "Server SMTP", "Alamat Apprise")
 
     assert terminal.end() == 0
     assert "Tidak dicoba, karena tidak terjangkau dari sini" in terminal.shown
+    assert terminal.shown.strip().endswith("Sekarang jalankan: make up")
     assert (folder / "secrets/slack_url").read_text() == f"{DEAD}\n"
 
 
@@ -153,7 +154,7 @@ def test_what_is_refused_is_asked_again(folder, http):
 
 
 def test_a_wrong_answer_is_explained_and_asked_again(folder):
-    terminal = Terminal(folder)
+    terminal = Terminal(folder, COMPOSE="no-such-program compose")
     terminal.answer("1/8", "jawa")
     terminal.answer("1/8", "id")
     terminal.answer("Zona waktu ", "Bandung")
@@ -166,6 +167,9 @@ def test_a_wrong_answer_is_explained_and_asked_again(folder):
     assert "expected WIB, WITA, WIT or a zone" in terminal.shown
     assert read_env(folder / ".env") == {"LANGUAGE": "id", "TIMEZONE": "WIT"}
     assert "Belum ada yang diberi tahu" in terminal.shown
+    last = terminal.shown.strip().splitlines()[-1]
+    assert "Docker Compose belum terpasang" in last
+    assert last.endswith("(https://docs.docker.com/engine/install/), lalu jalankan: make up")
 
 
 def test_enter_keeps_what_was_answered_before_and_a_dash_takes_it_away(folder, http):

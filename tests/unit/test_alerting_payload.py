@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from exporter.alerting.alert import Alert, device_labels, device_names, mass_labels
-from exporter.alerting.extent import Extent
+from exporter.alerting.extent import Extent, extent_of
 from exporter.alerting.payload import payload
 from exporter.config.schema import Alerts
 from exporter.domain.identity import Identity
@@ -51,6 +52,63 @@ def every_kind() -> dict[str, object]:
 
 def test_the_payloads_are_these() -> None:
     assert every_kind() == json.loads(GOLDEN.read_text(encoding="utf-8"))
+
+
+def of_business(name: str, number: int) -> Identity:
+    return msgspec.structs.replace(identity(f"{name}-{number}", business=name), business_name=name)
+
+
+def said(name: str, subject: str, extent: Extent) -> tuple[str, str, str, str]:
+    """Return (headline, sentence) in English and in Indonesian, without what is said of muted alerts."""
+    annotations = payload(Alert(mass_labels(name, subject), NOW, NOW, NOW, extent=extent), NOW, 60, Alerts())
+    found = annotations["annotations"]
+    texts = (found[key] for key in ("summary", "description", "summary_id", "description_id"))
+    english, more, indonesian, more_id = (text.split(" Alerts of")[0].split(" Peringatan per")[0] for text in texts)
+    return english, more, indonesian, more_id
+
+
+def test_the_numbers_of_a_mass_outage_add_up_and_say_what_they_count() -> None:
+    whose = {"Toko Makmur": 5, "Warung Sari": 4, "Apotek Sehat": 2}
+    down = [of_business(name, number) for name, count in whose.items() for number in range(count)]
+    assert said("EngineOutage", "telegram", extent_of(down, 30)) == (
+        "Telegram: 11 of 30 devices down",
+        (
+            "11 of 30 Telegram devices are disconnected. "
+            "Most affected: Toko Makmur (5 devices), Warung Sari (4), Apotek Sehat (2)."
+        ),
+        "Telegram: 11 dari 30 perangkat mati",
+        (
+            "11 dari 30 perangkat Telegram terputus. "
+            "Paling terdampak: Toko Makmur (5 perangkat), Warung Sari (4), Apotek Sehat (2)."
+        ),
+    )
+    down += [of_business(f"Z{number}", 0) for number in range(4)]
+    sentence = "Toko Makmur (5 devices), Warung Sari (4), Apotek Sehat (2), Z0 (1), Z1 (1), +2 more businesses."
+    assert said("GatewayOutage", "evo", extent_of(down, 30))[1].endswith(f" Most affected: {sentence}")
+
+
+def test_one_device_that_is_left_is_one() -> None:
+    one = extent_of([identity("d1")], 11)
+    assert said("EngineOutage", "wa", one)[:2] == (
+        "WhatsApp: 1 of 11 devices down",
+        "1 of 11 WhatsApp devices is disconnected. Most affected: Toko Makmur (1 device).",
+    )
+    assert said("BusinessOutage", "biz_9", one)[1] == "1 of 11 devices of biz_9 is disconnected: Front desk."
+    few = (
+        "1 of 11 devices still down",
+        (
+            "Too many devices went down to tell of each. Still down: Front desk. "
+            "Most affected: Toko Makmur (1 device). Each speaks for itself again when few are left."
+        ),
+        "1 dari 11 perangkat masih mati",
+        (
+            "Terlalu banyak perangkat mati untuk dikabarkan satu per satu. Masih mati: Front desk. "
+            "Paling terdampak: Toko Makmur (1 perangkat). Kalau tinggal sedikit, masing-masing dikabarkan lagi."
+        ),
+    )
+    assert said("ManyDevicesDown", "critical", one) == few
+    first = said("ManyDevicesDown", "critical", one._replace(of=0))
+    assert first[::2] == ("1 more device down", "1 perangkat lagi mati")
 
 
 def test_links_are_those_of_the_configuration_with_the_id_escaped() -> None:

@@ -46,8 +46,8 @@ class Catcher:
 @pytest.fixture(scope="module")
 def catcher() -> Iterator[Catcher]:
     port, mail_port = free_port(), free_port()
-    command = [sys.executable, str(ROOT / "scripts" / "catcher.py"), f"--port={port}", f"--mail-port={mail_port}"]
-    with subprocess.Popen(command) as process:
+    command = [sys.executable, "-m", "scripts.catcher", f"--port={port}", f"--mail-port={mail_port}", "--language=id"]
+    with subprocess.Popen(command, cwd=ROOT) as process:
         running = Catcher(port, mail_port)
         wait_for(running.answers, "the catcher answers", 20)
         yield running
@@ -62,7 +62,7 @@ def test_a_mail_is_shown_as_its_html_in_a_frame_without_scripts(catcher: Catcher
     with smtplib.SMTP("127.0.0.1", catcher.mail_port, timeout=10) as client:
         client.send_message(mail)
     page = catcher.page()
-    assert "e-mail · team@demo.invalid" in page
+    assert "surel · team@demo.invalid · baru saja" in page
     assert "&lt;h3&gt;🔴 MATI: Kasir&lt;/h3&gt;&lt;b&gt;Toko Makmur&lt;/b&gt;\n.\n" in page
     assert "iframe sandbox srcdoc" in page
 
@@ -79,5 +79,6 @@ def test_slack_telegram_and_sms_are_shown_as_texts(catcher: Catcher) -> None:
     page = catcher.page()
     assert "🔴 Kasir\nBisnis: Toko &amp; Co Halaman (https://x.example)" in page
     assert "&lt;b&gt;MATI&lt;/b&gt;&lt;br&gt;Kasir" in page
-    assert "SMS · 20 characters" in page
+    assert "SMS · 20 karakter" in page
+    assert "<h1>Pesan</h1>" in page
     assert "<script>" not in page

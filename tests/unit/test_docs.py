@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -93,3 +94,19 @@ def test_a_page_for_users_has_a_twin_in_the_other_language() -> None:
     english = {name.removesuffix(".md") for name in names if not name.endswith(".id.md")}
     indonesian = {name.removesuffix(".id.md") for name in names if name.endswith(".id.md")}
     assert english - ENGLISH_ALONE == indonesian
+
+
+def titles(language: str) -> set[str]:
+    """Return the titles of the dashboards as Grafana shows them."""
+    files = (ROOT / "grafana" / "dashboards" / language).glob("*.json")
+    return {json.loads(path.read_text(encoding="utf-8"))["title"] for path in files}
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith(("docs/", "README"))])
+def test_a_dashboard_is_called_what_its_title_says_in_the_language_of_the_page(name: str) -> None:
+    text = FENCE.sub("", PAGES[name].read_text(encoding="utf-8"))
+    language, other = ("id", "en") if name.endswith(".id.md") else ("en", "id")
+    named = re.findall(r"(?:[Dd]ashboard|[Dd]asbor) \*([^*\n]+)\*", text)
+    assert set(named) <= titles(language)
+    assert [title for title in titles(other) - titles(language) if f"*{title}*" in text] == []
+    assert named or "runbook" not in name

@@ -550,6 +550,31 @@ def test_a_mass_outage_comes_ahead_of_its_devices_and_counts_all_that_are_down_w
     assert (extent.down, extent.of, len(extent.businesses), extent.other_businesses) == (100, 100, 5, 95)
 
 
+def test_a_mass_outage_that_is_heard_late_has_all_its_devices_and_begins_when_they_went_down(story: Story) -> None:
+    ids = [*story.fleet_of(6, business="toko"), *story.fleet_of(5, business="apotek")]
+    for number, device_id in enumerate(ids):
+        story.down(number / 10, device_id, event_at=-900 + number)
+    story.down(5, story.fleet_of(1)[0], event_at=-5000)  # by itself, long before
+    story.at(120.6)  # when some of them have been waited for
+    alert = story.alert("EngineOutage", "wa")
+    assert alert.extent is not None
+    assert (alert.extent.down, alert.extent.of) == (12, 12)
+    assert sum(count for _, count in alert.extent.businesses) == 12
+    assert alert.starts_at == NOW - 900
+
+
+def test_of_a_mass_outage_devices_in_a_planned_window_count_nowhere(story: Story) -> None:
+    ids = story.fleet_of(11, business="toko")
+    for device_id in ids[:4]:
+        story.planned(0, device_id)
+    for device_id in ids:
+        story.down(1, device_id)
+    story.tidy(60)
+    extent = story.alert("EngineOutage", "wa").extent
+    assert extent is not None
+    assert (extent.down, extent.of, extent.businesses) == (7, 7, (("Toko Makmur", 7),))
+
+
 def test_a_mass_outage_ends_after_a_calm_minute(story: Story) -> None:
     ids = story.fleet_of(10)
     for device_id in ids:
@@ -848,6 +873,10 @@ def test_a_digest_ends_a_minute_after_all_but_two_are_back(story: Story) -> None
     storm(story, 12)
     for number in range(6, 10):
         story.up(100, f"wa{number}")
+    story.tidy(110)
+    extent = story.alert("ManyDevicesDown", "critical").extent
+    assert extent is not None
+    assert (extent.down, extent.of) == (2, 6)
     assert story.at(159) == []
     assert story.at(160) == ["-ManyDevicesDown critical"]
     left = [alert for alert in story.alerts.firing.values() if "digest" in alert.labels]

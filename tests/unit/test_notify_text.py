@@ -58,13 +58,15 @@ BUSINESS = {
 BUSINESS_TEXT = {
     "summary": "Warung Sari: 4 of 5 devices down",
     "summary_id": "Warung Sari: 4 dari 5 perangkat mati",
-    "businesses": "Warung Sari (4)",
+    "businesses": "Warung Sari (4 devices)",
+    "businesses_id": "Warung Sari (4 perangkat)",
 }
 DIGEST = {"alertname": "ManyDevicesDown", "device_id": "", "device_name": "", "engine": "", "business_name": ""}
 DIGEST_TEXT = {
     "summary": "24 more devices down",
     "summary_id": "24 perangkat lagi mati",
-    "businesses": "Toko Makmur (9), +15",
+    "businesses": "Toko Makmur (9 devices), +15 more businesses",
+    "businesses_id": "Toko Makmur (9 perangkat), +15 bisnis lain",
 }
 CHINESE = alert("前台微信设备一号", annotations=CONVERSATIONS, business_name="东方大酒店有限公司")
 
@@ -180,20 +182,20 @@ CASES = [
     ),
     pytest.param(
         [alert("MD", **DIGEST, annotations=DIGEST_TEXT)],
-        "BANYAK PERANGKAT MATI: 24 perangkat lagi mati, sejak 16.20 WIB. Toko Makmur (9), +15.",
-        "MANY DEVICES DOWN: 24 more devices down, since 16:20 WIB. Toko Makmur (9), +15.",
+        "BANYAK PERANGKAT MATI: 24 perangkat lagi mati, sejak 16.20 WIB. Toko Makmur (9 perangkat), +15 bisnis lain.",
+        "MANY DEVICES DOWN: 24 more devices down, since 16:20 WIB. Toko Makmur (9 devices), +15 more businesses.",
         id="a digest names whom it hits",
     ),
     pytest.param(
         [alert("Kasir", alertname="DeviceFlapping", annotations={"summary": "6 kali putus"})],
-        "KONEKSI TIDAK STABIL Kasir: 6 kali putus, sejak 16.20 WIB.",
-        "UNSTABLE CONNECTION Kasir: 6 kali putus, since 16:20 WIB.",
+        "TIDAK STABIL Kasir: 6 kali putus, sejak 16.20 WIB.",
+        "UNSTABLE Kasir: 6 kali putus, since 16:20 WIB.",
         id="a summary without the device's name gets it",
     ),
     pytest.param(
         [alert("A", alertname="DeviceFlapping"), alert("B", alertname="DeviceFlapping")],
-        "KONEKSI TIDAK STABIL (2): A, B, sejak 16.20 WIB.",
-        "UNSTABLE CONNECTION (2): A, B, since 16:20 WIB.",
+        "TIDAK STABIL (2): A, B, sejak 16.20 WIB.",
+        "UNSTABLE (2): A, B, since 16:20 WIB.",
         id="several alerts of one kind name their devices",
     ),
     pytest.param(

@@ -116,11 +116,11 @@ async def test_one_message_tells_the_outage_who_has_it_and_that_it_is_over(
     async with desk_of(tmp_path) as desk, botted(desk, telegram):
         await desk.down()
         await eventually(lambda: telegram.messages, "the message")
-        assert "Front desk" in text_of(telegram)
-        assert "Belum ada yang menangani" in text_of(telegram)
+        assert text_of(telegram) == "🔴 <b>Front desk (WhatsApp) mati</b>\nBelum ada yang menangani"
         assert all(len(data) <= 64 for data in telegram.buttons().values())
         telegram.press("Saya tangani 1 jam")
-        await eventually(lambda: "Ditangani oleh Sari &lt;b&gt;" in text_of(telegram))
+        await eventually(lambda: "\nDitangani oleh Sari &lt;b&gt;" in text_of(telegram))
+        assert text_of(telegram).startswith("✋ <b>Front desk")
         assert telegram.answers == ["Tercatat: Anda yang menangani."]
         assert desk.service.active["DeviceDown", "d1"].author == "Sari <b>"
         telegram.press("Urungkan")
@@ -128,7 +128,8 @@ async def test_one_message_tells_the_outage_who_has_it_and_that_it_is_over(
         telegram.press("Saya tangani 4 jam")
         await eventually(lambda: "Ditangani oleh" in text_of(telegram))
         await desk.up()
-        await eventually(lambda: text_of(telegram).startswith("🟢"))
+        over = "🟢 Sudah pulih\n<s><b>Front desk (WhatsApp) mati</b></s>"
+        await eventually(lambda: text_of(telegram) == over)
         assert telegram.buttons() == {}
         assert len(telegram.messages) == 1
 

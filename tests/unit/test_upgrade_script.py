@@ -9,6 +9,7 @@ from tests.tools import ROOT
 
 COMPOSE = """#!/bin/sh
 case "$*" in
+  version) exit 0 ;;
   "config --images settings") echo "$IMAGE" ;;
   "logs --no-log-prefix settings") echo "TIMEZONE: expected WIB" ;;
   *) echo "$*" >>"$CALLS"; case "$1" in "$FAILS") exit 1 ;; esac ;;
@@ -54,6 +55,17 @@ def test_a_published_image_that_cannot_be_had_is_named(up):
     assert done.returncode == 1
     assert "ghcr.io/toko/device-exporter:1.2.0 cannot be pulled" in done.stderr
     assert calls == ["pull --quiet exporter"]
+
+
+def test_without_compose_the_last_sentence_says_what_to_install(tmp_path):
+    env = {"COMPOSE": str(tmp_path / "nothing"), "PATH": os.environ["PATH"]}
+    for action in ("up", "upgrade", "rollback"):
+        command = [str(ROOT / "scripts/upgrade.sh"), action]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        [said] = done.stderr.splitlines()
+        assert done.returncode == 1
+        assert "Docker Compose" in said
+        assert "https://docs.docker.com/engine/install/" in said
 
 
 def test_a_wrong_setting_is_shown_where_the_start_fails(up):
