@@ -197,7 +197,9 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="what it listens on")
     parser.add_argument("--port", type=int, default=8025, help="of the page and of posts")
     parser.add_argument("--mail-port", type=int, default=1025, help="of SMTP")
-    parser.add_argument("--language", choices=LANGUAGES, default=language_here(), help="of its page; LANGUAGE")
+    parser.add_argument(
+        "--language", choices=LANGUAGES, default=language_here(), help="of its page; else LANGUAGE of .env"
+    )
     options = parser.parse_args()
     box = Box(options.language)
     with _Mail((options.host, options.mail_port), mail(box)) as smtp:

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 from scripts.demo_files import SOON, Files, host
 from scripts.demo_settings import STATUS_PAGE, Places
 from scripts.demo_words import LANGUAGES, language_here, words_of
-from scripts.env_file import read_env
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,8 +257,8 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
 def main() -> int:
     """Bring it up, wait for Ctrl-C or `--for`, take it down."""
     parser = argparse.ArgumentParser(description=__doc__)
-    language = language_here(read_env(ROOT / ".env").get("LANGUAGE", ""))
-    parser.add_argument("--language", choices=LANGUAGES, default=language, help="of messages, pages and this; LANGUAGE")
+    said_in = "of messages, pages and this; else LANGUAGE of .env"
+    parser.add_argument("--language", choices=LANGUAGES, default=language_here(), help=said_in)
     parser.add_argument("--home", default=ROOT / "data" / "demo", type=Path)
     parser.add_argument("--devices", default=60, type=int)
     parser.add_argument("--days", default=30, type=int, help="how much history")

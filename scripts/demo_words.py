@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final, NamedTuple
+
+from scripts.env_file import read_env
 
 LANGUAGES: Final = ("id", "en")
 
@@ -87,10 +90,11 @@ ENGLISH: Final = Words(
 )
 
 
-def language_here(*given: str) -> str:
-    """Return the first language that is one of ours: LANGUAGE, which a desktop may set to en_US:en, then the given."""
-    wanted = (value[:2].lower() for value in (os.environ.get("LANGUAGE", ""), *given))
-    return next((language for language in wanted if language in LANGUAGES), "id")
+def language_here() -> str:
+    """Return what LANGUAGE says in the `.env` beside these scripts, else in the shell, which may say en_US:en."""
+    here = Path(__file__).resolve().parent.parent / ".env"
+    given = (read_env(here).get("LANGUAGE", ""), os.environ.get("LANGUAGE", ""))
+    return next((value[:2].lower() for value in given if value[:2].lower() in LANGUAGES), "id")
 
 
 def words_of(language: str) -> Words:

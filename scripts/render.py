@@ -203,6 +203,7 @@ def render(rendered: Path, secret_folder: Path, data: Path, *, paired: bool = Fa
     if demo:
         tree = demo_settings.exporter_config(tree, DEMO)
         add_folder(output, Path("scripts"), "demo/scripts", EXPORTER, "*.py")
+        output.add("demo/.env", f"LANGUAGE={settings.language}\n", EXPORTER)
     _add_storage(output, made_once(data, "postgres-password", None) if paired else "")
     output.add("device-exporter.yml", json.dumps(tree, ensure_ascii=False, indent=2), EXPORTER)
     web = web_config(read_tree(Path("config/web.yml")), password, read_tree(rendered / "web.yml"))

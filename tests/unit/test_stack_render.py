@@ -237,6 +237,7 @@ def test_the_demo_has_three_gateways_whose_sessions_its_guard_knows(stack):
     assert strangers(known) == []
     assert strangers([*known, ("wa-kasir", "channel_1", "biz_1")]) == ["wa-kasir"]
     assert (stack.rendered / "demo/scripts/demo_gateways.py").is_file()
+    assert (stack.rendered / "demo/.env").read_text() == "LANGUAGE=id\n"
 
 
 def test_every_place_for_a_setting_in_the_shipped_files_is_found(stack):

@@ -68,8 +68,8 @@ def surface(path: Path) -> list[str]:
 
 
 def without_names(text: str) -> str:
-    """Return a text without what a template fills in."""
-    return re.sub(r"\{\{.*?\}\}", " ", text, flags=re.DOTALL)
+    """Return a text without what a template fills in, and without addresses."""
+    return re.sub(r"\{\{.*?\}\}|https?://\S+", " ", text, flags=re.DOTALL)
 
 
 def said(words: list[str], texts: list[str]) -> list[str]:
