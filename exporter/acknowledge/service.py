@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from exporter.alerting.direct import DirectAlerts
     from exporter.config import Config
     from exporter.domain.accounts import Device
+    from exporter.domain.fleet import Change
     from exporter.incidents.service import Incidents
     from exporter.recording.recorder import Recorder
 
@@ -71,6 +72,7 @@ class Acknowledgements:
         """Called with how long it took until somebody had an outage."""
         alerts.taken_at_start = self._taken_at_start
         alerts.on_over = self._is_over
+        recorder.subscribe(self._changed)
 
     # -- what people do -----------------------------------------------------------------------------------------------
 
@@ -95,7 +97,7 @@ class Acknowledgements:
             return known
         is_first = known is None and scope.key not in self.ran_out
         given = Acknowledgement(0, *scope.key, scope.anchor, now, by, note, until)
-        lines = self._lines(scope.key, ACKNOWLEDGED, now, f"{until:.0f} {by}\n{note}".rstrip("\n"))
+        lines = self._lines(scope.key, ACKNOWLEDGED, now, _told(given))
         made = await self._recorder.transact(PIECE.name, lambda transaction: store.take(transaction, given, lines))
         self.ran_out.pop(scope.key, None)
         self.active[scope.key] = made
@@ -142,7 +144,7 @@ class Acknowledgements:
         """Return the devices that are down and that an outage is about, by id."""
         if key[0] not in MASS_KINDS:
             return [key[1]] if key[1] in self._recorder.fleet.devices else []
-        down = self._recorder.fleet.down.values()
+        down = [device for device in self._recorder.fleet.down.values() if not device.timeline.in_window]
         return [device.identity.device_id for device in down if key in keys_of(device.identity)]
 
     def acknowledged(self, _: float) -> Iterator[tuple[Device, float]]:
@@ -157,6 +159,8 @@ class Acknowledgements:
     async def start(self) -> None:
         """Load who has what. JournalUnavailable."""
         self._take_in(await self._recorder.transact(PIECE.name, store.load))
+        for device in self._recorder.fleet.down.values():
+            self._joined(device)
 
     async def run(self) -> None:
         """Write what is over, and end what ran out, until cancelled."""
@@ -219,6 +223,16 @@ class Acknowledgements:
             PIECE.name, lambda transaction: store.end(transaction, one.number, at, ending, lines)
         )
 
+    def _changed(self, change: Change) -> None:
+        if self.active and change.after is not None and not change.after.up:
+            self._joined(change.device)
+
+    def _joined(self, device: Device) -> None:
+        """Let the timeline of a device show who had the mass outage that it came into."""
+        one, since = self.of_device(device), device.timeline.since
+        if one is not None and one.alert in MASS_KINDS and since > one.at:
+            self._incidents.note_event(ACKNOWLEDGED, since, _told(one), device_id=device.identity.device_id)
+
     def _is_over(self, taken: Taken, at: float) -> None:
         """Forget who has what ended."""
         for known in (self.active, self.ran_out):
@@ -252,3 +266,8 @@ class Acknowledgements:
         """Return the lines for the timelines of every incident that an outage is about."""
         line = self._incidents.open.line
         return [line(device_id, f"{kind} {at:.3f} {text}", at, kind, text) for device_id in self.devices(key)]
+
+
+def _told(one: Acknowledgement) -> str:
+    """Return the text of a timeline's line: see `ACKNOWLEDGED`."""
+    return f"{one.until:.0f} {one.author}\n{one.note}".rstrip("\n")

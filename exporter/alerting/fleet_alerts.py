@@ -253,8 +253,11 @@ class FleetAlerts:
 
     def _resolve(self, key: Key, at: float, now: float) -> None:
         alert = self.firing.end(key)
+        was_taken = key in self.taken.active
         if alert is not None:
             self._end(alert, at, now)
+        if was_taken and key[0] in MASS_KINDS:
+            self.reconsider(now)  # nobody has those that are still down
 
     def _end(self, alert: Alert, at: float, now: float) -> None:
         self.ended.end(alert, at, now)

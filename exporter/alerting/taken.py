@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.alerting.alert import SOURCE, SUBJECT_LABELS, Alert, device_labels, device_names, mass_labels
-from exporter.alerting.mass_counts import keys_of
+from exporter.alerting.mass_counts import MASS_KINDS, keys_of
 from exporter.conventions import (
     ACK_LABEL,
     ALERT_DEVICE_ACKNOWLEDGED,
@@ -140,6 +140,7 @@ class TakenOutages:
         taken = self.active.pop(alert.key, None) or self.ran_out.pop(alert.key, None)
         self._since.pop(alert.key, None)
         if taken is not None:
+            self._name_holder(alert.key)
             self._end_reminders(alert.key, now)
             self.over(taken, now)
 
@@ -149,18 +150,21 @@ class TakenOutages:
             return at
         if (holder := self.holder(device)) is not None:
             return at if at <= holder.at else None  # what was told before is told when it ends
-        ran_out = self.ran_out.get((ALERT_DEVICE_DOWN, device.identity.device_id))
+        ran_out = _of_device(self.ran_out, device)
         return at if ran_out is None or at <= ran_out.at else max(at, ran_out.until + rung.after)
 
     def by(self, alert: Alert) -> str:
         """Return who has what an alert is about; empty: nobody."""
-        taken = self.active.get(scope_of(alert)) if self.active else None
+        if not self.active:
+            return ""
+        key = scope_of(alert)
+        device = self._fleet.down.get(key[1]) if key[0] == ALERT_DEVICE_DOWN else None
+        taken = self.holder(device) if device is not None else self.active.get(key)
         return taken.by if taken is not None else ""
 
     def holder(self, device: Device) -> Taken | None:
         """Return who has the outage of a device: the device's own, or the mass outage that it is part of."""
-        keys = ((ALERT_DEVICE_DOWN, device.identity.device_id), *keys_of(device.identity))
-        return next((self.active[key] for key in keys if key in self.active), None)
+        return _of_device(self.active, device)
 
     def advance(self, now: float) -> None:
         """End notices, and tell again whom an escalation told before."""
@@ -230,7 +234,7 @@ class TakenOutages:
     def _name_holder(self, key: Key) -> None:
         """Let what is told of an outage again say who has it."""
         for alert in self._firing.values():
-            if scope_of(alert) == key:
+            if scope_of(alert) == key or (key[0] in MASS_KINDS and alert.name in OF_ALERTS):
                 alert.holder = self.by(alert)
 
     def _end_reminders(self, key: Key, now: float) -> None:
@@ -238,3 +242,9 @@ class TakenOutages:
         for other, alert in list(self._firing.items()):
             if alert.name == ALERT_DEVICE_STILL_DOWN and alert.labels.get(subject) == key[1]:
                 self._resolve(other, now, now)
+
+
+def _of_device(known: Mapping[Key, Taken], device: Device) -> Taken | None:
+    """Return what is known of the outage of a device, or of the mass outage that it is part of."""
+    keys = ((ALERT_DEVICE_DOWN, device.identity.device_id), *keys_of(device.identity))
+    return next((known[key] for key in keys if key in known), None)

@@ -126,6 +126,47 @@ def test_whom_an_escalation_told_before_somebody_had_it_is_told_of_its_end_after
     assert "-DeviceDownEscalated d1" in story.up(900)
 
 
+WHOLE_ENGINE = Taken(7, ("EngineOutage", "wa"), 0, "Sari", "", NOW + 100, NOW + 5000)
+
+
+@pytest.fixture
+def mass() -> Story:
+    """Six of ten devices are down together, which somebody has."""
+    found = Story(POLICIES)
+    ids = found.fleet_of(10)
+    for device_id in ids[:6]:
+        found.down(0, device_id)
+    found.at(10)
+    assert "EngineOutage wa" in found.firing()
+    take(found, WHOLE_ENGINE, 100)
+    return found
+
+
+def test_a_device_that_comes_into_a_mass_outage_is_with_whoever_has_that(mass: Story) -> None:
+    mass.down(200, "wa8")
+    assert {alert.holder for alert in mass.alerts.firing.values() if alert.name == "DeviceDown"} == {"Sari"}
+    mass.alerts.taken.give_back(WHOLE_ENGINE, NOW + 300, NOW + 300)
+    assert {alert.holder for alert in mass.alerts.firing.values() if alert.name == "DeviceDown"} == {""}
+
+
+def test_what_is_still_down_when_a_mass_outage_ends_is_nobodys_and_escalates(mass: Story) -> None:
+    mass.at(700)
+    assert labels(mass, "DeviceDownEscalated") == []
+    for number in range(1, 6):
+        mass.up(800 + number, f"wa{number}")
+    for second in range(900, 1500, 60):
+        mass.tidy(second)
+    assert mass.firing() == ["DeviceDown wa0", "DeviceDownEscalated wa0"]
+    assert mass.alert("DeviceDown", "wa0").holder == ""
+
+
+def test_a_mass_outage_whose_time_is_over_lets_its_devices_escalate_from_then(mass: Story) -> None:
+    run_out(mass, WHOLE_ENGINE, 5000)
+    assert "management" not in [one["escalation"] for one in labels(mass, "DeviceDownEscalated")]
+    mass.at(5601)
+    assert [one["escalation"] for one in labels(mass, "DeviceDownEscalated")].count("management") == 6
+
+
 def test_what_was_over_before_a_restart_is_nobodys() -> None:
     story = Story(POLICIES)
     story.down(0)
