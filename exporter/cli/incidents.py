@@ -56,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     note.add_argument("text", nargs="*", metavar="TEXT", help="without it the note is read from standard input")
     status.add_argument("status", choices=MANUAL)
     status.add_argument("--note", default="", metavar="TEXT", help="why")
+    for one in (note, status):
+        one.add_argument("--public", action="store_true", help="show the note on the status page, too, to everybody")
+        one.add_argument(
+            "--next-update", metavar="DURATION", help="promise the next note within that time, such as 30m"
+        )
     for one in (listing, show):
         add_json_flag(one)
     export = _action(
@@ -146,19 +151,21 @@ def _say_entry(entry: Entry, text: str, zone: tzinfo) -> None:
     say(f"{local_time(entry.at, zone)}  {one_line(entry.kind + author)}{': ' if first else ''}{one_line(first)}")
     for line in rest:
         say("    " + one_line(line))
+    if entry.next_update_at is not None:
+        say(f"    next update by {local_time(entry.next_update_at, zone)}")
 
 
 def _note(args: argparse.Namespace) -> int:
     text = " ".join(args.text) or _typed()
     if not text.strip():
         raise ConfigError(f"incidents {NOTE}: the note is empty")
-    _post(args, "notes", NewNote(text.strip(), secrets.token_hex(8)))
+    _post(args, "notes", NewNote(text.strip(), secrets.token_hex(8), args.public, args.next_update))
     say(f"the note is saved with incident #{args.number}")
     return 0
 
 
 def _status(args: argparse.Namespace) -> int:
-    _post(args, "status", NewStatus(args.status, args.note, secrets.token_hex(8)))
+    _post(args, "status", NewStatus(args.status, args.note, secrets.token_hex(8), args.public, args.next_update))
     say(f"incident #{args.number} is {args.status}")
     return 0
 

@@ -16,6 +16,7 @@ from exporter.incidents.api_types import (
     IncidentWithTimeline,
     NewNote,
     NewStatus,
+    promised,
 )
 from exporter.incidents.export import FORMATS, Export
 from exporter.incidents.model import MANUAL, Entry, Incident
@@ -160,8 +161,14 @@ class IncidentApi:
         text = clean(body.text)
         if not text:
             raise BadParameter("text is empty")
-        author = self._author(request)
-        entry = await self._incidents.add_note(number, text, author=author, key=body.key, public=body.public)
+        entry = await self._incidents.add_note(
+            number,
+            text,
+            author=self._author(request),
+            key=body.key,
+            public=body.public,
+            next_update=_promised(body),
+        )
         if entry is None:
             raise NotFound("no such incident")
         return answers.json(entry, 201)
@@ -183,6 +190,7 @@ class IncidentApi:
                 author=self._author(request),
                 key=body.key,
                 public=body.public,
+                next_update=_promised(body),
             )
         except AlreadyResolved as error:
             return answers.error(409, error.code, str(error))
@@ -263,6 +271,13 @@ def _plain(letter: str) -> str:
     if letter.isprintable() or letter in "\n\u200d":  # the joiner holds an emoji together
         return letter
     return {"\t": " ", "\r": "\n", "\u2028": "\n", "\u2029": "\n"}.get(letter, " " if letter.isspace() else "")
+
+
+def _promised(body: NewNote | NewStatus) -> float | None:
+    try:
+        return promised(body.next_update)
+    except ValueError as error:
+        raise BadParameter(str(error)) from None
 
 
 async def _decoded(request: web.Request, kind: type[_Body]) -> _Body:

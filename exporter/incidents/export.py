@@ -98,6 +98,8 @@ class Export:
         if entry.author:
             head += f" ({markdown(wording.text('by', author=entry.author))})"
         details = wording.details(entry)
+        if entry.next_update_at is not None:
+            details += f"\n{wording.text('next_update_by', time=wording.time(entry.next_update_at))}"
         quoted = [f"  > {markdown(line)}".rstrip() for line in details.split("\n")] if details else []
         return "\n".join([head, "", *quoted, ""]) if quoted else head
 

@@ -135,6 +135,8 @@ class Entry(msgspec.Struct, frozen=True):
     """Who wrote a note: the basic-auth user, or empty."""
     public: bool = False
     """Whether a note is shown on status pages."""
+    next_update_at: float | None = None
+    """By when it promises the next note."""
 
 
 class Held(msgspec.Struct, frozen=True):

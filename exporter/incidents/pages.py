@@ -18,7 +18,7 @@ from aiohttp import web
 
 from exporter.errors import JournalUnavailable, Overloaded
 from exporter.incidents.api import clean, number_of
-from exporter.incidents.api_types import STATUS_FILTERS
+from exporter.incidents.api_types import STATUS_FILTERS, promised
 from exporter.incidents.listing import Line, Listing, Place
 from exporter.incidents.model import MANUAL, NOTE_LENGTH, Entry, Incident
 from exporter.incidents.service import AlreadyResolved
@@ -42,6 +42,8 @@ ON_A_PAGE: Final = 50
 RENEW: Final = 60
 """Seconds."""
 LONGEST_SEARCH: Final = 200
+NEXT_UPDATES: Final = ("30m", "1h", "2h", "4h", "1d")
+"""Within which time a note may promise the next one."""
 _CURSOR: Final = re.compile(r"[01]-[0-9]{1,12}-[0-9]{1,18}", re.ASCII)
 _SECTION: Final = "incidents"
 _SEVERITIES: Final = ("critical", "warning", "info")
@@ -147,13 +149,7 @@ class IncidentPages:
         text = clean(form.get("text", ""))
         try:
             self._check(form, text, reason="" if text else "note_empty")
-            author = self._author(request)
-            found = (
-                await self._incidents.add_note(
-                    number, text, author=author, key=form.get("key"), public="public" in form
-                )
-                is not None
-            )
+            found = await self._incidents.add_note(number, text, **self._of_form(request, form)) is not None
         except _Refused as refused:
             return await self._show(request, refused, draft=text)
         except (JournalUnavailable, Overloaded):
@@ -166,9 +162,7 @@ class IncidentPages:
         text, status = clean(form.get("note", "")), form.get("status", "")
         try:
             self._check(form, text, reason="" if status in MANUAL else "bad_status")
-            author, key = self._author(request), form.get("key")
-            public = "public" in form
-            found = await self._incidents.set_status(number, status, text=text, author=author, key=key, public=public)
+            found = await self._incidents.set_status(number, status, text=text, **self._of_form(request, form))
         except AlreadyResolved:
             return await self._show(request, _Refused(409, "already_resolved"), draft=text)
         except _Refused as refused:
@@ -176,6 +170,16 @@ class IncidentPages:
         except (JournalUnavailable, Overloaded):
             return await self._show(request, _Refused(503, "not_saved"), status_draft=text, chosen=status)
         return _saved(number, found=found)
+
+    def _of_form(self, request: web.Request, form: dict[str, str]) -> dict[str, Any]:
+        """Return what both forms say of a note besides its words."""
+        next_update = form.get("next_update")
+        return {
+            "author": self._author(request),
+            "key": form.get("key"),
+            "public": "public" in form,
+            "next_update": promised(next_update) if next_update in NEXT_UPDATES else None,
+        }
 
     def _check(self, form: dict[str, str], text: str, *, reason: str) -> None:
         """Refuse a form of another process or site, a text that is too long, or for the reason given."""
@@ -223,6 +227,7 @@ class IncidentPages:
             draft=draft,
             status_draft=status_draft,
             note_length=NOTE_LENGTH,
+            next_updates=[(text, promised(text)) for text in NEXT_UPDATES],
             token=self._token.value,
             key=secrets.token_hex(8),
         )

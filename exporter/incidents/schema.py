@@ -42,5 +42,7 @@ PIECE: Final = Piece(
         ALTER TABLE incident ADD COLUMN acknowledged_at {real};
         ALTER TABLE incident ADD COLUMN acknowledged_by TEXT NOT NULL DEFAULT '';
         """,
+        # by when a note promises the next one
+        "ALTER TABLE incident_entry ADD COLUMN next_update_at {real};",
     ),
 )

@@ -110,10 +110,20 @@ class Incidents:
     # -- what people do -----------------------------------------------------------------------------------------------
 
     async def add_note(
-        self, number: int, text: str, *, author: str = "", key: str | None = None, public: bool = False
+        self,
+        number: int,
+        text: str,
+        *,
+        author: str = "",
+        key: str | None = None,
+        public: bool = False,
+        next_update: float | None = None,
     ) -> Entry | None:
-        """Add a note durably; None if there is no such incident. The same key again adds nothing."""
-        entry = Entry(self._recorder.clock(), NOTE, text, author, public)
+        """Add a note durably; None if there is no such incident. The same key again adds nothing.
+
+        `next_update` promises the next note within so many seconds.
+        """
+        entry = self._note(text, author, public=public, next_update=next_update)
         name = f"{NOTE} {key or secrets.token_hex(8)}"
         return await self._transact(lambda transaction: store.note(transaction, number, name, entry))
 
@@ -126,15 +136,15 @@ class Incidents:
         author: str = "",
         key: str | None = None,
         public: bool = False,
+        next_update: float | None = None,
     ) -> bool:
         """Set the status durably, with a note if there is a text; False if there is no such incident.
 
         Raises AlreadyResolved. The same status again adds only the note.
         """
-        now = self._recorder.clock()
-        entries = [Entry(now, STATUS, status, author)]
+        entries = [Entry(self._recorder.clock(), STATUS, status, author)]
         if text:
-            entries.append(Entry(now, NOTE, text, author, public))
+            entries.append(self._note(text, author, public=public, next_update=next_update))
         name = f"{STATUS} {key or secrets.token_hex(8)}"
         former = await self._transact(
             lambda transaction: store.set_status(transaction, number, status, name, entries),
@@ -142,6 +152,10 @@ class Incidents:
         if former == RESOLVED:
             raise AlreadyResolved("the incident is resolved; its status does not change any more, notes can be added")
         return former is not None
+
+    def _note(self, text: str, author: str, *, public: bool, next_update: float | None) -> Entry:
+        now = self._recorder.clock()
+        return Entry(now, NOTE, text, author, public, None if next_update is None else now + next_update)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

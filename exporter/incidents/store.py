@@ -35,6 +35,7 @@ from exporter.incidents.model import (
     Reopen,
     parted,
 )
+from exporter.incidents.view import ENTRY_COLUMNS, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +48,7 @@ EARLY_FOR: Final = 86400.0
 _OF_OUTAGE: Final = "SELECT number FROM incident WHERE device_id = ? AND outage = ?"
 _HELD: Final = "outage, started_at, opened_at, resolved_at, resolution"
 _ADD_ENTRY: Final = (
-    "INSERT INTO incident_entry (incident, key, at, kind, text, author, public) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO incident_entry (incident, key, {ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - constants
     "ON CONFLICT (incident, key)"
 )
 _NEW_ENTRY: Final = "at = excluded.at, kind = excluded.kind, text = excluded.text, author = excluded.author"
@@ -115,9 +116,8 @@ def note(transaction: Transaction, number: int, key: str, entry: Entry) -> Entry
     if not transaction.rows("SELECT 1 FROM incident WHERE number = ?", (number,)):
         return None
     _entry(transaction, number, key, entry)
-    query = "SELECT at, kind, text, author, public FROM incident_entry WHERE incident = ? AND key = ?"
-    at, kind, text, author, public = transaction.rows(query, (number, key))[0]
-    return Entry(at, kind, text, author, bool(public))
+    query = f"SELECT {ENTRY_COLUMNS} FROM incident_entry WHERE incident = ? AND key = ?"  # noqa: S608 - constants
+    return entry_of(transaction.rows(query, (number, key))[0])
 
 
 def set_status(transaction: Transaction, number: int, status: str, key: str, entries: list[Entry]) -> str | None:
@@ -205,6 +205,9 @@ def _take_early(transaction: Transaction, number: int, device_id: str, since: fl
         "JOIN incident_early e ON e.device_id = i.device_id WHERE i.number = ? AND e.at >= ? ON CONFLICT DO NOTHING",
         (number, since),
     )
+    taken = "SELECT at, text FROM incident_early WHERE device_id = ? AND kind = ? AND at >= ? ORDER BY at"
+    for at, text in transaction.rows(taken, (device_id, ACKNOWLEDGED, since)):
+        _acknowledge(transaction, number, at, text)
     transaction.run("DELETE FROM incident_early WHERE device_id = ?", (device_id,))
 
 
@@ -247,7 +250,7 @@ def _add(transaction: Transaction, step: Add) -> None:
     if number is not None:
         _entry(transaction, number, step.key, Entry(step.at, step.kind, step.text, ""))
         if step.kind == ACKNOWLEDGED:
-            _acknowledge(transaction, number, step)
+            _acknowledge(transaction, number, step.at, step.text)
     elif step.early:
         transaction.run(
             "INSERT INTO incident_early (device_id, key, at, kind, text) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -255,10 +258,10 @@ def _add(transaction: Transaction, step: Add) -> None:
         )
 
 
-def _acknowledge(transaction: Transaction, number: int, step: Add) -> None:
+def _acknowledge(transaction: Transaction, number: int, at: float, text: str) -> None:
     transaction.run(
         "UPDATE incident SET acknowledged_at = COALESCE(acknowledged_at, ?), acknowledged_by = ? WHERE number = ?",
-        (step.at, parted(step.text)[1], number),
+        (at, parted(text)[1], number),
     )
 
 
@@ -291,5 +294,5 @@ def _withdraw(transaction: Transaction, number: int, *keys: str) -> None:
 
 def _entry(transaction: Transaction, number: int, key: str, entry: Entry, *, replace: bool = False) -> None:
     action = "UPDATE SET " + _NEW_ENTRY if replace else "NOTHING"
-    *words, public = msgspec.structs.astuple(entry)
-    transaction.run(f"{_ADD_ENTRY} DO {action}", (number, key, *words, int(public)))
+    *words, public, next_update_at = msgspec.structs.astuple(entry)
+    transaction.run(f"{_ADD_ENTRY} DO {action}", (number, key, *words, int(public), next_update_at))

@@ -19,6 +19,7 @@ COLUMNS: Final = (
     "business_name, started_at, opened_at, resolved_at, affected, waiting, part_of, shared, gateway, "
     "acknowledged_at, acknowledged_by"
 )
+ENTRY_COLUMNS: Final = "at, kind, text, author, public, next_update_at"
 _NAMES: Final = COLUMNS.split(", ")
 _AT_ONCE: Final = 400
 
@@ -74,9 +75,9 @@ class View:
         if not numbers:
             return found
         places = ", ".join("?" * len(numbers))
-        query = f"SELECT incident, at, kind, text, author, public FROM incident_entry WHERE incident IN ({places})"  # noqa: S608
-        for number, at, kind, text, author, public in self._rows(query, numbers):
-            found[number].append(Entry(at, kind, text, author, bool(public)))
+        query = f"SELECT incident, {ENTRY_COLUMNS} FROM incident_entry WHERE incident IN ({places})"  # noqa: S608
+        for number, *row in self._rows(query, numbers):
+            found[number].append(entry_of(row))
         for entries in found.values():
             entries.sort(key=lambda entry: (entry.at, _RANK.get(entry.kind, len(_RANK))))
         return found
@@ -164,6 +165,12 @@ def _part(text: str) -> str:
     for letter in "\\%_":
         text = text.replace(letter, f"\\{letter}")
     return f"%{text.lower()}%"
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """Return a row of ENTRY_COLUMNS as an entry."""
+    at, kind, text, author, public, next_update_at = row
+    return Entry(at, kind, text, author, bool(public), next_update_at)
 
 
 def incident_of(row: tuple[Any, ...], now: float) -> Incident:

@@ -48,6 +48,18 @@ async def test_a_note_and_a_status_show_in_the_timeline(tmp_path, capsys):
         ]
 
 
+async def test_a_note_is_published_with_a_promise_of_the_next_one(tmp_path, capsys):
+    async with site(tmp_path) as browser:
+        flags = ("--public", "--next-update", "30m", "--url", browser.root)
+        assert await command("note", "1", "SIM blocked", *flags) == 0
+        assert await command("status", "1", "identified", "--note", "by the provider", *flags) == 0
+        notes = [one for one in (await browser.api("/1"))["timeline"] if one["kind"] == "note"]
+        assert [(one["public"], one["next_update_at"] - one["at"]) for one in notes] == [(True, 1800.0)] * 2
+        assert await command("show", "1", "--url", browser.root) == 0
+        assert capsys.readouterr().out.count("    next update by ") == 2
+        assert await command("note", "1", "x", "--next-update", "soon", "--url", browser.root) == 1
+
+
 async def test_a_note_is_read_from_standard_input(tmp_path, monkeypatch, capsys):
     async with site(tmp_path) as browser:
         monkeypatch.setattr("sys.stdin", io.StringIO("first line\nsecond line\n"))

@@ -150,7 +150,9 @@ async def test_one_incident_as_json(tmp_path):
                 "acknowledged_at": None,
                 "acknowledged_by": "",
             },
-            "timeline": [{"at": float(BEGIN), "kind": "down", "text": "", "author": "", "public": False}],
+            "timeline": [
+                {"at": float(BEGIN), "kind": "down", "text": "", "author": "", "public": False, "next_update_at": None}
+            ],
         }
 
 
@@ -208,9 +210,26 @@ async def test_a_note_is_answered_with_its_line_and_the_same_key_adds_nothing(tm
         assert len((await browser.api("/1"))["timeline"]) == 2
 
 
+async def test_a_note_promises_the_next_one_by_the_api_and_by_both_forms(tmp_path):
+    async with site(tmp_path) as browser:
+        status, entry = await browser.post("/api/v1/incidents/1/notes", {"text": "x", "next_update": "45m"})
+        assert (status, entry["next_update_at"] - entry["at"]) == (201, 2700.0)
+        form = await browser.form() | {"text": "y", "public": "1", "next_update": "30m"}
+        assert (await browser.send("POST", "/incidents/1/notes", form))[0].status == 303
+        form = await browser.form() | {"status": "identified", "note": "z", "next_update": "2h"}
+        assert (await browser.send("POST", "/incidents/1/status", form))[0].status == 303
+        notes = [one for one in (await browser.api("/1"))["timeline"] if one["kind"] == "note"]
+        assert sorted(one["next_update_at"] - one["at"] for one in notes) == [1800.0, 2700.0, 7200.0]
+        assert (await browser.get("/incidents/1"))[1].count("Kabar berikutnya paling lambat") == 3
+        assert "Next update by" in (await browser.get("/api/v1/incidents/export?format=markdown&lang=en"))[1]
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
+        pytest.param({"text": "x", "next_update": "soon"}, 400, id="a promise that is no duration"),
+        pytest.param({"text": "x", "next_update": "10s"}, 400, id="a promise that nobody can keep"),
+        pytest.param({"text": "x", "next_update": "8d"}, 400, id="a promise of another week"),
         pytest.param({"text": ""}, 400, id="an empty one"),
         pytest.param({"text": " \n "}, 400, id="only white space"),
         pytest.param({"text": "x" * (NOTE_LENGTH + 1)}, 400, id="a longer one than may be"),
