@@ -5,6 +5,7 @@ Durations keep two units. Clock times are local and name their zone.
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Language = Literal["id", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("id", "en")
 
+_BEFORE_UNIT: Final = re.compile(r"(?<=\d) ")
 ENGINE_NAMES: Final = {
     "wa": "WhatsApp",
     "telegram": "Telegram",
@@ -84,6 +86,11 @@ def duration(seconds: float, words: Words, *, least: int = 1) -> str:
     first = next((index for index, (count, _) in enumerate(parts) if count), len(parts) - 1)
     shown = [parts[first], *(part for part in parts[first + 1 : first + 2] if part[0])]
     return " ".join(f"{count} {unit}" for count, unit in shown)
+
+
+def unbroken(text: str) -> str:
+    """Return a duration in which no line ends between a number and its unit, for pages."""
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def clock_time(at: float, now: float, zone: tzinfo, words: Words) -> str:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.lib.ratios import percent
 from exporter.lib.times import local, zone_name
-from exporter.lib.words import ENGINE_NAMES, WORDS, Language, date_time, duration, number, read_texts
+from exporter.lib.words import (
+    ENGINE_NAMES,
+    WORDS,
+    Language,
+    clock_time,
+    date_time,
+    duration,
+    number,
+    read_texts,
+    unbroken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +84,8 @@ class Wording:
         return f"{self.number(value, digits)}%"
 
     def duration(self, seconds: float, *, least: int = 1) -> str:
-        """Return the two largest units of a duration, never less than `least` seconds."""
-        return duration(seconds, self._words, least=least)
+        """Return the two largest units of a duration, never less than `least` seconds; no line ends inside of one."""
+        return unbroken(duration(seconds, self._words, least=least))
 
     def time(self, at: float, *, seconds: bool = False) -> str:
         """Return a local date and time with its zone."""
@@ -85,6 +95,10 @@ class Wording:
         """Return a local time of day with its zone."""
         when = local(at, self._zone)
         return f"{when.strftime(self._words.clock)} {zone_name(when)}"
+
+    def moment(self, at: float, now: float) -> str:
+        """Return a local time of day with its zone, and its day of the month where that is not today."""
+        return clock_time(at, now, self._zone, self._words)
 
     def day(self, at: float) -> str:
         """Return a local date, such as `28 Jan 2026`."""

@@ -26,7 +26,7 @@ GROUPED = 20
 
 def as_html(document: Document, language: Language) -> str:
     """Return the page."""
-    wording, total = Wording(language), document.total
+    wording, total = Wording(language, pages=True), document.total
     columns = Columns(document, wording)
     rows = document.worst_first()
     environment = Environment(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.lib.ratios import digits_of, percent
 from exporter.lib.times import zone_name
-from exporter.lib.words import WORDS, Language, duration, full_date, number
+from exporter.lib.words import WORDS, Language, duration, full_date, number, unbroken
 from exporter.report.texts import TEXTS
 
 if TYPE_CHECKING:
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 class Wording:
-    """One language. Methods return the dash of `none` for None."""
+    """One language. Methods return the dash of `none` for None. On `pages` no line ends inside of a duration."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, *, pages: bool = False) -> None:
         self.language = language
+        self._pages = pages
         self._texts, self._words = TEXTS[language], WORDS[language]
 
     def text(self, name: str, /, **values: object) -> str:
@@ -60,7 +61,8 @@ class Wording:
             return self.text("none")
         if seconds < 0:
             return "-" + self.duration(-seconds)
-        return duration(round(seconds), self._words, least=0)
+        text = duration(round(seconds), self._words, least=0)
+        return unbroken(text) if self._pages else text
 
     def time(self, at: float, period: Period) -> str:
         """Return a date and time in the period's time zone."""
