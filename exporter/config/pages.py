@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+SITE: Final = re.compile(rf"https://{HOST.pattern}(:[0-9]{{1,5}})?")
 LONGEST_TITLE: Final = 200
 DAY: Final = 86400.0
 LONGEST: Final = 366 * DAY
@@ -46,15 +47,16 @@ def _page(page: StatusPage, path: Path, checks: Checks, *, longest: float, share
         checks.wrong((*path, "match"), "needs at least one of device_id, engine, channel_id, business_id, or `devices`")
     if page.slug is not None and not SLUG.fullmatch(page.slug):
         checks.wrong((*path, "slug"), "may have up to 64 small letters, digits and hyphens, such as toko-makmur")
-    for host in page.hosts:
-        if not HOST.fullmatch(host):
-            checks.wrong((*path, "hosts"), "expected names in small letters without port, such as status.example.com")
-        if host == shared:
-            checks.wrong((*path, "hosts"), "is the host of pages.external_url, where links in messages lead, too")
+    if not all(HOST.fullmatch(host) for host in page.hosts):
+        checks.wrong((*path, "hosts"), "expected names in small letters without port, such as status.example.com")
+    if shared in page.hosts:
+        checks.wrong((*path, "hosts"), "is the host of pages.external_url, where links in messages lead, too")
     if page.timezone:
         checks.zone(page.timezone, (*path, "timezone"))
     if not DAY <= page.history <= longest:
         checks.wrong((*path, "history"), f"must lie between 1d and {format_duration(longest)}, which the journal keeps")
+    if not all(SITE.fullmatch(site) for site in page.frames):
+        checks.wrong((*path, "frames"), "expected sites without a path, such as https://www.example.com")
     if page.contact is not None and urlsplit(page.contact).scheme not in ("http", "https", "mailto", "tel"):
         checks.wrong((*path, "contact"), "expected a URL that begins with https://, mailto: or tel:")
 

@@ -80,6 +80,8 @@ class StatusPage(msgspec.Struct, frozen=True):
     index: bool = False
     """Whether search engines may list the page."""
     contact: str | None = None
+    frames: tuple[str, ...] = ()
+    """Sites that may show the page in a frame."""
 
 
 class Pages(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from markupsafe import Markup
 
@@ -12,7 +12,7 @@ from exporter.lib.safe_text import harmless
 from exporter.look.bars import bars
 from exporter.look.rendering import Renderer
 from exporter.status_pages.past import by_month, months
-from exporter.status_pages.picture import ratio_of
+from exporter.status_pages.picture import PLANNED, ratio_of
 from exporter.status_pages.words import LOOKS, PageWords
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.status_pages.picture import Component, Picture, PublicIncident
 
 MOST: Final = 100
-"""Devices on a page; the ones that are down or were, first."""
+"""Devices on a page; where there are more, those that were not always fine are listed, so many on each of several."""
 MOST_BAD_DAYS: Final = 10
 MOST_INCIDENTS: Final = 50
 """Incidents that are listed; where there are more, days before the oldest of them are left out."""
@@ -59,21 +59,24 @@ def _never() -> PageWords:
     raise AssertionError("a page brings its own words")
 
 
-def page(picture: Picture, language: Language, base: str, switch: str) -> str:
-    """Return the page. `base` is the relative way to its parts, `switch` the way to the other language."""
-    words = PageWords(language, picture)
-    shown = sorted(picture.components, key=_worst_first if len(picture.components) > MOST else _down_first)[:MOST]
-    cells = [words.cells(one.days, one.objective, picture.at) for one in shown]
+class Row(NamedTuple):
+    """A device on the page."""
+
+    one: Component
+    strip: Markup
+    bad_days: list[str]
+    """Newest first."""
+
+
+def page(picture: Picture, language: Language, base: str, switch: str, url: str, number: int = 1) -> str:
+    """Return the page, or another one of its numbered pages.
+
+    `base` is the relative way to its parts, `switch` the way to the other language, `url` its own address.
+    """
+    words, listed = PageWords(language, picture), listed_of(picture)
+    shown = listed[(number - 1) * MOST : number * MOST]
     few = len(shown) <= FEW
-    strips = [
-        bars(
-            cells[place],
-            words.strip_label(words.name(one), one.days),
-            first=place == 0,
-            titles=few,
-        )
-        for place, one in enumerate(shown)
-    ]
+    rows = [_row(one, picture, words, first=place == 0, titles=few) for place, one in enumerate(shown)]
     total, days = picture.total(), len(picture.components[0].days) if picture.components else 0
     zone = words.zone
     return _filled(
@@ -84,21 +87,37 @@ def page(picture: Picture, language: Language, base: str, switch: str) -> str:
         back="",
         switch=switch,
         banner=words.banner(picture),
-        look=LOOKS[picture.indicator],
-        components=shown,
-        strips=strips,
-        bad_days=[[cell.title for cell in row[::-1] if cell.down] for row in cells],
+        look=LOOKS[picture.indicator] if picture.components else "none",
+        url=url,
+        groups=[(engine, [row for row in rows if row.one.engine == engine]) for engine in _engines(shown)],
         most=MOST_BAD_DAYS if few else MOST_BAD_DAYS // 4,
-        more=len(picture.components) - len(shown),
+        fine=len(picture.components) - len(listed),
+        pages=pages_of(picture),
+        number_of_page=number,
         total=total,
         ratio=ratio_of(total),
         days=words.number(days or round(picture.page.history / 86400)),
         half=words.number(days // 2),
-        running=[one for one in picture.incidents if one.resolved_at is None],
+        running=[one for one in picture.incidents if one.running],
+        in_maintenance=[one for one in picture.incidents if one.status == PLANNED],
         history=history(picture.incidents, last_days(LISTED_DAYS, picture.at, zone), picture.at, words),
-        months=months(picture.at, zone, min((one.watched[1].first_seen for one in shown), default=picture.at)),
+        months=months(
+            picture.at, zone, min((one.watched[1].first_seen for one in picture.components), default=picture.at)
+        ),
         home=base.removesuffix("/") or "./",
     )
+
+
+def listed_of(picture: Picture) -> list[Component]:
+    """Return the devices that are listed, what is down first."""
+    if len(picture.components) <= MOST:
+        return sorted(picture.components, key=_down_first)
+    return sorted((one for one in picture.components if one.state != "up" or one.ratio != 1.0), key=_worst_first)
+
+
+def pages_of(picture: Picture) -> int:
+    """Return on how many pages they are listed."""
+    return max(1, -(-len(listed_of(picture)) // MOST))
 
 
 def month_page(picture: Picture, past: Past, month: str, language: Language, base: str, switch: str) -> str:
@@ -123,6 +142,7 @@ def device_page(picture: Picture, past: Past, language: Language, home: str, swi
     """Return the page of one device: its months and its incidents. `home` is the way to the page that shows it."""
     words, [one] = PageWords(language, picture), past.components
     zone, objective = words.zone, one.objective
+    cells = words.cells(one.days, objective, picture.at)
     return _filled(
         "channel.html",
         words,
@@ -131,11 +151,13 @@ def device_page(picture: Picture, past: Past, language: Language, home: str, swi
         back=home,
         switch=switch,
         one=one,
-        strip=bars(words.cells(one.days, objective, picture.at), words.strip_label(words.name(one), one.days)),
+        strip=bars(cells, words.strip_label(words.name(one), one.days)),
+        special_days=[cell.title for cell in cells[::-1] if cell.is_known and not cell.is_full],
         days=words.number(len(one.days)),
         half=words.number(len(one.days) // 2),
         months=[(month, ratio_of(days), days) for month, days in by_month(past, zone)],
-        running=[incident for incident in past.incidents if incident.resolved_at is None],
+        running=[incident for incident in past.incidents if incident.running],
+        in_maintenance=[incident for incident in past.incidents if incident.status == PLANNED],
         past=[incident for incident in past.incidents if incident.resolved_at is not None][:MOST_INCIDENTS],
     )
 
@@ -164,6 +186,17 @@ def history(
         if not touched:
             clean.append(start)
     return [*found, (words.days(clean[-1], clean[0]), [])] if clean else found
+
+
+def _row(one: Component, picture: Picture, words: PageWords, *, first: bool, titles: bool) -> Row:
+    cells = words.cells(one.days, one.objective, picture.at)
+    strip = bars(cells, words.strip_label(words.name(one), one.days), first=first, titles=titles)
+    return Row(one, strip, [cell.title for cell in cells[::-1] if cell.down])
+
+
+def _engines(shown: Sequence[Component]) -> list[str]:
+    """Return the engines, the one whose worst is worst first."""
+    return list(dict.fromkeys(one.engine for one in shown))
 
 
 def _filled(

@@ -113,7 +113,7 @@ class StatusPagesFeature:
         page = self._by_slug[slug]
         device, month = request.match_info.get("device", ""), request.query.get("month", "")
         part = request.match_info.get("part", "device" if device else "month" if month else "page")
-        which = device or (month if part == "month" else "")
+        which = device or (month if part == "month" else request.query.get("page", "") if part == "page" else "")
         own = next((language for language in LANGUAGES if language == page.language), LANGUAGES[0])
         language = next((language for language in LANGUAGES if language == request.query.get("lang")), own)
         asked = request.query.get("metric", METRICS[0])
@@ -139,7 +139,9 @@ def _headers(part: str, page: StatusPage) -> dict[str, str]:
     found = {"Cache-Control": FRESH, "Vary": hdrs.ACCEPT_ENCODING}
     is_page = TYPES[part] == "text/html"
     if is_page:
-        found["Content-Security-Policy"] = headers()["Content-Security-Policy"].replace("'self'", "'none'")
+        allowed = headers()["Content-Security-Policy"].replace("'self'", "'none'")
+        frames = " ".join(page.frames) or "'none'"
+        found["Content-Security-Policy"] = allowed.replace("frame-ancestors 'none'", f"frame-ancestors {frames}")
     elif part == "bars.svg":
         found["Content-Security-Policy"] = policy(drawing.STRIP_STYLE)
     if not is_page:

@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from exporter.days.sums import midnight
+from exporter.days.sums import last_days, midnight
 from exporter.lib.safe_text import harmless
-from exporter.lib.times import rfc3339
-from exporter.status_pages.drawing import badge_words
-from exporter.status_pages.picture import key_of, ratio_of
+from exporter.lib.times import local, rfc3339
+from exporter.status_pages.drawing import LISTED_DAYS, badge_words
+from exporter.status_pages.picture import PLANNED, key_of, ratio_of
 from exporter.status_pages.words import PageWords
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def feed(picture: Picture, language: Language, url: str) -> str:
 def summary(picture: Picture, language: Language, url: str) -> bytes:
     """Return the page as JSON in the shape of Statuspage's `summary.json`, with what that cannot say under `x_…`."""
     words, total = PageWords(language, picture), picture.total()
+    told = [one for one in picture.incidents if one.status != PLANNED]  # it stands with the maintenance
     content: dict[str, Any] = _status(picture, words, url) | {
         "components": [
             {
@@ -64,7 +65,7 @@ def summary(picture: Picture, language: Language, url: str) -> bytes:
             }
             for one in picture.components
         ],
-        "incidents": [_told(one, words, url) for one in picture.incidents[:MOST_ENTRIES]],
+        "incidents": [_told(one, words, url) for one in told[:MOST_ENTRIES]],
         "scheduled_maintenances": [
             {
                 "id": key_of(picture.slug, span),
@@ -109,9 +110,17 @@ def _told(one: PublicIncident, words: PageWords, url: str) -> dict[str, Any]:
         "created_at": rfc3339(one.started_at),
         "updated_at": rfc3339(one.updated_at),
         "resolved_at": None if one.resolved_at is None else rfc3339(one.resolved_at),
-        "shortlink": f"{url}#i-{one.key}",
-        "incident_updates": [{"created_at": rfc3339(at), "body": harmless(text)} for at, text in one.notes],
+        "shortlink": _link(one, words, url),
+        "incident_updates": [{"created_at": rfc3339(note.at), "body": harmless(note.text)} for note in one.notes],
+        "x_next_update_by": None if one.next_update_at is None else rfc3339(one.next_update_at),
     }
+
+
+def _link(one: PublicIncident, words: PageWords, url: str) -> str:
+    """Return where an incident stands: on the page, or on that of its month."""
+    is_old = one.resolved_at is not None and one.started_at < last_days(LISTED_DAYS, words.at, words.zone)[0]
+    month = f"?month={local(one.started_at, words.zone):%Y-%m}" if is_old else ""
+    return f"{url}{month}#i-{one.key}"
 
 
 def _headline(one: PublicIncident, words: PageWords) -> str:
@@ -122,10 +131,10 @@ def _incident(root: ET.Element, one: PublicIncident, words: PageWords, host: str
     entry = _element(root, "entry")
     _element(entry, "id", f"tag:{host},2026:incident/{one.key}")
     _element(entry, "title", f"{words.known('status', one.status)}: {_headline(one, words)}")
-    _element(entry, "link", href=f"{url}#i-{one.key}")
+    _element(entry, "link", href=_link(one, words, url))
     _element(entry, "published", rfc3339(one.started_at))
     _element(entry, "updated", rfc3339(one.updated_at))
-    lines = [f"{words.time(at)}: {text}" for at, text in one.notes]
+    lines = [f"{words.time(note.at)}: {note.text}" for note in one.notes]
     if one.resolved_at is not None:
         lines.insert(0, f"{words.time(one.resolved_at)}: {words.text('status_resolved')}")
     lines.append(words.text("since", time=words.time(one.started_at)))

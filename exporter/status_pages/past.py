@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.days.reading import read_days
 from exporter.days.sums import Day, midnights
 from exporter.lib.times import local, zone_of
-from exporter.status_pages.picture import incidents_of, sum_of
+from exporter.status_pages.picture import incidents_of, planned_of, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,5 +85,5 @@ def _past(reader: Reader, picture: Picture, components: Sequence[Component], edg
     days = read_days(reader, list(names), edges, picture.at, picture.page.timezone, moved)
     columns = zip(*(row for row in days.values() if row), strict=False)
     span = (float(edges[0]), float(edges[-1]))
-    incidents = incidents_of(reader, picture.slug, picture.page, names, span, picture.at)
+    incidents = incidents_of(reader, picture.slug, picture.page, names, planned_of(components), span, picture.at)
     return Past(components, edges, [sum_of(column) for column in columns], incidents)

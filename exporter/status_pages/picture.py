@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from exporter.days.reading import read_days
 from exporter.days.sums import Day, last_days
@@ -18,7 +18,7 @@ from exporter.lib.safe_text import one_line
 from exporter.lib.times import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from exporter.config.schema import StatusPage
     from exporter.domain.accounts import Device
@@ -35,6 +35,8 @@ LONGEST_NAME: Final = 80
 LONGEST_NOTE: Final = 1000
 MOST_NOTES: Final = 10
 MOST_INCIDENTS: Final = 200
+PLANNED: Final = "planned"
+"""What an incident that goes on is called while its device is in maintenance."""
 AHEAD: Final = 7 * 86_400
 """Seconds for which planned windows are announced."""
 DAY: Final = 86_400.0
@@ -64,6 +66,13 @@ class Component:
         return ratio_of(self.days)
 
 
+class PublicNote(NamedTuple):
+    """What somebody published."""
+
+    at: float
+    text: str
+
+
 @dataclass(frozen=True)
 class PublicIncident:
     """One incident as everybody may see it. Times are Unix seconds."""
@@ -73,13 +82,20 @@ class PublicIncident:
     started_at: int
     resolved_at: float | None
     status: str
-    notes: list[tuple[float, str]]
-    """Published ones, newest first."""
+    notes: list[PublicNote]
+    """Newest first."""
+    next_update_at: float | None = None
+    """By when the newest note promised the next one; None: it did not, or it is over."""
 
     @property
     def updated_at(self) -> float:
         """When the newest of it happened."""
-        return max([self.started_at, self.resolved_at or 0, *(at for at, _ in self.notes)])
+        return max([self.started_at, self.resolved_at or 0, *(note.at for note in self.notes)])
+
+    @property
+    def running(self) -> bool:
+        """Whether it is an outage now: it goes on, and not inside a planned window."""
+        return self.resolved_at is None and self.status != PLANNED
 
 
 @dataclass(frozen=True)
@@ -154,6 +170,7 @@ def take(reader: Reader, slug: str, page: StatusPage, around: Surroundings) -> P
         _component(slug, page, device, names[one], days.get(one, []), moved.get(one, 0), around)
         for one, device in zip(ids, shown, strict=True)
     ]
+    planned = planned_of(components)
     windows = [(span, sum(window.holds(device.identity) for device in shown)) for window, span in around.windows]
     return Picture(
         slug,
@@ -161,7 +178,7 @@ def take(reader: Reader, slug: str, page: StatusPage, around: Surroundings) -> P
         around.now,
         components,
         sorted(
-            incidents_of(reader, slug, page, names, (around.now - page.history, around.now + 1), around.now),
+            incidents_of(reader, slug, page, names, planned, (around.now - page.history, around.now + 1), around.now),
             key=lambda one: one.resolved_at is not None,
         ),
         sorted({one for one in windows if one[1] and one[0].start < around.now + AHEAD}),
@@ -181,6 +198,11 @@ def public_name(page: StatusPage, identity: Identity) -> str:
 def key_of(slug: str, text: object) -> str:
     """Return what stands for an id or a number on one page: it tells nothing, and is the same each time."""
     return hashlib.sha256(f"{slug}\0{text}".encode(errors="replace")).hexdigest()[:16]
+
+
+def planned_of(components: Iterable[Component]) -> set[str]:
+    """Return the ids of the devices that are in maintenance."""
+    return {one.watched[0].identity.device_id for one in components if one.state == PLANNED}
 
 
 def ratio_of(days: Sequence[Day]) -> float | None:
@@ -232,25 +254,40 @@ def _moved_at(page: StatusPage, device: Device) -> int:
 
 
 def incidents_of(
-    reader: Reader, slug: str, page: StatusPage, names: dict[str, str], span: tuple[float, float], now: float
+    reader: Reader,
+    slug: str,
+    page: StatusPage,
+    names: dict[str, str],
+    planned: Collection[str],
+    span: tuple[float, float],
+    now: float,
 ) -> list[PublicIncident]:
-    """Return the incidents of devices, by their public names, that began in a span of time, newest first."""
+    """Return the incidents of devices, by their public names, that began in a span of time, newest first.
+
+    One that goes on has the status PLANNED where its device is among the `planned` ones.
+    """
     business = page.match.business_id if page.match is not None else None
     found = View(reader).published(
         list(names), span, now, business_id=business or "", least=page.publish_after, limit=MOST_INCIDENTS
     )
-    return [_incident(slug, names[incident.device_id], incident, notes) for incident, notes in found]
+    return [
+        _incident(slug, names[one.device_id], one, notes, now, planned=one.device_id in planned) for one, notes in found
+    ]
 
 
-def _incident(slug: str, name: str, incident: Incident, notes: Sequence[Entry]) -> PublicIncident:
-    newest = sorted(notes, key=lambda entry: -entry.at)[:MOST_NOTES]
+def _incident(
+    slug: str, name: str, incident: Incident, notes: Sequence[Entry], now: float, *, planned: bool
+) -> PublicIncident:
+    newest, goes_on = sorted(notes, key=lambda entry: -entry.at)[:MOST_NOTES], incident.resolved_at is None
+    promised = newest[0].next_update_at if newest and goes_on else None
     return PublicIncident(
         key_of(slug, incident.number),
         name,
         incident.started_at,
         incident.resolved_at,
-        incident.status,
-        [(entry.at, _cut(entry.text)) for entry in newest],
+        PLANNED if planned and goes_on else incident.status,
+        [PublicNote(entry.at, _cut(entry.text)) for entry in newest],
+        promised if promised is not None and promised > now else None,
     )
 
 

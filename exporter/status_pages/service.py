@@ -65,7 +65,7 @@ class Drawn(NamedTuple):
 class Wanted(NamedTuple):
     """Which answer: a part in a language, for who came by the page's own host or by its address.
 
-    `which` is the month or the device, of the parts that are about one.
+    `which` is the month or the device, of the parts that are about one; of the page its number, empty for the first.
     """
 
     part: str
@@ -188,6 +188,8 @@ _PAST: Final[dict[str, Callable[[Reader, Picture, str], Past]]] = {"month": of_m
 
 
 def _has(picture: Picture, wanted: Wanted) -> bool:
+    if wanted.part == "page" and wanted.which:
+        return wanted.which in map(str, range(2, drawing.pages_of(picture) + 1))
     if wanted.part == "month":
         return is_month(wanted.which, picture.at, zone_of(picture.page.timezone))
     return wanted.part != "device" or any(one.key == wanted.which for one in picture.components)
@@ -203,7 +205,7 @@ def _body(picture: Picture, wanted: Wanted) -> str | bytes:
     language, url = wanted.language, wanted.url
     match wanted.part:
         case "page":
-            return drawing.page(picture, language, *_links(picture, wanted))
+            return drawing.page(picture, language, *_links(picture, wanted), url, int(wanted.which or 1))
         case "feed.atom" | "summary.json" | "status.json" as part:
             return _MACHINES[part](picture, language, url)
         case "badge.json":
@@ -226,5 +228,5 @@ def _past_body(picture: Picture, wanted: Wanted, past: Past) -> str:
 def _links(picture: Picture, wanted: Wanted) -> tuple[str, str]:
     """Return the ways from a page, or one of its months, to its parts and to itself in the other language."""
     here, base = ("./", "./") if wanted.own_host else (picture.slug, f"{picture.slug}/")
-    month = f"month={wanted.which}&" if wanted.part == "month" else ""
-    return base, f"{here}?{month}lang={other_language(wanted.language)}"
+    which = f"{wanted.part}={wanted.which}&" if wanted.which else ""
+    return base, f"{here}?{which}lang={other_language(wanted.language)}"

@@ -32,7 +32,7 @@ class PageWords(Wording):
     """The words of one page in one language."""
 
     def __init__(self, language: Language, picture: Picture) -> None:
-        self.zone = zone_of(picture.page.timezone)
+        self.at, self.zone = picture.at, zone_of(picture.page.timezone)
         super().__init__(language, self.zone, TEXTS)
         self._months = WORDS[language].months
         self._full_months = WORDS[language].full_months
@@ -70,6 +70,8 @@ class PageWords(Wording):
         """Return the downtime, and how much of the time was watched where that was not all."""
         down = sum(day.down_ms for day in days) / 1000
         said = self.text("figure", down=self.duration(down, least=0))
+        if not any(day.observed_ms for day in days):
+            said = self.text("figure_none")
         blind, known = sum(day.blind_ms for day in days), sum(day.observed_ms + day.planned_ms for day in days)
         if not blind:
             return said
@@ -78,7 +80,7 @@ class PageWords(Wording):
 
     def cells(self, days: list[Day], objective: float, now: float) -> list[Cell]:
         """Return the cells of a strip."""
-        return [self._cell(day, objective, so_far=day.end == now) for day in days]
+        return [self._cell(day, objective, now) for day in days]
 
     def strip_label(self, name: str, days: list[Day]) -> str:
         """Return what a strip shows, for who cannot see it."""
@@ -107,9 +109,13 @@ class PageWords(Wording):
 
     def _planned(self, picture: Picture) -> str:
         ends = [span.end for span, _ in picture.windows if span.start <= picture.at < span.end]
-        return self.text("banner_planned_until", time=self.clock(max(ends))) if ends else self.text("banner_planned")
+        return (
+            self.text("banner_planned_until", time=self.moment(max(ends), picture.at))
+            if ends
+            else self.text("banner_planned")
+        )
 
-    def _cell(self, day: Day, objective: float, *, so_far: bool) -> Cell:
+    def _cell(self, day: Day, objective: float, now: float) -> Cell:
         up, said = day.observed_ms - day.down_ms, self.text("day_before")
         if day.observed_ms and not (day.down_ms or day.planned_ms or day.blind_ms):
             return Cell("", up, 0, 0, 0, "full")
@@ -120,7 +126,7 @@ class PageWords(Wording):
             said = self.text("day_full")
         elif day.planned_ms or day.blind_ms:
             said = self.text("day_planned" if day.planned_ms >= day.blind_ms else "day_unknown")
-        if so_far:
-            said = f"{said} ({self.text('day_so_far')})"
+        if day.end == now:
+            said = f"{said} ({self.text('day_so_far', time=self.clock(now))})"
         title = f"{self.short_day(day.start)}: {said}"
         return Cell(title, up, day.down_ms, day.planned_ms, day.blind_ms, grade(day, objective))

@@ -19,6 +19,7 @@ from exporter.gateways.events import DeviceEvent
 from exporter.incidents import store
 from exporter.incidents.model import NOTE, Close, Entry, Open
 from exporter.lib.times import zone_of
+from exporter.recording.recorder import Boundary
 from exporter.status_pages.feature import StatusPagesFeature
 from exporter.web.pages import pages_app
 from tests.unit.journal_site import NOW, FakeClock, Site
@@ -76,15 +77,28 @@ class Outside:
     async def tell(self, device: Identity, at: int, *, up: bool) -> None:
         await self.recorder.submit(DeviceEvent(timestamp=at, up=up, identity=device))
 
-    async def incident(self, device: Identity, start: int, end: int | None, *notes: tuple[str, bool]) -> None:
-        """Keep an incident with (text, whether public) notes."""
+    async def maintain(self, device: Identity, at: int, *, inside: bool = True) -> None:
+        """Let a planned window begin or end."""
+        await self.recorder.plan([Boundary(self.recorder.fleet.devices[device.device_id], at, inside)])
+
+    async def incident(
+        self,
+        device: Identity,
+        start: int,
+        end: int | None,
+        *notes: tuple[str, bool],
+        next_update_at: float | None = None,
+    ) -> None:
+        """Keep an incident with (text, whether public) notes, of which the last may promise another."""
 
         def put(transaction: Transaction) -> None:
             store.apply(transaction, [Open(device, start, start, "critical")])
             query = "SELECT number FROM incident WHERE device_id = ? AND outage = ?"
             number = transaction.rows(query, (device.device_id, start))[0][0]
             for place, (text, public) in enumerate(notes):
-                store.note(transaction, number, f"n{place}", Entry(start + 60 + place, NOTE, text, "sari", public))
+                promised = next_update_at if place == len(notes) - 1 else None
+                entry = Entry(start + 60 + place, NOTE, text, "sari", public, promised)
+                store.note(transaction, number, f"n{place}", entry)
             if end is not None:
                 store.apply(transaction, [Close(device.device_id, start, end, "connected", end)])
 

@@ -71,7 +71,9 @@ async def test_the_banner_says_it_in_one_sentence(
     async with outside(tmp_path, page()) as site:
         for number in range(of):
             await site.tell(who(f"d{number}"), TODAY, up=number >= down)
-        assert f"<h1>{banner}</h1>" in (await site.get("/s/toko")).text
+        shown = (await site.get("/s/toko")).text
+        assert f"<h1>{banner}</h1>" in shown
+        assert ("banner good" in shown) == (indicator == "none" and of > 0)
         summary = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
         assert summary["status"] == {"indicator": indicator, "description": banner}
         status = msgspec.json.decode((await site.get("/s/toko/status.json")).text)
@@ -84,7 +86,7 @@ async def test_a_short_outage_counts_but_the_banner_waits(tmp_path: Path) -> Non
         await site.tell(who("d1"), int(site.clock.now) - 119, up=False)
         shown = (await site.get("/s/toko")).text
         assert "All channels connected" in shown
-        assert "down 1 min 59 s" in shown
+        assert "down 1\u00a0min 59\u00a0s" in shown
         site.clock.now += 61
         assert "This channel is disconnected" in (await site.get("/s/toko")).text
 
@@ -103,6 +105,71 @@ async def test_a_backup_that_serves_and_planned_time_are_no_outage(tmp_path: Pat
         await site.tell(who("d1"), TODAY, up=False)
         site.covered = {"c-d1"}
         assert "Served by the backup channel" in (await site.get("/s/toko")).text
+
+
+async def test_a_device_in_maintenance_is_no_outage_whatever_its_incident_says(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        device = who("d1")
+        await site.tell(device, TODAY, up=True)
+        await site.tell(device, TODAY + HOUR, up=False)
+        await site.incident(device, TODAY + HOUR, None, ("A technician is on the way.", True))
+        assert "Happening now" in (await site.get("/s/toko")).text
+        site.clock.now += 2
+        await site.maintain(device, TODAY + 11 * HOUR)
+        window = Window(Match(device_id="d1"), ZONE, start_at=TODAY + 11 * HOUR, end_at=TODAY + 14 * HOUR)
+        site.windows = [(window, Span(TODAY + 11 * HOUR, TODAY + 14 * HOUR))]
+        for path in (
+            "/s/toko",
+            f"/s/toko/{key_of('toko', 'd1')}",
+            f"/s/toko?month={local(TODAY, zone_of(ZONE)):%Y-%m}",
+        ):
+            shown = (await site.get(path)).text
+            assert "Happening now" not in shown, path
+            assert "Investigating" not in shown, path
+            assert "In maintenance" in shown, path
+            assert "A technician is on the way." in shown, path
+        assert "<h1>Planned maintenance until 14:00 WIB</h1>" in (await site.get("/s/toko")).text
+        summary = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
+        assert (summary["incidents"], summary["status"]["indicator"]) == ([], "maintenance")
+        assert "Investigating" not in (await site.get("/s/toko/feed.atom")).text
+        site.clock.now += 2
+        await site.maintain(device, int(site.clock.now), inside=False)
+        shown = (await site.get("/s/toko")).text
+        assert "Happening now" in shown
+        assert "Investigating" in shown
+
+
+async def test_a_maintenance_that_ends_another_day_says_which(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY, up=True)
+        await site.maintain(who("d1"), TODAY + HOUR)
+        end = TODAY + 2 * DAY + HOUR
+        site.windows = [(Window(Match(), ZONE, start_at=TODAY, end_at=end), Span(TODAY, end))]
+        day = local(end, zone_of(ZONE))
+        assert f"Planned maintenance until {day.day} {day:%b} 01:00 WIB" in (await site.get("/s/toko")).text
+
+
+async def test_a_published_note_says_by_when_the_next_one_comes_until_that_time(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        device, promised = who("d1"), TODAY + 13 * HOUR
+        await site.tell(device, TODAY + 10 * HOUR, up=False)
+        notes = (("We called the provider.", True), ("They answer within the hour.", True))
+        await site.incident(device, TODAY + 10 * HOUR, None, *notes, next_update_at=promised)
+        assert "Next update by 13:00 WIB" in (await site.get("/s/toko")).text
+        assert "Kabar berikutnya paling lambat 13.00 WIB" in (await site.get("/s/toko?lang=id")).text
+        [one] = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)["incidents"]
+        assert one["x_next_update_by"] == rfc3339(promised)
+        site.clock.now = promised + 1.0
+        assert "Next update by" not in (await site.get("/s/toko")).text
+
+
+async def test_what_an_unpublished_or_an_older_note_promised_is_not_shown(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        device = who("d1")
+        await site.tell(device, TODAY + 10 * HOUR, up=False)
+        notes = (("Published", True), ("Among ourselves", False))
+        await site.incident(device, TODAY + 10 * HOUR, None, *notes, next_update_at=TODAY + 13 * HOUR)
+        assert "Next update by" not in (await site.get("/s/toko")).text
 
 
 async def test_planned_windows_of_these_devices_are_announced_without_their_comment(tmp_path: Path) -> None:
@@ -284,7 +351,7 @@ async def test_a_device_has_a_page_of_its_own_by_its_alias(tmp_path: Path) -> No
         shown = await site.get(f"/s/toko/{key}")
         assert shown.status == 200
         assert "The line was cut." in shown.text
-        assert "down 1 h" in shown.text
+        assert "down 1\u00a0h" in shown.text
         assert 'href="../toko"' in shown.text
         for hidden in ("device_7f3a", "PIN", "Counter", "Theirs alone", "b1", "c-device"):
             assert hidden not in shown.text
@@ -311,7 +378,7 @@ async def test_a_month_shows_its_incidents_day_by_day_and_its_own_figure(tmp_pat
         shown = (await site.get(f"/s/toko?month={when:%Y-%m}")).text
         assert "In that month" in shown
         assert "In this month" not in shown
-        assert "down 1 h" in shown
+        assert "down 1\u00a0h" in shown
         assert "No incidents" in shown
 
 
@@ -337,8 +404,8 @@ async def test_what_a_device_was_at_another_business_is_not_on_the_page_of_the_n
         site.clock.now = float(TODAY + 12 * HOUR)
         found = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
         assert found["x_availability"] == 1.0
-        assert "down 0 s" in (await site.get("/s/toko")).text
-        assert "down 0 s" in (await site.get(f"/s/toko/{key_of('toko', 'd1')}")).text
+        assert "down 0\u00a0s" in (await site.get("/s/toko")).text
+        assert "down 0\u00a0s" in (await site.get(f"/s/toko/{key_of('toko', 'd1')}")).text
 
 
 async def test_a_feed_without_entries_is_as_old_as_what_it_watches(tmp_path: Path) -> None:
@@ -386,4 +453,104 @@ async def test_search_engines_and_frames_are_kept_out_unless_the_page_says_other
         shown = await site.get("/s/open")
         assert "noindex" not in shown.headers["X-Robots-Tag"] + shown.text
         assert "frame-ancestors 'none'" in shown.headers["Content-Security-Policy"]
+        await site.take(page(frames=("https://www.toko.id", "https://admin.toko.id:8443")))
+        shown = await site.get("/s/toko")
+        assert shown.headers["Content-Security-Policy"].endswith(
+            "frame-ancestors https://www.toko.id https://admin.toko.id:8443"
+        )
+        assert "X-Frame-Options" not in shown.headers
         assert (await site.get("/s/toko/badge.svg")).headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_the_figure_is_the_sum_of_what_the_strip_s_own_titles_say(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY - 20 * DAY, up=True)
+        for days, seconds in ((9, 372), (5, 3 * HOUR), (1, 45)):
+            await site.tell(who("d1"), TODAY - days * DAY + HOUR, up=False)
+            await site.tell(who("d1"), TODAY - days * DAY + HOUR + seconds, up=True)
+        shown = (await site.get("/s/toko")).text
+        strip = shown.split('<svg class="bars"')[1].split("</svg>")[0]
+        bad = [title for title in re.findall("<title>([^<]+)</title>", strip) if "down" in title]
+        units = {"h": HOUR, "min": 60, "s": 1}
+        parts = re.findall(r"(\d+)\s(h|min|s)\b", " ".join(title.partition("down")[2] for title in bad))
+        down = sum(int(count) * units[unit] for count, unit in parts)
+        assert down == 372 + 3 * HOUR + 45
+        assert "down 3\u00a0h 6\u00a0min" in shown
+        watched = 20 * DAY + 12 * HOUR
+        ratio = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)["components"][0]["x_availability"]
+        assert ratio == (watched - down) / watched
+        assert f"<b>{ratio * 100:.2f}%</b>" in shown
+
+
+async def test_a_day_that_is_not_over_says_until_when_it_counts(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY - DAY, up=True)
+        await site.tell(who("d1"), TODAY + HOUR, up=False)
+        await site.tell(who("d1"), TODAY + 2 * HOUR, up=True)
+        assert "down 1\u00a0h (up to 12:00 WIB)" in (await site.get("/s/toko")).text
+
+
+async def test_channels_stand_by_engine_where_there_are_several_and_the_worst_engine_first(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1", name="Aaa", engine="slack"), TODAY, up=True)
+        assert "<details open" not in (await site.get("/s/toko")).text
+        site.clock.now += 61
+        await site.tell(who("d2", name="Zzz", engine="wa"), TODAY, up=False)
+        shown = (await site.get("/s/toko")).text
+        assert re.findall("<summary>(\\w+) <small>1 channel", shown) == ["WhatsApp", "Slack"]
+
+
+async def test_of_very_many_devices_those_are_listed_that_were_not_always_fine_on_as_many_pages_as_it_takes(
+    tmp_path: Path,
+) -> None:
+    async with outside(tmp_path, page()) as site:
+        for number in range(230):
+            await site.tell(who(f"d{number:03}", name=f"Till {number:03}"), TODAY - 2 * DAY, up=number >= 105)
+            if number < 104:
+                await site.tell(who(f"d{number:03}", name=f"Till {number:03}"), TODAY - DAY, up=True)
+        first, second = [(await site.get(f"/s/toko{query}")).text for query in ("", "?page=2&lang=id")]
+        assert first.count("<svg class") == 1 + 100
+        assert "Till 104" in first.split("<svg class")[1]
+        assert "And 125 more without outages in 90 days." in first
+        assert 'href="toko?page=2"' in first
+        assert second.count("<svg class") == 1 + 5
+        assert 'href="toko?page=2&amp;lang=en"' in second
+        assert 'href="toko?lang=id"' in second
+        for wrong in ("0", "1", "3", "x", "-1", "2.0", "9" * 30):
+            assert (await site.get(f"/s/toko?page={wrong}")).status == 404
+
+
+async def test_the_feed_of_an_old_incident_leads_to_its_month(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY - 60 * DAY, up=True)
+        old, new = TODAY - 40 * DAY, TODAY - DAY
+        for start in (old, new):
+            await site.incident(who("d1"), start, start + HOUR)
+        root = ET.fromstring((await site.get("/s/toko/feed.atom")).text)
+        links = [one.attrib["href"] for one in root.findall(f"{ATOM}entry/{ATOM}link")]
+        assert links[0].startswith("https://status.example.id/s/toko#i-")
+        assert links[1].startswith(f"https://status.example.id/s/toko?month={local(old, zone_of(ZONE)):%Y-%m}#i-")
+        for link in links:
+            path, _, anchor = link.removeprefix("https://status.example.id").partition("#")
+            assert f'id="{anchor}"' in (await site.get(path)).text
+
+
+async def test_a_device_s_page_lists_every_day_that_was_not_all_fine(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY - 60 * DAY, up=True)
+        for days in range(3, 33, 2):
+            await site.tell(who("d1"), TODAY - days * DAY - HOUR, up=False)
+            await site.tell(who("d1"), TODAY - days * DAY - 60, up=True)
+        key = key_of("toko", "d1")
+        listed = (await site.get(f"/s/toko/{key}")).text.split('id="days"')[1].split("</details>")[0]
+        assert listed.count("<li>") == 15
+        assert f'href="toko/{key}#days"' in (await site.get("/s/toko")).text
+
+
+async def test_whoever_wants_to_follow_finds_the_address_to_paste(tmp_path: Path) -> None:
+    async with outside(tmp_path, page(hosts=("status.toko.id",))) as site:
+        shown = (await site.get("/s/toko")).text
+        assert "<code>/feed subscribe https://status.example.id/s/toko/feed.atom</code>" in shown
+        assert 'href="#subscribe"' in shown
+        own = (await site.get("/", Host="status.toko.id")).text
+        assert "<code>/feed subscribe https://status.toko.id/feed.atom</code>" in own
