@@ -119,7 +119,7 @@ class AcknowledgeFeature:
     def outside(self) -> list[web.RouteDef]:
         """Return the page."""
         renderer = Renderer("exporter.acknowledge", self._wording)
-        return AckPages(self.service, self._links, self._alerts, self._recorder, renderer).routes()
+        return AckPages(self.service, self._links, self._alerts, self._recorder, renderer, self._incidents).routes()
 
     def _learn(self, scope: Scope) -> str:
         now = self._recorder.clock()

@@ -6,8 +6,9 @@ nobody: no referrer, no index, no cache, a title without names.
 
 from __future__ import annotations
 
+import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qs, quote, unquote
 
 from aiohttp import web
@@ -19,6 +20,8 @@ from exporter.acknowledge.store import EXPIRED
 from exporter.conventions import ALERT_DEVICE_DOWN
 from exporter.errors import JournalUnavailable, Overloaded
 from exporter.incidents.api import clean
+from exporter.incidents.model import MANUAL
+from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.view import View
 from exporter.lib.safe_text import one_line
 from exporter.web.operations import NotFound
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from exporter.alerting.alert import Alert
     from exporter.alerting.direct import DirectAlerts
     from exporter.incidents.model import Incident
+    from exporter.incidents.service import Incidents
     from exporter.look.rendering import Renderer
     from exporter.recording.recorder import Recorder
 
@@ -41,11 +45,23 @@ CHOICES: Final[dict[str, float | None]] = {"1h": 3600.0, "4h": 4 * 3600.0, "unti
 USUAL: Final = "4h"
 NAME_LENGTH: Final = 64
 NOTE_LENGTH: Final = 500
+KEY_LENGTH: Final = 64
 COOKIE: Final = "device_exporter_name"
 COOKIE_AGE: Final = 365 * 86_400
 EACH: Final = (10 / 60, 10.0)
 """Forms a second from one address, and how many at once."""
 ALL: Final = (1.0, 60.0)
+
+
+class Typed(NamedTuple):
+    """What somebody wrote into a form that is shown again."""
+
+    by: str = ""
+    note: str = ""
+    lasting: str = USUAL
+    status: str = ""
+    saying: bool = False
+    """Whether it was the form that writes into the timeline."""
 
 
 class AckPages:
@@ -58,9 +74,11 @@ class AckPages:
         alerts: DirectAlerts,
         recorder: Recorder,
         renderer: Renderer,
+        incidents: Incidents,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service = service
+        self._incidents = incidents
         self._links = links
         self._alerts = alerts
         self._recorder = recorder
@@ -71,7 +89,12 @@ class AckPages:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the pages listener."""
         one = f"{PATH}{{token:[a-z2-7]{{16}}}}"
-        return [web.get(one, self.show), web.post(one, self.take), web.post(f"{one}/undo", self.undo)]
+        return [
+            web.get(one, self.show),
+            web.post(one, self.take),
+            web.post(f"{one}/undo", self.undo),
+            web.post(f"{one}/say", self.say),
+        ]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Answer the page."""
@@ -84,20 +107,16 @@ class AckPages:
             return too_many()
         form = await _form(request)
         by, note, lasting = one_line(clean(form.get("by", ""))), clean(form.get("note", "")), form.get("for", USUAL)
-        typed = {"by": by, "note": note, "lasting": lasting}
+        typed = Typed(by, note, lasting)
         if wrong := _wrong(by, note, lasting):
-            return await self._page(request, scope, status=400, message=wrong, **typed)
+            return await self._page(request, scope, status=400, message=wrong, typed=typed)
         try:
             await self._service.take(scope, by, note, CHOICES[lasting])
         except OutageOver:
             pass  # the page says how it ended
         except (JournalUnavailable, Overloaded):
-            return await self._page(request, scope, status=503, message="not_saved", **typed)
-        answer = _back(f"./{request.match_info['token']}")
-        answer.set_cookie(
-            COOKIE, quote(by), path="/", max_age=COOKIE_AGE, httponly=True, samesite="Lax", secure=_is_secure(request)
-        )
-        return answer
+            return await self._page(request, scope, status=503, message="not_saved", typed=typed)
+        return _remembering(by, request, _back(f"./{request.match_info['token']}"))
 
     async def undo(self, request: web.Request) -> web.StreamResponse:
         """Take it back, and show the page."""
@@ -108,6 +127,31 @@ class AckPages:
         if number.isascii() and number.isdecimal():
             await self._service.undo(scope, int(number[:18]))
         return _back(f"../{request.match_info['token']}")
+
+    async def say(self, request: web.Request) -> web.StreamResponse:
+        """Write a note or another status into the timeline of a device's incident, and show the page."""
+        scope = self._scope(request)
+        if not self._allowed(request):
+            return too_many()
+        form, incident = await _form(request), await self._incident(scope, self._recorder.clock())
+        by, note, status = one_line(clean(form.get("by", ""))), clean(form.get("note", "")), form.get("status", "")
+        if incident is None:
+            raise NotFound("no such incident")
+        typed, key = Typed(by, note, status=status, saying=True), form.get("key", "")[:KEY_LENGTH] or None
+        is_status = status in MANUAL and incident.resolved_at is None
+        says_something = note or (is_status and status != incident.status)
+        if wrong := _wrong(by, note, USUAL) or ("" if says_something else "nothing_said"):
+            return await self._page(request, scope, status=400, message=wrong, typed=typed)
+        try:
+            if is_status:
+                await self._incidents.set_status(incident.number, status, text=note, author=by, key=key)
+            else:
+                await self._incidents.add_note(incident.number, note, author=by, key=key)
+        except AlreadyResolved:
+            pass  # the page says how it ended
+        except (JournalUnavailable, Overloaded):
+            return await self._page(request, scope, status=503, message="not_saved", typed=typed)
+        return _remembering(by, request, _back(f"../{request.match_info['token']}"))
 
     def _scope(self, request: web.Request) -> Scope:
         scope = self._links.find(request.match_info["token"])
@@ -126,9 +170,7 @@ class AckPages:
         *,
         status: int = 200,
         message: str = "",
-        by: str = "",
-        note: str = "",
-        lasting: str = USUAL,
+        typed: Typed = Typed(),  # noqa: B008 - nothing changes it
     ) -> web.StreamResponse:
         now, runs = self._recorder.clock(), self._service.runs(scope)
         incident = await self._incident(scope, now)
@@ -141,7 +183,7 @@ class AckPages:
             request,
             "acknowledge.html",
             status=status,
-            here=f"../{token}" if request.path.endswith("/undo") else f"./{token}",
+            here=f"./{token}" if request.path.endswith(token) else f"../{token}",
             scope=scope,
             of_device=scope.key[0] == ALERT_DEVICE_DOWN,
             incident=incident,
@@ -154,11 +196,12 @@ class AckPages:
             had=before if taken is None else None,
             expired=before is not None and before.ending == EXPIRED,
             undo=own is not None and now - own.at <= UNDO_FOR,
-            action=f"./{token}",
+            action=f"./{token}" if request.path.endswith(token) else f"../{token}",
             message=message,
-            by=by or unquote(request.cookies.get(COOKIE, ""))[:NAME_LENGTH],
-            note=note,
-            lasting=lasting,
+            by=typed.by or unquote(request.cookies.get(COOKIE, ""))[:NAME_LENGTH],
+            typed=typed,
+            statuses=MANUAL,
+            key=secrets.token_hex(8),
             choices=list(CHOICES),
             longest=self._service.longest(scope.key),
             name_length=NAME_LENGTH,
@@ -214,6 +257,14 @@ async def _form(request: web.Request) -> dict[str, str]:
 
 def _back(where: str) -> web.Response:
     return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+
+
+def _remembering(by: str, request: web.Request, answer: web.Response) -> web.Response:
+    """Let the browser keep a name for the next time."""
+    answer.set_cookie(
+        COOKIE, quote(by), path="/", max_age=COOKIE_AGE, httponly=True, samesite="Lax", secure=_is_secure(request)
+    )
+    return answer
 
 
 def _is_secure(request: web.Request) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.acknowledge.links import Links, Scope, token_of
 from exporter.acknowledge.pages import NAME_LENGTH, NOTE_LENGTH
+from exporter.acknowledge.store import PIECE, load
 from exporter.domain.policy import Policy, Step
 from tests.patience import eventually
 from tests.unit.acknowledge_site import EXTERNAL, Desk, desk_of
@@ -179,6 +181,18 @@ async def test_a_second_one_takes_it_over_and_the_first_one_pressing_twice_does_
     assert holder in ("Budi", "Dewi")
     assert f"Ditangani oleh {holder}" in (await desk.get(path)).text
     assert (await desk.incident())[0].acknowledged_by == holder
+
+
+async def test_of_two_people_at_the_same_moment_one_has_it_and_both_are_in_the_timeline(desk: Desk) -> None:
+    path = await desk.down()
+    answers = await asyncio.gather(*(desk.take(path, by=by) for by in ("Sari", "Budi", "Sari")))
+    assert {answer.status for answer in answers} == {303}
+    [one] = desk.service.active.values()
+    assert f"Ditangani oleh {one.author}" in (await desk.get(path)).text
+    said = [entry.text.split(" ", 1)[1] for entry in (await desk.incident())[1] if entry.kind == "acknowledged"]
+    assert set(said) == {"Sari", "Budi"}
+    ours = await desk.site.recorder.transact(PIECE.name, load)
+    assert [known.number for known in ours] == [one.number]
 
 
 async def test_it_can_be_undone_within_five_minutes_and_everybody_is_told(desk: Desk) -> None:
@@ -430,6 +444,41 @@ async def test_one_that_another_exporter_wrote_is_taken_in(desk: Desk) -> None:
     assert len(desk.alertmanager.posts) == posts
 
 
+async def test_whoever_has_the_link_writes_how_it_goes_once_into_the_timeline(desk: Desk) -> None:
+    path = await desk.down()
+    await desk.take(path)
+    shown = (await desk.get(path)).text
+    key = re.findall('name="key" value="([^"]+)"', shown)[0]
+    said = {"by": "Budi", "status": "identified", "note": "SIM blocked", "key": key}
+    for _ in range(2):
+        answer = await desk.post(f"{path}/say", **said)
+        assert (answer.status, answer.headers["Location"]) == (303, f"../{path.rpartition('/')[2]}")
+    assert (await desk.post(f"{path}/say", by="Budi", status="identified", note="New SIM")).status == 303
+    incident, timeline = await desk.incident()
+    assert incident.status == "identified"
+    notes = [(one.text, one.author, one.public) for one in timeline if one.kind == "note"]
+    assert notes == [("SIM blocked", "Budi", False), ("New SIM", "Budi", False)]
+    assert "Ditangani oleh Sari" in (await desk.get(path)).text
+
+
+async def test_a_word_on_how_it_goes_that_cannot_be_used_is_refused_and_kept(desk: Desk) -> None:
+    path = await desk.down()
+    await desk.take(path)
+    for form in (
+        {"by": "", "status": "identified", "note": "x"},
+        {"by": "Budi", "status": "investigating", "note": ""},
+        {"by": "Budi", "status": "resolved", "note": " "},
+        {"by": "Budi", "status": "investigating", "note": "x" * 501},
+        {},
+    ):
+        answer = await desk.post(f"{path}/say", **form)
+        assert answer.status == 400, form
+        assert form.get("note", "").strip() in answer.text
+        assert f'action="../{path.rpartition("/")[2]}/say"' in answer.text
+    assert "note" not in await desk.kinds()
+    assert (await desk.post(f"{path[:-1]}{'a' if path[-1] != 'a' else 'b'}/say", by="x", note="y")).status == 404
+
+
 # -- many at once -----------------------------------------------------------------------------------------------------
 
 
@@ -453,3 +502,24 @@ async def test_a_mass_outage_is_taken_once_for_all_its_devices(desk: Desk) -> No
     assert "acknowledged" in await desk.kinds()
     [notice] = await desk.told("DeviceAcknowledged")
     assert notice["labels"]["engine"] == "wa"
+
+
+async def test_a_device_that_comes_into_a_mass_outage_is_with_whoever_has_that(desk: Desk) -> None:
+    for number in range(8):
+        given = {"device_id": f"d{number}", "business": f"b{number}"}
+        await desk.site.recorder.submit(event(int(desk.site.clock()), up=False, **given))
+    await desk.told("EngineOutage")
+    await desk.take(desk.link("", "EngineOutage") or desk.link("d1", "EngineOutage"), note="On the phone with WhatsApp")
+    desk.site.clock.now += 5
+    path = await desk.down("late", business="b9")
+    page = (await desk.get(path)).text
+    assert "Ditangani oleh Sari" in page
+    assert "Belum ada yang menangani" not in page
+    assert desk.features.acknowledge.holder("late") == "Sari"
+    posted = [one for post in desk.alertmanager.posts for one in post if one["labels"].get("device_id") == "late"]
+    assert {one["annotations"]["held_by"] for one in posted if one["labels"]["alertname"] == "DeviceDown"} == {"Sari"}
+    await desk.features.incidents.service.flush()
+    incident, timeline = await desk.incident()
+    assert (incident.device_id, incident.acknowledged_by) == ("late", "Sari")
+    assert incident.acknowledged_at == incident.started_at
+    assert [one.kind for one in timeline].count("acknowledged") == 1
