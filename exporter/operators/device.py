@@ -14,6 +14,7 @@ from aiohttp import web
 from exporter.config.schema import Match
 from exporter.lib.times import zone_of
 from exporter.look.bars import bars
+from exporter.look.rendering import base
 from exporter.maintenance.windows import Window
 from exporter.operators.figures import cells, row_of, spans
 from exporter.operators.listing import state_of
@@ -63,6 +64,15 @@ class DevicePage:
         await self._sources.maintenance.add(window)
         return _to(f"../{_path_of(device)}?done=planned")
 
+    async def end_maintenance(self, request: web.Request) -> web.StreamResponse:
+        """End the maintenance of this device alone that runs; that of more devices is ended where it was planned."""
+        device, form = self._device(request), await read_form(request)
+        if not self._token.is_in(form):
+            return await self._page(request, refused="stale")
+        for number in self._own_windows(device, self._sources.recorder.clock()):
+            await self._sources.maintenance.end(number)
+        return _to(f"../../{_path_of(device)}?done=ended")
+
     async def forget(self, request: web.Request) -> web.StreamResponse:
         """Take the device out of the monitoring."""
         device, form = self._device(request), await read_form(request)
@@ -87,7 +97,7 @@ class DevicePage:
             status=403 if refused else 200,
             section="devices",
             renew=None if refused else RENEW,
-            here=None if request.method in ("GET", "HEAD") else f"../{_path_of(device)}",
+            here=None if request.method in ("GET", "HEAD") else f"{base(request)}devices/{_path_of(device)}",
             now=now,
             device=device,
             who=device.identity,
@@ -108,6 +118,7 @@ class DevicePage:
             ahead=list(self._ahead(device, now)),
             path=_path_of(device),
             break_for=BREAK,
+            ends_maintenance=bool(self._own_windows(device, now)),
             token=self._token.value,
             key=secrets.token_hex(8),
             message=refused or next((name for name in _DONE if name == request.query.get("done")), ""),
@@ -128,6 +139,13 @@ class DevicePage:
             span = maintenance.schedule.span(key, now)
             if span is not None:
                 yield span, window.comment
+
+    def _own_windows(self, device: Device, now: float) -> list[int]:
+        """Return the numbers of the running windows that somebody planned for this device alone."""
+        match, maintenance = Match(device_id=device.identity.device_id), self._sources.maintenance
+        keys = [key for key, window in maintenance.listed() if key.isdecimal() and window.match == match]
+        spans = [(key, maintenance.schedule.span(key, now)) for key in keys]
+        return [int(key) for key, span in spans if span is not None and span.start <= now]
 
     def _device(self, request: web.Request) -> Device:
         device = self._sources.recorder.fleet.devices.get(request.match_info["device_id"])

@@ -49,6 +49,7 @@ class OperatorsFeature:
             web.get("/devices.csv", page(devices.file)),
             web.get(one, page(device.show)),
             web.post(f"{one}/maintenance", page(device.maintain)),
+            web.post(f"{one}/maintenance/end", page(device.end_maintenance)),
             web.post(f"{one}/forget", page(device.forget)),
         ]
 

@@ -101,7 +101,7 @@ def test_the_first_page_shows_what_is_down_whose_since_when_and_its_incident_bef
     assert "<h1>3 devices are down</h1>" in text
     assert listed(text) == ["long", "short", "hostile", "planned"]
     first = text.split("<li>")[1]
-    for words in ("Kasir Bandung", "Toko Makmur", "WhatsApp", "22 h 1", "Reason not known", "Nobody has it", "#1"):
+    for words in ("Kasir Bandung", "Toko Makmur", "WhatsApp", "22\u00a0h 1", "Reason not known", "Nobody has it", "#1"):
         assert words in first, words
     assert text.index("Kasir Bandung") < text.index("Fleet") < text.index('href="metrics"')
     assert headers["Refresh"] == "30"
@@ -177,7 +177,7 @@ def test_a_page_renews_itself_with_its_filters_until_the_reader_stops_it(exporte
 
 def test_a_device_s_page_says_how_it_is_and_links_to_its_incident(exporter):
     _, text, _ = page(exporter, "/devices/long")
-    for words in ("Kasir Bandung", "Disconnected", "22 h 1", "Reason: not known", "incidents/1", "Toko Makmur"):
+    for words in ("Kasir Bandung", "Disconnected", "22\u00a0h 1", "Reason: not known", "incidents/1", "Toko Makmur"):
         assert words in text, words
 
 
@@ -191,7 +191,12 @@ def test_its_figures_equal_the_report_s_for_the_same_span(exporter):
         (row,) = [row for row in rows if row["key"] == "history"]
         assert float(percent) == pytest.approx(row["availability_ratio"] * 100, abs=0.006)
         assert int(times) == row["outages"]
-        assert down == {1000: "16 min 40 s", 1061: "17 min 41 s", 6061: "1 h 41 min"}[round(row["downtime_seconds"])]
+        assert (
+            down
+            == {1000: "16\u00a0min 40\u00a0s", 1061: "17\u00a0min 41\u00a0s", 6061: "1\u00a0h 41\u00a0min"}[
+                round(row["downtime_seconds"])
+            ]
+        )
 
 
 def test_the_strip_of_days_adds_up_to_the_figure_of_ninety_days(exporter):
@@ -201,7 +206,7 @@ def test_the_strip_of_days_adds_up_to_the_figure_of_ninety_days(exporter):
     bad = [title for title in titles if "down" in title]
     assert re.findall(r"<li>([^<]+)</li>", text.split("days with outages")[1].split("</details>")[0]) == bad[::-1]
     units = {"h": 3600, "min": 60, "s": 1}
-    parts = [re.findall(r"(\d+) (h|min|s)", title.partition("down")[2]) for title in bad]
+    parts = [re.findall(r"(\d+)\s(h|min|s)", title.partition("down")[2]) for title in bad]
     seconds = sum(int(count) * units[unit] for found in parts for count, unit in found)
     assert seconds == pytest.approx(5000 + 61 + 1000, abs=60)  # hours show no seconds
     assert sum("not watched yet" in title for title in titles) >= 18
@@ -223,10 +228,21 @@ def test_a_button_plans_half_an_hour_of_maintenance_and_tells_its_price_first(ex
     assert (status, location) == (303, "../short?done=planned")
     windows = [one for one in exporter.api("maintenance")["windows"] if one["match"] == {"device_id": "short"}]
     assert [(one["end"] - one["start"], one["active"]) for one in windows] == [(1800, True)]
-    assert "Maintenance has begun." in page(exporter, "/devices/short?done=planned")[1]
-    client = Client(exporter.admin_url)
-    assert client.call("DELETE", f"/api/v1/maintenance/{windows[0]['id']}").status == 204
-    client.close()
+    _, text, _ = page(exporter, "/devices/short?done=planned")
+    assert "Maintenance has begun." in text
+    assert "Maintenance for" not in text
+    assert send(exporter, "/devices/short/maintenance/end", "token=guessed")[0] == 403
+    assert send(exporter, "/devices/short/maintenance/end", f"token={token}") == (303, "../../short?done=ended")
+    assert [one["match"] for one in exporter.api("maintenance")["windows"]] == [{"device_id": "planned"}]
+    assert "Maintenance has ended." in page(exporter, "/devices/short?done=ended")[1]
+
+
+def test_a_window_of_the_configuration_cannot_be_ended_from_a_device_s_page(exporter):
+    _, text, _ = page(exporter, "/devices/planned")
+    assert "End maintenance" not in text
+    (token,) = set(re.findall(r'name="token" value="([^"]+)"', text))
+    send(exporter, "/devices/planned/maintenance/end", f"token={token}")
+    assert [one["active"] for one in exporter.api("maintenance")["windows"]] == [True]
 
 
 def test_a_device_is_taken_out_of_the_monitoring_only_after_a_second_press(exporter):
