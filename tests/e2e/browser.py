@@ -127,6 +127,26 @@ class Tab:
         await self.click(selector)
         await self.call("Input.insertText", text=text)
 
+    async def press(self, key: str, *, loads: bool = False) -> None:
+        """Press Tab or Enter."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
+        given = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        await self._leave()
+        await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **given)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **given)
+        if loads:
+            await self._until_loaded()
+
+    async def reload(self) -> None:
+        """Load the page that is shown again, as a reader would."""
+        await self._leave()
+        await self.call("Page.reload")
+        await self._until_loaded()
+
+    async def on_paper(self, *, on: bool) -> None:
+        """Look as if printed, or not."""
+        await self.call("Emulation.setEmulatedMedia", media="print" if on else "")
+
     async def picture(self, clip: dict[str, float] | None = None) -> bytes:
         """Return the whole page, or a part of it, as a PNG."""
         part: dict[str, Any] = {} if clip is None else {"clip": clip}

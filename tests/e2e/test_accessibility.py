@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)
 DAY = 86_400
 SIZES = (360, 768, 1280)
+NARROWEST = 320
+"""A desk of 1,280 at four times its size."""
 LINK = re.compile(r'href="([^"]+)"')
 FOR_PROGRAMS = re.compile(r"\.(csv|json|svg|atom)$|/api/|/-/|/metrics|/export|/forget$|/maintenance$|/notes$|/status$")
 ONE_OF_A_KIND = re.compile(r"[0-9a-f]{16}|[a-z2-7]{16}|\d+|up|history")
@@ -152,7 +154,46 @@ async def test_no_page_has_a_violation_and_nothing_sticks_out_of_one(
                 await tab.show((width, 900), dark=dark, language=language)
                 found += [f"{url}: {element} at {width}" for element in await tab.overflow()]
                 await keep(tab, f"{number:02}-{width}-{language}{'-dark' if dark else ''}")
+            await tab.show((NARROWEST, 900), dark=dark, language=language)
+            found += [f"{url}: {element} at {NARROWEST}" for element in await tab.overflow()]
     assert found == []
+
+
+async def test_an_outage_is_taken_with_the_keyboard_alone_in_the_order_in_which_it_is_read(
+    tmp_path: Path, pages: list[str]
+) -> None:
+    (url,) = [url for url in pages if "/a/" in url][:1]
+    focused = "[document.activeElement.name || document.activeElement.tagName, document.activeElement.offsetTop]"
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    async with browser(tmp_path / "profile") as tab:
+        await tab.scripts(on=False)
+        await tab.show((360, 740), language="en")
+        await tab.go(url)
+        order = []
+        for _ in range(5):
+            await tab.press("Tab")
+            order.append(await tab.evaluate(focused))
+            assert await tab.evaluate(outline) == "solid", order
+        assert [name for name, _ in order] == ["A", "by", "for", "note", "BUTTON"]
+        assert sorted(order, key=lambda one: one[1]) == order
+        await tab.evaluate("document.querySelector('input[name=by]').focus()")
+        await tab.call("Input.insertText", text="Budi")
+        await tab.press("Enter", loads=True)
+        assert "Budi has it" in await tab.text()
+        html(url, {"by": "Sari", "for": "1h"})
+        await tab.reload()  # sends no form again
+        assert "Sari has it" in await tab.text()
+
+
+async def test_on_paper_there_is_what_happened_and_nothing_to_press(tmp_path: Path, pages: list[str]) -> None:
+    url = next(url for url in pages if re.search(r"/incidents/\d+$", url))
+    async with browser(tmp_path / "profile") as tab:
+        await tab.go(url)
+        await tab.on_paper(on=True)
+        assert (
+            await tab.evaluate("[...document.querySelectorAll('form, nav a')].filter(e => e.offsetParent).length") == 0
+        )
+        assert await tab.evaluate("document.querySelector('.timeline').offsetHeight") > 0
 
 
 async def keep(tab: Tab, name: str) -> None:

@@ -16,7 +16,7 @@ import urllib.parse
 import urllib.request
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -272,53 +272,99 @@ async def look(tab: Tab, name: str) -> None:
         await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, picture)
 
 
-def transcribe(site: Site, about: str, *pages: tuple[str, str]) -> None:
-    """Keep what people read on their way, in both languages, where somebody wants to look at it."""
+def transcribe(site: Site, about: str, language: str, *pages: tuple[str, str]) -> None:
+    """Keep what people read on their way where somebody wants to look at it."""
     folder = os.environ.get("ACK_PICTURES")
     if folder:
         messages = [text for text in site.where.slack() if about in text]
         lines = [*messages, *(f"{what}\n{text}" for what, text in pages)]
-        Path(folder, "transcript.txt").write_text("\n\n".join(lines), encoding="utf-8")
+        Path(folder, f"transcript-{language}.txt").write_text("\n\n".join(lines), encoding="utf-8")
 
 
-async def test_from_the_alert_on_the_phone_to_everybody_hearing_that_it_is_back(tmp_path: Path, site: Site) -> None:
-    await asyncio.to_thread(site.down, "b1", name="Kasir Depan", ago=560)
-    await asyncio.to_thread(site.wait_told, "Kasir Depan")
-    url = site.exporter.pages_url + told_link(site, "Kasir Depan")
-    async with browser(tmp_path / "sari") as sari, browser(tmp_path / "budi") as budi:
+class Told(NamedTuple):
+    """What people read, in one language."""
+
+    name: str
+    note: str
+    nobody: str
+    taken: str
+    back: str
+    connected: str
+    had: str
+
+
+TOLD = {
+    "id": Told(
+        "Kasir Depan",
+        "Menelepon Ibu Sari",
+        "Belum ada yang menangani",
+        "Ditangani oleh Sari",
+        "PULIH: Kasir Depan",
+        "Tersambung lagi",
+        "Ditangani oleh Sari",
+    ),
+    "en": Told(
+        "Front desk",
+        "Calling the owner",
+        "Nobody has it yet",
+        "Sari has it",
+        "BACK: Front desk",
+        "Connected again",
+        "Sari had it",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", ["id", pytest.param("en", marks=pytest.mark.slow)])
+async def test_from_the_alert_on_the_phone_to_everybody_hearing_that_it_is_back(
+    tmp_path: Path, request: pytest.FixtureRequest, language: str
+) -> None:
+    if language == "id":
+        await walk(tmp_path, request.getfixturevalue("site"), language)
+        return
+    with acknowledging(tmp_path / "site", language=language) as site:
+        await walk(tmp_path, site, language)
+
+
+async def walk(folder: Path, site: Site, language: str) -> None:
+    """Go the whole way with two telephones, of which neither runs scripts."""
+    told = TOLD[language]
+    await asyncio.to_thread(site.down, "b1", name=told.name, ago=560)
+    await asyncio.to_thread(site.wait_told, told.name)
+    url = site.exporter.pages_url + told_link(site, told.name)
+    async with browser(folder / "sari") as sari, browser(folder / "budi") as budi:
         for tab in (sari, budi):
             await tab.scripts(on=False)
-            await tab.show((360, 740))
+            await tab.show((360, 740), language=language)
             await tab.go(url)
-            assert "Belum ada yang menangani" in await tab.text()
+            assert told.nobody in await tab.text()
         read = [("GET", await sari.text("main"))]
-        await look(sari, "phone-open")
+        await look(sari, f"{language}-phone-open")
         await sari.type("input[name=by]", "Sari")
-        await sari.type("textarea[name=note]", "Menelepon Ibu Sari")
+        await sari.type("textarea[name=note]", told.note)
         await sari.click("form button", loads=True)
-        assert "Ditangani oleh Sari" in await sari.text()
+        assert told.taken in await sari.text()
         read.append(("POST", await sari.text("main")))
-        await look(sari, "phone-taken")
+        await look(sari, f"{language}-phone-taken")
         await budi.go(url)  # others see it
-        assert "Ditangani oleh Sari" in await budi.text()
-        assert "Menelepon Ibu Sari" in await budi.text()
-        await budi.click("summary")
-        await look(budi, "phone-take-over")
+        assert told.taken in await budi.text()
+        assert told.note in await budi.text()
+        read.append(("GET", await budi.text("main")))
+        await budi.click("details:last-of-type > summary")
+        await look(budi, f"{language}-phone-take-over")
         for size, name in (((1280, 900), "desktop"), ((360, 740), "phone")):
             for dark in (False, True):
-                await budi.show(size, dark=dark, language="en-US")
-                await budi.go(f"{url}?lang=en")
-                assert "Sari has it" in await budi.text()
-                read.append(("GET in English", await budi.text("main")))
-                await look(budi, f"{name}-taken-en{'-dark' if dark else ''}")
-        await asyncio.to_thread(site.back, "b1", name="Kasir Depan")
-        await asyncio.to_thread(site.wait_told, "PULIH: Kasir Depan")
-        await budi.go(f"{url}?lang=id")
-        assert "Tersambung lagi" in await budi.text()
-        assert "Ditangani oleh Sari" in await budi.text()
-        await look(budi, "phone-back")
+                await budi.show(size, dark=dark, language=language)
+                await budi.go(url)
+                await look(budi, f"{language}-{name}-taken{'-dark' if dark else ''}")
+        await asyncio.to_thread(site.back, "b1", name=told.name)
+        await asyncio.to_thread(site.wait_told, told.back)
+        await budi.go(url)
+        assert told.connected in await budi.text()
+        assert told.had in await budi.text()
+        await look(budi, f"{language}-phone-back")
         read.append(("GET", await budi.text("main")))
-        await asyncio.to_thread(transcribe, site, "Kasir Depan", *read)
+        await asyncio.to_thread(transcribe, site, told.name, language, *read)
         await sari.go(url.replace("/a/", "/a/a"))
-        await look(sari, "phone-not-there")
+        await look(sari, f"{language}-phone-not-there")
         assert [line for line in sari.console if "404" not in line] == []

@@ -326,7 +326,7 @@ LABELS = """
 (() => [
   ...[...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter(e => !e.labels.length),
   ...[...document.querySelectorAll('a, button, summary')].filter(e => !e.textContent.trim()),
-  ...[...document.querySelectorAll('svg')].filter(e => !e.getAttribute('aria-label')),
+  ...[...document.querySelectorAll('svg:not([aria-hidden])')].filter(e => !e.getAttribute('aria-label')),
   ...(document.documentElement.lang ? [] : [document.documentElement]),
   ...(document.title.trim() ? [] : [document.documentElement]),
   ...(document.querySelectorAll('h1').length === 1 ? [] : document.querySelectorAll('body')),
