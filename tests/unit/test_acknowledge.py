@@ -453,6 +453,7 @@ async def test_whoever_has_the_link_writes_how_it_goes_once_into_the_timeline(de
     for _ in range(2):
         answer = await desk.post(f"{path}/say", **said)
         assert (answer.status, answer.headers["Location"]) == (303, f"../{path.rpartition('/')[2]}")
+    desk.site.clock.now += 1
     assert (await desk.post(f"{path}/say", by="Budi", status="identified", note="New SIM")).status == 303
     incident, timeline = await desk.incident()
     assert incident.status == "identified"
