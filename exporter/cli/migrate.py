@@ -9,7 +9,7 @@ from exporter.app.features import PIECES
 from exporter.cli.output import say
 from exporter.cli.progress import progress_bar
 from exporter.errors import ConfigError
-from exporter.journal.moving import compare_accounts, move
+from exporter.journal.moving import COMPARED, compare_accounts, move
 from exporter.journal.storage import open_contents, open_reader
 
 if TYPE_CHECKING:
@@ -40,8 +40,12 @@ def run(args: argparse.Namespace) -> int:
         rows = sum(old.count(table) for table in old.tables())
         with progress_bar("moving", 0, 2 * rows) as bar:
             moved = move(old, new, bar.at)
-    with open_reader(source) as old_reader, open_reader(target) as new_reader:
-        devices = compare_accounts(old_reader, new_reader)
+    with (
+        open_reader(source) as old_reader,
+        open_reader(target) as new_reader,
+        progress_bar("comparing", 0, COMPARED) as bar,
+    ):
+        devices = compare_accounts(old_reader, new_reader, bar.at)
     for table, count in sorted(moved.items()):
         if count:
             say(f"{table}: {count}")

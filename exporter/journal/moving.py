@@ -5,11 +5,8 @@ Tables go over row by row as they are: the same numbers, times and bases, so tha
 
 from __future__ import annotations
 
-import hashlib
 from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
-
-import msgspec
 
 from exporter.errors import ExporterError
 
@@ -20,14 +17,15 @@ if TYPE_CHECKING:
 
     Row = tuple[int | float | str | bytes | None, ...]
     """The values of a row. JSON is a text."""
+    Page = list[Row]
+    """Some rows of a table: all is done by pages, as row by row Python would be the slowest of all."""
     Progress = Callable[[int, str], None]
     """Is told how many rows have been written or compared, and of which table."""
 
 COMPARED: Final = 1000
 """Devices, chosen by chance, whose whole history is folded on both sides in the end."""
-_REPLACED: Final = "\N{REPLACEMENT CHARACTER}".encode()
-"""What PostgreSQL, whose texts have no character zero, keeps in its place."""
-_EVERY: Final = 1000  # rows between two words about the progress
+PAGE: Final = 2_000
+"""Rows of a page."""
 
 
 class MoveFailed(ExporterError):
@@ -66,10 +64,13 @@ class Contents(Protocol):
     def count(self, table: str) -> int:
         """Return how many rows a table has."""
 
-    def read(self, table: str, columns: Sequence[str]) -> Iterator[Row]:
+    def read(self, table: str, columns: Sequence[str]) -> Iterator[Page]:
         """Yield all rows of a table, in any order. Memory does not grow."""
 
-    def write(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    def kept(self, rows: Page) -> Page:
+        """Return rows as this database can keep them."""
+
+    def write(self, table: str, columns: Sequence[str], pages: Iterable[Page]) -> None:
         """Add rows to a table; numbers that the database gives by itself go on after them."""
 
     def marks(self) -> Marks:
@@ -80,20 +81,18 @@ class Contents(Protocol):
 
 
 class Sum:
-    """Tells two sets of rows apart, in whatever order they come."""
+    """Tells two sets of rows apart, in whatever order they come. Of Python's own hashes, the same in one process."""
 
     def __init__(self) -> None:
         self.rows = 0
         self.value = 0
 
-    def over(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Yield the rows again, added up."""
-        encode, digest = msgspec.json.encode, hashlib.blake2b
-        for row in rows:
-            self.rows += 1
-            text = encode(row).replace(b"\\u0000", _REPLACED)
-            self.value += int.from_bytes(digest(text, digest_size=16).digest())
-            yield row
+    def over(self, pages: Iterable[Page]) -> Iterator[Page]:
+        """Yield the pages again, their rows added up."""
+        for page in pages:
+            self.rows += len(page)
+            self.value += sum(map(hash, page))
+            yield page
 
 
 def move(old: Contents, new: Contents, progress: Progress) -> dict[str, int]:
@@ -108,7 +107,8 @@ def move(old: Contents, new: Contents, progress: Progress) -> dict[str, int]:
     sums: dict[str, Sum] = {}
     for table, columns in tables.items():
         sums[table] = Sum()
-        new.write(table, columns, _told(sums[table].over(old.read(table, columns)), table, done, progress))
+        pages = map(new.kept, old.read(table, columns))
+        new.write(table, columns, _told(sums[table].over(pages), table, done, progress))
         done += sums[table].rows
     new.set_marks(old.marks())
     for table, columns in tables.items():
@@ -122,13 +122,14 @@ def move(old: Contents, new: Contents, progress: Progress) -> dict[str, int]:
     return {table: sums[table].rows for table in tables}
 
 
-def compare_accounts(old: Reader, new: Reader) -> int:
+def compare_accounts(old: Reader, new: Reader, progress: Progress = lambda *_: None) -> int:
     """Compare the blind time and the folded histories of some devices; return of how many. MoveFailed."""
     if old.blind_intervals() != new.blind_intervals():
         raise MoveFailed("the blind intervals differ: do not use the new database")
     ids = [device_id for (device_id,) in old.rows("SELECT device_id FROM device ORDER BY id")]
     chosen = Random().sample(ids, min(COMPARED, len(ids)))  # noqa: S311 - not for secrets
-    for device_id in chosen:
+    for done, device_id in enumerate(chosen):
+        progress(done, "histories")
         if old.device(device_id) != new.device(device_id):
             raise MoveFailed(f"the history of device {device_id} differs: do not use the new database")
     return len(chosen)
@@ -154,8 +155,8 @@ def _compare(old: Marks, new: Marks) -> None:
         raise MoveFailed(f"the marks differ ({', '.join(wrong)}); nothing was moved")
 
 
-def _told(rows: Iterator[Row], table: str, done: int, progress: Progress) -> Iterator[Row]:
-    for number, row in enumerate(rows):
-        if not number % _EVERY:
-            progress(done + number, table)
-        yield row
+def _told(pages: Iterator[Page], table: str, done: int, progress: Progress) -> Iterator[Page]:
+    for page in pages:
+        progress(done, table)
+        done += len(page)
+        yield page

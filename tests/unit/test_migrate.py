@@ -113,6 +113,12 @@ async def test_there_and_back_again_every_table_is_as_it_was(site: Site, tmp_pat
     assert (migrate(site.path, there), migrate(there, back)) == (0, 0)
     assert all(rows(site.path).values())
     assert rows(site.path) == rows(there) == rows(back)
+    assert indices(site.path) == indices(there)
+
+
+def indices(path: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'"))
 
 
 async def test_through_postgresql_and_back_every_table_is_as_it_was(site: Site, tmp_path: Path) -> None:
@@ -274,7 +280,7 @@ async def test_a_row_that_arrives_otherwise_undoes_the_whole_move(
     honest = SqliteContents.write
 
     def careless(self: SqliteContents, table: str, columns: Any, given: Any) -> None:
-        changed = ((*row[:2], row[2] + 1, *row[3:]) for row in given) if table == "event" else given
+        changed = ([(*row[:2], row[2] + 1, *row[3:]) for row in page] for page in given) if table == "event" else given
         honest(self, table, columns, changed)
 
     monkeypatch.setattr(SqliteContents, "write", careless)
@@ -288,7 +294,7 @@ async def test_a_table_that_the_new_database_lacks_is_refused_if_it_holds_anythi
     with open_contents(site.path, (*PIECES, piece), new=False) as old:
         with open_contents(tmp_path / "a.db", PIECES, new=True) as new:
             moving.move(old, new, lambda *_: None)
-        old.write("later", ["number"], [(1,)])
+        old.write("later", ["number"], [[(1,)]])
         with (
             pytest.raises(moving.MoveFailed, match="cannot take later"),
             open_contents(tmp_path / "b.db", PIECES, new=True) as new,

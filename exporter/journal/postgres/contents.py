@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import psycopg
 from psycopg import sql
 
 from exporter.domain.identity import Identity
 from exporter.errors import ConfigError
-from exporter.journal.moving import Marks
+from exporter.journal.moving import PAGE, Marks
 from exporter.journal.postgres.address import place
 from exporter.journal.postgres.advice import advice
 from exporter.journal.postgres.names import digest
@@ -20,13 +21,12 @@ from exporter.journal.postgres.transaction import kept
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from exporter.journal.moving import Row
+    from exporter.journal.moving import Page
     from exporter.journal.port import Piece
     from exporter.journal.postgres.link import Connection
 
 _OWN: Final = ["schema_version", "piece", "lock_row", "turn", "saved", "lease"]
 """Tables of the schema itself, of the marks, and of who leads."""
-_PAGE: Final = 2_000  # rows that are fetched at once
 _COLUMNS: Final = """
 SELECT table_name, column_name FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name <> ALL (%s) AND (table_name, column_name) <> ('identity', 'digest')
@@ -80,21 +80,29 @@ class PostgresContents:
         """Return how many rows a table has."""
         return int(self._one(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))[0])
 
-    def read(self, table: str, columns: Sequence[str]) -> Iterator[Row]:
+    def read(self, table: str, columns: Sequence[str]) -> Iterator[Page]:
         """Yield all rows of a table."""
         query = sql.SQL("SELECT {} FROM {}").format(_names(columns), sql.Identifier(table))
         with self._connection.cursor("moving") as cursor:
-            cursor.itersize = _PAGE
-            yield from cursor.execute(query)
+            cursor.execute(query)
+            while page := cursor.fetchmany(PAGE):
+                yield page
 
-    def write(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    def kept(self, rows: Page) -> Page:
+        """Return rows as this database can keep them: its texts have no character zero."""
+        if b"\\u0000" not in msgspec.json.encode(rows):
+            return rows
+        return [tuple(map(kept, row)) for row in rows]
+
+    def write(self, table: str, columns: Sequence[str], pages: Iterable[Page]) -> None:
         """Add rows to a table."""
         if table == "identity":
-            columns, rows = [*columns, "digest"], _with_digests(columns, rows)
+            columns, pages = [*columns, "digest"], _with_digests(columns, pages)
         into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _names(columns))
         with self._connection.cursor() as cursor, cursor.copy(into) as copy:
-            for row in rows:
-                copy.write_row([kept(value) for value in row])
+            for page in pages:
+                for row in page:
+                    copy.write_row(row)
         for (column,) in self._connection.execute(_RISING, (table,)).fetchall():
             newest = sql.SQL("SELECT setval(pg_get_serial_sequence({}, {}), max({})) FROM {}")
             name = sql.Identifier(column)
@@ -129,7 +137,7 @@ def _names(columns: Sequence[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))
 
 
-def _with_digests(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[Row]:
+def _with_digests(columns: Sequence[str], pages: Iterable[Page]) -> Iterator[Page]:
     places = [columns.index(name) for name in Identity.__struct_fields__]
-    for row in rows:
-        yield (*row, digest(Identity(*(str(row[place]) for place in places))))
+    for page in pages:
+        yield [(*row, digest(Identity(*(str(row[place]) for place in places)))) for row in page]

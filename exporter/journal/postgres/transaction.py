@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exporter.journal.postgres.link import Connection
 
 _Result = TypeVar("_Result")
+_Value = TypeVar("_Value")
 
 SLICE: Final = 500
 """Rows in one statement, as in SQLite."""
@@ -87,7 +88,7 @@ def translated(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
 
 
-def kept(value: object) -> object:
+def kept(value: _Value) -> _Value | str:
     """Return a value as the server can keep it: a text there has no character zero."""
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import JournalUnavailable
-from exporter.journal.moving import Marks
+from exporter.journal.moving import PAGE, Marks
 from exporter.journal.port import EXPOSING
 from exporter.journal.sqlite import meta
 from exporter.journal.sqlite.database import Database, newest_ms
@@ -19,12 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from exporter.journal.moving import Row
+    from exporter.journal.moving import Page
     from exporter.journal.port import Piece
 
 _OWN: Final = ("meta", "piece")
 """Tables of the schema itself and of the marks."""
-_SLICE: Final = 1000  # rows that are inserted by one call
 _CACHE: Final = 256  # MiB: of a table whose rows come in any order, pages are written once
 _INDICES: Final = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
 
@@ -65,20 +63,25 @@ class SqliteContents:
         count: int = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - from the schema
         return count
 
-    def read(self, table: str, columns: Sequence[str]) -> Iterator[Row]:
+    def read(self, table: str, columns: Sequence[str]) -> Iterator[Page]:
         """Yield all rows of a table."""
-        yield from self._connection.execute(f"SELECT {_names(columns)} FROM {table}")  # noqa: S608 - from the schema
+        found = self._connection.execute(f"SELECT {_names(columns)} FROM {table}")  # noqa: S608 - from the schema
+        while page := found.fetchmany(PAGE):
+            yield page
 
-    def write(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    def kept(self, rows: Page) -> Page:
+        """Return rows as this database can keep them: as they are."""
+        return rows
+
+    def write(self, table: str, columns: Sequence[str], pages: Iterable[Page]) -> None:
         """Add rows to a table. Its indices are made anew in the end: row by row they would be written all over."""
         indices = self._connection.execute(_INDICES, (table,)).fetchall()
         for name, _ in indices:
             self._connection.execute(f"DROP INDEX {name}")
         places = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({_names(columns)}) VALUES ({places})"  # noqa: S608 - from the schema
-        remaining = iter(rows)
-        while some := list(islice(remaining, _SLICE)):
-            self._connection.executemany(statement, some)
+        for page in pages:
+            self._connection.executemany(statement, page)
         for _, made in indices:
             self._connection.execute(made)
 
