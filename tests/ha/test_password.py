@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.e2e.process import device_event, run_command
-from tests.ha.nodes import Node
+from tests.ha.nodes import Node, Place
 from tests.patience import wait_for
 from tests.postgres import shared_cluster
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSWORD = "ge:heim 7/x@%"
+BY_COMMAND = Place(inside=("env",))
+"""As a person starts it, with a command that is shown in the list of processes."""
 FORMS = {PASSWORD, quote(PASSWORD, safe=""), PASSWORD[:7]}
 
 
@@ -28,7 +30,8 @@ def node(tmp_path: Path) -> Iterator[Node]:
     server = shared_cluster()
     url = server.database()
     server.execute("DROP ROLE IF EXISTS asks", f"CREATE ROLE asks LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
-    found = Node(tmp_path / "node", url.replace("postgres@", f"asks:{quote(PASSWORD, safe='')}@"), "http://127.0.0.1:1")
+    url_there = url.replace("postgres@", f"asks:{quote(PASSWORD, safe='')}@")
+    found = Node(tmp_path / "node", url_there, "http://127.0.0.1:1", BY_COMMAND)
     with found:
         yield found
     server.execute("DROP OWNED BY asks", "DROP ROLE asks", database=url.rpartition("/")[2])
