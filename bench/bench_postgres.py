@@ -120,7 +120,7 @@ def webhooks(url: str, exporters: int, seconds: float, cluster: Cluster, directo
         before, server, machine = spent(), cluster.processor_time(), Busy()
         taken = sum(send(seconds))
         after, server = spent() - before, cluster.processor_time() - server
-        each = 1e6 / taken
+        each = 1e6 / max(1, taken)  # none in a quick run on a busy machine
         return Load(taken / seconds, [], after * each, server * each, machine.share(after + server))
 
 

@@ -26,6 +26,7 @@ NEEDS = {
     "rules": ("prometheus", "promtool"),
     "dashboards": ("prometheus", "promtool"),
     "pages": ("wrk",),
+    "postgres": ("wrk",),
     "soak": ("wrk",),
 }
 
