@@ -68,13 +68,17 @@ rollback: ## go back to the images and the backup from before the last upgrade
 	@scripts/upgrade.sh rollback
 
 .PHONY: demo
-demo: $(VENV)/.run tools ## a month of history and a live fleet without Docker; with Grafana: COMPOSE_PROJECT_NAME=demo docker compose --profile demo up -d --wait
+demo: $(VENV)/.run programs ## a month of history and a live fleet without Docker; with Grafana: COMPOSE_PROJECT_NAME=demo docker compose --profile demo up -d --wait
 	@exec $(PY) -m scripts.demo $(ARGS)
 
 ## Work on it
 
 .PHONY: venv
 venv: $(VENV)/.dev ## create .venv with everything that development needs
+
+.PHONY: programs
+programs: # what the demo needs of the tools
+	@scripts/get_tools.sh
 
 .PHONY: tools
 tools: ## fetch prometheus, promtool, alertmanager, amtool, helm, Caddy, axe and the Pushgateway (for a benchmark) into .tools/bin
