@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from aiohttp import web
 
 from exporter.cli.flags import duration
-from exporter.simulate.gateways import body_of, headers, path, translator
+from exporter.simulate.gateways import body_of, translator
 from exporter.simulate.payloads import device_event
 from exporter.simulate.sender import HttpTransport, Sender
 from exporter.simulate.speed import Pace
@@ -103,14 +102,16 @@ async def tell_past(url: str, seconds: float) -> None:
     profile = msgspec.structs.replace(PROFILES["calm"], mass_per_month=0)
     for name, gateway in GATEWAYS.items():
         sendings = generate(fleet(gateway), seed=gateway.seed, start=end - seconds, end=end, profile=profile)
-        async with _transport(url, name, gateway) as transport:
+        async with _transport(url, name) as transport:
             translate = translator(gateway.preset)
-            await Sender(transport, Pace(end), clock=time.time, translate=translate).run(sendings)
+            tally = await Sender(transport, Pace(end), clock=time.time, translate=translate).run(sendings)
+        if tally.failed:
+            raise SystemExit(f"{name}: {tally.failed} of its past were refused: {tally.last_error}")
 
 
 async def live(url: str, host: str, port: int) -> None:
     """Send until cancelled, and serve the state APIs, each below its gateway's name."""
-    transports = {name: _transport(url, name, gateway) for name, gateway in GATEWAYS.items()}
+    transports = {name: _transport(url, name) for name in GATEWAYS}
     stories = {
         name: Story(gateway, transports[name], loses=name == next(iter(GATEWAYS))) for name, gateway in GATEWAYS.items()
     }
@@ -128,9 +129,8 @@ async def live(url: str, host: str, port: int) -> None:
         await asyncio.gather(runner.cleanup(), *(transport.__aexit__() for transport in transports.values()))
 
 
-def _transport(url: str, name: str, gateway: DemoGateway) -> HttpTransport:
-    prove = partial(headers, gateway.preset, secret=SECRET)
-    return HttpTransport(f"{url}/{name}{path(gateway.preset, SECRET)}", prove, connections=2)
+def _transport(url: str, name: str) -> HttpTransport:
+    return HttpTransport(f"{url}/{name}/{SECRET}", lambda _: {}, connections=2)
 
 
 def main() -> int:

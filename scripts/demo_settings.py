@@ -70,6 +70,7 @@ def exporter_config(tree: Tree, places: Places) -> Tree:
         name: {
             "preset": gateway.preset,
             "secret": SECRET,
+            "auth": "path",  # a signed body of the past would be refused as a replay
             "businesses": {one.identity.device_id: _business(one) for one in fleet(gateway)},
             "state": {"url": f"{places.gateways}/{name}", "every": ASKED_EVERY},
         }
