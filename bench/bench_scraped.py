@@ -112,6 +112,8 @@ def lag(exporter: Exporter) -> Row:
 
 def rows(directory: Path, devices: int, events: int, rounds: int, seconds: float) -> Iterator[Row]:
     write_history(directory / "exporter.db", devices, devices * 4)
+    with Exporter(directory):
+        pass  # its stop saves the state of all, which a later start need not do beside the load
     bare_server, bare_url = bare(directory)
     with bare_server, Exporter(directory) as exporter:
         wrk = Wrk(exporter.secret)

@@ -63,6 +63,8 @@ def looks(exporter: Exporter, seconds: float, every: float) -> Iterator[Look]:
 
 def rows(directory: Path, devices: int, rate: float, seconds: float, every: float) -> Iterator[Row]:
     write_history(directory / "exporter.db", devices, devices * 4)
+    with Exporter(directory):
+        pass  # its stop saves the state of all
     with Exporter(directory) as exporter:
         with ThreadPoolExecutor(1) as beside:
             sending = beside.submit(Wrk(exporter.secret).run, exporter.url, seconds, devices=devices, rate=rate)

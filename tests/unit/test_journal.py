@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -347,7 +348,7 @@ class TestCheckpoints:
             found = journal.load().checkpoint
             assert found is not None
             whole = found.seq == newer.seq
-            assert whole == (cut >= 5), "three pieces of devices, one of groups, and the one that makes them present"
+            assert whole == (cut >= 6), "order, three pieces of devices, one of groups, and what makes them present"
             wanted = merged if whole else dict.fromkeys((f"d{number}" for number in range(6)), 1)
             assert {one.identity.device_id: one.outages for one in found.devices} == wanted
             assert [one.outages for one in found.groups] == [2 if whole else 1]
@@ -356,6 +357,18 @@ class TestCheckpoints:
         with open_reader(f"sqlite:///{path}") as reader:
             assert reader.rows("SELECT count(*), count(DISTINCT device) FROM saved_device") == [(5, 5)]
             assert reader.rows("SELECT count(*) FROM saved_group") == [(1,)]
+
+    def test_devices_are_written_in_the_order_of_their_table(self, path: Path) -> None:
+        journal = open_database(path)
+        journal.append([append(NOW + number, UP, f"d{number}") for number in range(1000)], 0)
+        written: list[int] = []
+        mixed = random.Random(7).sample(range(1000), 1000)
+        for step in saved.steps(checkpoint(1000, 1, mixed)):
+            journal.save(step)
+            with open_reader(f"sqlite:///{path}") as reader:
+                written.append(reader.rows("SELECT COALESCE(max(device), 0) FROM saved_device")[0][0])
+        assert written[:6] == [0, *range(saved.SLICE, 1001, saved.SLICE)]
+        journal.close()
 
 
 def checkpoint(seq: int, outages: int, devices: Iterable[int], forgotten: Sequence[str] = ()) -> Checkpoint:
