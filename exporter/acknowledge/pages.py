@@ -94,6 +94,7 @@ class AckPages:
             web.post(one, self.take),
             web.post(f"{one}/undo", self.undo),
             web.post(f"{one}/say", self.say),
+            web.get(f"{one}/{{form:undo|say}}", self.lead_back),
         ]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -117,6 +118,10 @@ class AckPages:
         except (JournalUnavailable, Overloaded):
             return await self._page(request, scope, status=503, message="not_saved", typed=typed)
         return _remembering(by, request, _back(f"./{request.match_info['token']}"))
+
+    async def lead_back(self, request: web.Request) -> web.StreamResponse:
+        """Answer who opens the address of a form, as after one that was refused: the page is one step up."""
+        return _back(f"../{request.match_info['token']}")
 
     async def undo(self, request: web.Request) -> web.StreamResponse:
         """Take it back, and show the page."""

@@ -7,6 +7,7 @@ is not for this host, look the same.
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from aiohttp import hdrs, web
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 PATH: Final = "/s"
 TLS_PATH: Final = "/-/tls-allowed"
 """Where Caddy asks whether a certificate may be had for a name; for everybody else there is nothing here."""
+_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
+"""What says that a browser takes it."""
 FRESH: Final = "public, max-age=15, stale-while-revalidate=60, stale-if-error=86400"
 
 
@@ -124,7 +127,7 @@ class StatusPagesFeature:
         answer.etag = drawn.tag
         if any(tag.value in (drawn.tag, "*") for tag in request.if_none_match or ()):
             answer.set_status(304)
-        elif "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+        elif _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
             answer.body, answer.headers[hdrs.CONTENT_ENCODING] = drawn.packed, "gzip"
         else:
             answer.body = drawn.body

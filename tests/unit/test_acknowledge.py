@@ -476,6 +476,7 @@ async def test_a_word_on_how_it_goes_that_cannot_be_used_is_refused_and_kept(des
         assert answer.status == 400, form
         assert form.get("note", "").strip() in answer.text
         assert f'action="../{path.rpartition("/")[2]}/say"' in answer.text
+    assert "Ditangani oleh Sari" in (await desk.get(f"{path}/say")).text  # whose address is shown then
     assert "note" not in await desk.kinds()
     assert (await desk.post(f"{path[:-1]}{'a' if path[-1] != 'a' else 'b'}/say", by="x", note="y")).status == 404
 

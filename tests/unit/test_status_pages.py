@@ -308,6 +308,8 @@ async def test_what_did_not_change_is_not_sent_again(tmp_path: Path) -> None:
         first = await site.get("/s/toko", Accept_Encoding="gzip")
         assert first.headers["Content-Encoding"] == "gzip"
         assert "max-age=15" in first.headers["Cache-Control"]
+        for refused in ("gzip;q=0", "br, gzip ; q=0.0, *", "identity"):
+            assert "Content-Encoding" not in (await site.get("/s/toko", Accept_Encoding=refused)).headers, refused
         again = await site.get("/s/toko", If_None_Match=first.headers["Etag"])
         assert (again.status, again.text) == (304, "")
 
