@@ -62,6 +62,8 @@ class Loaded(NamedTuple):
     """The time of the last heartbeat, Unix milliseconds; 0: there was none."""
     gaps_until: int
     """Up to this number records may be missing: an earlier version gave numbers to duplicates, too."""
+    clock_ms: int = 0
+    """What the journal's clock says at that moment; 0: it has none of its own."""
 
 
 class Stats(NamedTuple):

@@ -59,6 +59,14 @@ class Following:
         return self.fresh and abs(self.skew) <= SKEW
 
     @property
+    def trouble(self) -> str:
+        """What is wrong with our clock, in a sentence; empty: nothing."""
+        if abs(self.skew) <= SKEW:
+            return ""
+        which = "ahead of" if self.skew > 0 else "behind"
+        return f"the clock of this machine is {abs(self.skew):.0f} s {which} the database's: set it, as by NTP"
+
+    @property
     def skew(self) -> float:
         """Seconds that our clock is ahead of the journal's."""
         return self._commits.skew if self._journal.shared else 0.0

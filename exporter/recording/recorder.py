@@ -102,6 +102,7 @@ class Recorder:
             self._applier.exposed(loaded.checkpoint.saved_ms)
         await self._commits.load(seq, loaded.gaps_until)
         self._commits.at_ms, self._commits.exposed_ms = loaded.at_ms, loaded.exposed_ms
+        self._commits.skew = self.clock() - loaded.clock_ms / 1000 if loaded.clock_ms else 0.0
         self.heard_until = loaded.heard_ms / 1000 if loaded.heard_ms else None
         self._horizon = loaded.pruned_before
         self._metrics.blind.inc(sum(end - start for start, end in loaded.blind))
@@ -141,8 +142,8 @@ class Recorder:
 
     @property
     def trouble(self) -> str:
-        """Why events cannot be journalled, in a sentence; empty while all is well."""
-        return self._journal.stats().why
+        """Why events cannot be journalled, or had better go elsewhere, in a sentence; empty while all is well."""
+        return self._journal.stats().why or self.following.trouble
 
     @property
     def oldest_wait(self) -> float:

@@ -122,7 +122,7 @@ class PostgresJournal:
 
         def look(connection: Connection) -> Loaded:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            loaded = saved.load(connection, self._events.names.newest(connection))
+            loaded = saved.load(connection, self._events.names.newest(connection), self._now())
             connection.execute("COMMIT")
             return loaded
 

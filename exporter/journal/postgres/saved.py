@@ -29,15 +29,16 @@ WITH turn AS MATERIALIZED (SELECT one FROM lock_row FOR UPDATE)
 UPDATE saved SET pruned_before = %s FROM turn WHERE saved.one = turn.one AND pruned_before < %s
 """
 _TURN: Final = """
-SELECT at_ms, CASE WHEN set_back THEN exposing_until_ms ELSE least(at_ms, exposing_until_ms) END, heard_ms
+SELECT at_ms, CASE WHEN set_back THEN exposing_until_ms ELSE least(at_ms, exposing_until_ms) END, heard_ms,
+    coalesce(%s::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
 FROM turn ORDER BY number DESC LIMIT 1
 """
 
 
-def load(connection: Connection, identities: Sequence[Identity]) -> Loaded:
-    """Return the saved state, in the open transaction (see `Journal`)."""
+def load(connection: Connection, identities: Sequence[Identity], now_ms: int | None) -> Loaded:
+    """Return the saved state, in the open transaction (see `Journal`). `now_ms`: the time in place of the server's."""
     seq, saved_ms, pruned_before = connection.execute("SELECT seq, saved_ms, pruned_before FROM saved").fetchall()[0]
-    at_ms, exposed_ms, heard_ms = connection.execute(_TURN).fetchall()[0]
+    at_ms, exposed_ms, heard_ms, clock_ms = connection.execute(_TURN, (now_ms,)).fetchall()[0]
     checkpoint = None
     if seq:
         checkpoint = Checkpoint(
@@ -49,7 +50,7 @@ def load(connection: Connection, identities: Sequence[Identity]) -> Loaded:
             _states(connection, "saved_histogram", SavedHistogram),
         )
     blind = reading.blind_intervals(PostgresTransaction(connection))
-    return Loaded(checkpoint, identities, pruned_before, blind, at_ms, exposed_ms, heard_ms, 0)
+    return Loaded(checkpoint, identities, pruned_before, blind, at_ms, exposed_ms, heard_ms, 0, clock_ms)
 
 
 def save(transaction: Transaction, checkpoint: Checkpoint) -> None:
