@@ -34,7 +34,7 @@ class Wording(wording.Wording):
     def title(self, line: Line) -> str:
         """Return what an incident is about: a device, or what the devices of a mass outage share."""
         head = line.head
-        if not head.shared:
+        if not head.shared or head.part_of is not None:  # a part is about its own device
             return head.device_name or head.device_id
         names = {"engine": self.engine(head.engine), "gateway": head.gateway}
         what = names.get(head.shared, head.business_name or head.business_id)

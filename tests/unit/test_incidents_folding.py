@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from exporter.incidents.folding import QUIET
 from exporter.incidents.listing import Listing
 from exporter.incidents.view import Filter
+from exporter.incidents.wording import Wording
 from exporter.journal.sqlite.transaction import SqliteTransaction
 from tests.unit.incident_site import BEGIN, THRESHOLD, Desk, identity
 
@@ -147,6 +149,16 @@ async def test_who_goes_down_while_a_mass_outage_runs_is_part_of_it():
     await desk.hear(BEGIN + 2000, up=False, device=devices[9])
     await desk.go(BEGIN + 3000)
     assert lines(desk) == [("d00", 8, 9)]
+
+
+async def test_a_part_of_a_mass_outage_is_called_by_its_own_device_and_the_whole_by_how_many():
+    devices = [of(number, device_name=f"Kasir {number}") for number in range(8)]
+    desk = await desk_of(devices)
+    await all_down(desk, devices)
+    found, words = listing(desk), Wording("id", UTC)
+    [whole] = page(desk)
+    assert words.title(whole) == "WhatsApp: 8 perangkat terputus bersamaan"
+    assert words.title(found.line(found.parts(whole.head.number)[0])) == "Kasir 7"
 
 
 async def test_a_filter_finds_a_mass_outage_by_any_of_its_devices():
