@@ -37,6 +37,8 @@ PROMETHEUS_ACCEPT = (
 )
 """What Prometheus 3 sends by default."""
 
+ANYWHERE = ("--webhook.listen-address", "127.0.0.1:0", "--web.listen-address", "127.0.0.1:0")
+
 
 @pytest.fixture
 def exporter(tmp_path: Path) -> Iterator[ExporterProcess]:
@@ -289,7 +291,7 @@ class TestLife:
             exporter.kill()
 
     def test_a_second_exporter_on_the_same_journal_is_told_so(self, exporter: ExporterProcess) -> None:
-        second = run_command("--storage.url", exporter.storage_url)
+        second = run_command(*ANYWHERE, "--storage.url", exporter.storage_url)
         assert second.returncode == 2
         assert f"another exporter (pid {exporter.process.pid}) is using" in second.stderr
         assert "Traceback" not in second.stderr
@@ -297,7 +299,7 @@ class TestLife:
     def test_a_file_that_is_no_journal_is_named_without_a_traceback(self, tmp_path: Path) -> None:
         file = tmp_path / "photo.db"
         file.write_bytes(b"not a database" * 100)
-        started = run_command("--storage.url", f"sqlite:///{file}")
+        started = run_command(*ANYWHERE, "--storage.url", f"sqlite:///{file}")
         assert started.returncode == 1
         assert f"{file}: file is not a database" in started.stderr
         assert "Traceback" not in started.stderr
