@@ -110,7 +110,10 @@ def test_the_exporter_takes_its_configuration(objects: dict[str, list[Tree]], fi
 
 
 def test_names_that_are_digits_stay_texts() -> None:
-    done = helm("template", "123", str(CHART), "-n", "1234", f"--values={CHART}/ci/{OPERATOR}-values.yaml")
+    named = "fullnameOverride=fleet"  # what a Service is called begins with a letter
+    done = helm(
+        "template", "123", str(CHART), "-n", "1234", f"--values={CHART}/ci/{OPERATOR}-values.yaml", "--set", named
+    )
     assert done.returncode == 0, done.stderr
     for tree in filter(None, yaml.load_all(done.stdout, _Loader)):
         assert tree["metadata"]["namespace"] == "1234"
