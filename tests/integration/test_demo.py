@@ -37,7 +37,7 @@ class RunningDemo:
         names = ("webhook", "admin", "pages", "prometheus", "alertmanager", "gateways", "catcher", "mail")
         self.ports = {name: free_port() for name in names}
         ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
-        sizes = [f"--devices={DEVICES}", f"--days={DAYS}", f"--home={home / 'demo'}"]
+        sizes = [f"--devices={DEVICES}", f"--days={DAYS}", f"--home={home / 'demo'}", "--language=id"]
         self.log = home / "demo.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -144,7 +144,7 @@ def test_three_gateways_show_their_devices_reasons_a_session_to_scan_and_a_lost_
     scans = [alert["annotations"]["rescan_url"] for alert in told if alert["annotations"].get("rescan_url")]
     assert scans
     with urllib.request.urlopen(scans[0], timeout=patient(10)) as answer:
-        assert "QR code" in answer.read().decode()
+        assert "kode QR" in answer.read().decode()
 
 
 def test_every_message_is_in_the_catcher_as_its_receiver_would_see_it(demo: RunningDemo) -> None:
@@ -152,7 +152,7 @@ def test_every_message_is_in_the_catcher_as_its_receiver_would_see_it(demo: Runn
         with urllib.request.urlopen(f"http://127.0.0.1:{demo.ports['catcher']}/", timeout=patient(10)) as answer:
             return str(answer.read().decode())
 
-    ways = ("e-mail · ", "Slack · ", "Telegram · ", "SMS · ")
+    ways = ("surel · ", "Slack · ", "Telegram · ", "SMS · ")
     demo.until("each way has a message", lambda: all(way in page() for way in ways), 200)
 
 
