@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH_LIMIT: Final = 2_000
+WAY: Final = 0.001  # seconds that are left to events between two stretches of other work
 ADVICE: Final = "records are missing; stop the exporter and put the newest backup in its place"
 PAGE: Final = 500  # records that are read at once; between pages others have their turn
 
@@ -126,6 +127,14 @@ class Commits:
         answers = [waiting.answer for waiting in (*self._under_way, *self.waiting)]
         if answers:
             await asyncio.wait(answers)
+
+    async def give_way(self) -> None:
+        """Let the event loop turn: once, or, while something is committed, for as long as a stretch of work takes.
+
+        An event needs some ten turns from its request to its answer, and in between the journal's thread needs the
+        interpreter.
+        """
+        await asyncio.sleep(0 if self.idle.is_set() else WAY)
 
     def warn_again(self) -> None:
         """Let what still goes on be logged."""

@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 
 QUEUE_LIMIT: Final = 20_000  # submissions that may wait; beyond it the sender's retry is the better queue
 PLAN_LIMIT: Final = 500  # boundaries of planned windows in one go
-WAY: Final = 0.001  # seconds that are left to events between two stretches of other work
 PATIENCE: Final = 1.0  # seconds that a scrape waits for the journal: a journal in trouble must not silence its metrics
 LAST_PATIENCE: Final = 30.0  # seconds for the last checkpoint
 
@@ -80,6 +79,7 @@ class Recorder:
         self._journal = journal
         self._applier = Applier(self.fleet, _listener_failed)
         self._commits = Commits(journal, self._applier, metrics, clock=clock, elapsed=elapsed)
+        self.give_way = self._commits.give_way
         self.following = Following(journal, self._commits, elapsed)
         self.leading = Leading(journal, elapsed)
         self._running: list[asyncio.Task[None]] = []
@@ -236,14 +236,6 @@ class Recorder:
             self._exposing -= 1
             if not self._exposing:
                 self._journal.exposed()
-
-    async def give_way(self) -> None:
-        """Let the event loop turn: once, or, while events are being committed, for as long as a stretch of work takes.
-
-        An event needs some ten turns from its request to its answer, and in between the journal's thread needs the
-        interpreter.
-        """
-        await asyncio.sleep(0 if self._commits.idle.is_set() else WAY)
 
     async def _renew(self) -> None:
         """Tell the journal again and again that an exposition goes on: a huge first one takes seconds."""

@@ -181,6 +181,11 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
 
 
+def test_no_module_is_longer_than_one_reads_at_once() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "exporter").rglob("*.py")}
+    assert {path: length for path, length in lengths.items() if length > 330} == {}
+
+
 def test_only_conventions_defines_the_names_of_metrics() -> None:
     elsewhere = [
         f"{module}: {node.value!r}"

@@ -436,7 +436,7 @@ def _broken(_: Change) -> None:
 async def test_other_work_leaves_the_loop_to_events_while_they_are_committed(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.recording.recorder.WAY", 0.1)
+    monkeypatch.setattr("exporter.recording.commits.WAY", 0.1)
     recorder = await site.start()
     turns = 0
 
