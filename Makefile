@@ -9,8 +9,8 @@ COMPOSE ?= docker compose
 # with byte code on disk, as an installed program has it: the tests start the exporter hundreds of times. Go's programs look
 # for garbage four times less often: promtool's tests of the rules take a quarter less
 PYTEST  := PYTHONDONTWRITEBYTECODE= GOGC=400 $(PY) -m pytest
-# three processes for two processors: many tests wait for other programs. A file stays together, for its fixtures
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+# four processes for two processors: many tests wait for other programs. A file stays together, for its fixtures
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 # the newest suitable interpreter on this machine
 PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
