@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from exporter.days.reading import read_days
 from exporter.days.sums import Day, midnights
 from exporter.lib.times import local, zone_of
-from exporter.status_pages.picture import incidents_of, planned_of, sum_of
+from exporter.status_pages.pairs import sum_of
+from exporter.status_pages.picture import incidents_of, planned_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,6 +16,7 @@ from exporter.days.sums import Day, last_days
 from exporter.incidents.view import View
 from exporter.lib.safe_text import one_line
 from exporter.lib.times import zone_of
+from exporter.status_pages.pairs import days_of_pairs, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from exporter.journal.port import Reader
     from exporter.maintenance.repeated import Span
     from exporter.maintenance.windows import Window
+    from exporter.report.groups import Pair
 
 State = Literal["up", "down", "covered", "planned"]
 Indicator = Literal["none", "minor", "major", "critical", "maintenance", "unknown"]
@@ -110,6 +112,8 @@ class Picture:
     """Running ones first, then the newest first."""
     windows: list[tuple[Span, int]]
     """Planned times that run or come soon, and how many devices they are about."""
+    together: list[Day]
+    """The days of channels with a backup, each pair as one that is up while either is; empty: the page has none."""
     blind: bool = False
     """Whether what happened since `at` is not known."""
 
@@ -148,6 +152,8 @@ class Surroundings:
     """Channels whose traffic goes over a backup."""
     objective: Callable[[str], float]
     """The availability objective of an engine, as a ratio."""
+    pairs: Sequence[Pair] = ()
+    """Channels and their backups."""
 
 
 def selects(page: StatusPage, identity: Identity) -> bool:
@@ -182,6 +188,13 @@ def take(reader: Reader, slug: str, page: StatusPage, around: Surroundings) -> P
             key=lambda one: one.resolved_at is not None,
         ),
         sorted({one for one in windows if one[1] and one[0].start < around.now + AHEAD}),
+        days_of_pairs(
+            reader,
+            around.pairs,
+            [device.identity for device in shown if device.identity.device_id not in moved],
+            edges,
+            around.now,
+        ),
     )
 
 
@@ -293,17 +306,3 @@ def _incident(
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_NOTE else f"{text[: LONGEST_NOTE - 1]}…"
-
-
-def sum_of(days: Sequence[Day]) -> Day:
-    """Return one day of several devices together."""
-    first = days[0]
-    return Day(
-        first.start,
-        first.end,
-        sum(day.observed_ms for day in days),
-        sum(day.down_ms for day in days),
-        sum(day.planned_ms for day in days),
-        sum(day.blind_ms for day in days),
-        sum(day.outages for day in days),
-    )

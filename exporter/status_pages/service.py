@@ -169,13 +169,14 @@ class StatusPages:
         self._shown[slug] = _Shown(picture)
 
     def _surroundings(self) -> Surroundings:
-        policies, now = self._config().policies, self._recorder.clock()
+        config, now = self._config(), self._recorder.clock()
         return Surroundings(
             now,
             list(self._recorder.fleet.devices.values()),
             list(self._windows(now)),
             frozenset(self._covered()),
-            lambda engine: policies.for_engine(engine).objective_ratio,
+            lambda engine: config.policies.for_engine(engine).objective_ratio,
+            [(pair.channel, pair.backup) for pair in config.failover],
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.config.schema import Match
+from exporter.config.schema import Failover, Hook, Match
 from exporter.days.sums import last_days
 from exporter.errors import JournalUnavailable
 from exporter.lib.times import local, rfc3339, zone_of
@@ -78,6 +78,27 @@ async def test_the_banner_says_it_in_one_sentence(
         assert summary["status"] == {"indicator": indicator, "description": banner}
         status = msgspec.json.decode((await site.get("/s/toko/status.json")).text)
         assert status == {name: summary[name] for name in ("page", "status")}
+
+
+async def test_of_channels_with_a_backup_it_says_how_long_at_least_one_was_connected(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        hook = Hook("https://hook.example.id/")
+        mine, foreign = Failover("c-d1", "c-d2", hook), Failover("c-d3", "c-d4", hook)
+        site.config = msgspec.structs.replace(site.config, failover=(mine, foreign))
+        for number in range(1, 5):
+            await site.tell(who(f"d{number}", business="b2" if number == 4 else "b1"), TODAY, up=True)
+        for device_id, down, up in (("d1", HOUR, 3 * HOUR), ("d2", 2 * HOUR, 4 * HOUR), ("d3", 0, 6 * HOUR)):
+            await site.tell(who(device_id), TODAY + down + 1, up=False)
+            await site.tell(who(device_id), TODAY + up + 1, up=True)
+        shown = (await site.get("/s/toko")).text
+        told = re.search(r"Channels with a backup: at least one connected.*?<dd>([^<]*) <small>([^<]*)<", shown)
+        assert told is not None
+        assert told.groups() == ("91.66%", "down 1\u00a0h"), "an hour of twelve; of the other pair only one is shown"
+        assert "backup" not in (await site.get("/s/toko?lang=id")).text
+        assert "setidaknya satu terhubung" in (await site.get("/s/toko?lang=id")).text
+        site.config = msgspec.structs.replace(site.config, failover=(foreign,))
+        site.clock.now += 61
+        assert "at least one" not in (await site.get("/s/toko")).text
 
 
 async def test_a_short_outage_counts_but_the_banner_waits(tmp_path: Path) -> None:
