@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from prometheus_client import CollectorRegistry
 
+from exporter.domain.timeline import Kind
 from exporter.errors import ConfigError, JournalDamaged, JournalUnavailable
-from exporter.journal.sqlite.backup import backup
+from exporter.journal.sqlite import damage, wal
+from exporter.journal.sqlite.backup import BackupFailed, backup
 from exporter.journal.sqlite.journal import SqliteJournal
+from exporter.journal.sqlite.reader import SqliteReader
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
-from tests.unit.journal_site import NOW, FakeClock, Site, event
+from tests.unit.journal_site import NOW, FakeClock, Site, append, event, open_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -258,3 +261,54 @@ def spoil_an_event(file: Path) -> None:
     times = [(NOW + number).to_bytes(4) for number in range(1, 151)]
     place = max(content.rfind(time) for time in times)
     file.write_bytes(content[:place] + b"\0" + content[place + 1 :])
+
+
+def test_an_event_of_no_device_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    database = open_database(path)
+    database.append([append(NOW, Kind.CONNECTED)], 0)
+    database.close()
+    damage.check(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE event SET identity = identity + 1000")
+    with pytest.raises(JournalDamaged, match="1 events are of no device, or of two: stop the exporter"):
+        damage.check(path)
+
+
+def test_what_sqlite_finds_in_its_own_tables_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    open_database(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE note (text)")
+        connection.execute("INSERT INTO note VALUES (NULL)")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE note (text NOT NULL)' WHERE name = 'note'")
+    with pytest.raises(JournalDamaged, match=r"NULL value in note\.text: stop the exporter"):
+        damage.check(path)
+
+
+def test_a_database_that_cannot_be_looked_through_now_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(JournalUnavailable, match="unable to open"):
+        damage.check(tmp_path / "none.db")
+
+
+def test_a_log_that_ends_before_its_first_transaction_has_none(tmp_path: Path) -> None:
+    log = tmp_path / f"{NAME}-wal"
+    log.write_bytes(b"\x37\x7f\x06\x82")
+    assert wal.commits(log, 4096) == []
+
+
+async def test_a_schema_of_which_sqlite_tells_in_bytes_that_are_no_text_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    open_database(path).close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE event", b"CREATE T\xbdBLE event", 1))
+    site = Site(tmp_path)
+    with pytest.raises(JournalDamaged, match="put the newest backup in its place"):
+        await site.start()
+    await site.kill()
+    with pytest.raises(JournalDamaged):
+        damage.check(path)
+    with pytest.raises(JournalUnavailable), SqliteReader(path) as reader:
+        reader.device_count()
+    with pytest.raises(BackupFailed):
+        backup(path, tmp_path / "copy.db")

@@ -93,7 +93,7 @@ async def test_of_channels_with_a_backup_it_says_how_long_at_least_one_was_conne
         shown = (await site.get("/s/toko")).text
         told = re.search(r"Channels with a backup: at least one connected.*?<dd>([^<]*) <small>([^<]*)<", shown)
         assert told is not None
-        assert told.groups() == ("91.66%", "down 1\u00a0h"), "an hour of twelve; of the other pair only one is shown"
+        assert told.groups() == ("91.67%", "down 1\u00a0h"), "an hour of twelve; of the other pair only one is shown"
         assert "backup" not in (await site.get("/s/toko?lang=id")).text
         assert "setidaknya satu terhubung" in (await site.get("/s/toko?lang=id")).text
         site.config = msgspec.structs.replace(site.config, failover=(foreign,))

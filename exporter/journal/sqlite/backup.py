@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from exporter.errors import ExporterError
+from exporter.journal.sqlite.connecting import ERRORS
 from exporter.lib.files import sync_directory
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def backup(db: Path, target: Path) -> int:
         _sync(partial)
         partial.rename(target)
         sync_directory(target.parent)
-    except (OSError, sqlite3.Error, ExporterError) as error:
+    except (OSError, *ERRORS, ExporterError) as error:
         partial.unlink(missing_ok=True)
         raise BackupFailed(f"{target}: {error}") from error
     return target.stat().st_size

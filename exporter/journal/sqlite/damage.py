@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ConfigError, JournalDamaged, JournalUnavailable
 from exporter.journal.sqlite import meta, wal
+from exporter.journal.sqlite.connecting import ERRORS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ def check(path: Path) -> None:
             (mistaken,) = connection.execute(_MISTAKEN).fetchone()
             if mistaken:
                 raise damaged(path, f"{mistaken} events are of no device, or of two")
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise damaged(path, error) if is_damage(error) else JournalUnavailable(f"{path}: {error}") from error
 
 
@@ -71,7 +72,7 @@ def _is_its_log(path: Path, connection: sqlite3.Connection) -> bool:
     try:
         with closing(_read(path, "&immutable=1")) as alone:  # without the log
             mark = meta.get(alone, meta.RUN)
-    except sqlite3.Error:  # too young, or a kill left it half written: it needs its log
+    except ERRORS:  # too young, or a kill left it half written: it needs its log
         return True
     return mark in (meta.get(connection, meta.RUN), meta.get(connection, meta.RUN_BEFORE))
 
@@ -87,9 +88,10 @@ def _foreign(path: Path, what: str) -> ConfigError:
     )
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
     """Whether SQLite says that the file's content is not what it wrote."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN or "decode to UTF-8" in str(error)
+    broken = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN or "decode to UTF-8" in str(error)
+    return broken or isinstance(error, UnicodeDecodeError)
 
 
 def damaged(path: Path, what: object) -> JournalDamaged:

@@ -21,7 +21,7 @@ from exporter.errors import JournalUnavailable
 from exporter.journal import reading
 from exporter.journal.port import EXPOSING, Appended, Loaded
 from exporter.journal.sqlite import blind, events, meta, old_log, saved
-from exporter.journal.sqlite.connecting import connect
+from exporter.journal.sqlite.connecting import ERRORS, connect
 from exporter.journal.sqlite.damage import damaged, is_damage, look
 from exporter.journal.sqlite.lock import Lock
 from exporter.journal.sqlite.names import Names
@@ -267,7 +267,7 @@ class Database:
         try:
             self._lock.check()
             yield self._connection or self._open()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise self._failed(error) from error
         except BaseException:
             self._drop()  # or the next append would be part of a transaction that nobody commits
@@ -278,7 +278,7 @@ class Database:
         """Tell of what cannot be read as what it is: damage."""
         try:
             yield
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise self._failed(error) from error
         except (ValueError, msgspec.MsgspecError) as error:
             raise damaged(self._path, error) from error
@@ -291,7 +291,7 @@ class Database:
             yield connection
             connection.execute("COMMIT")
 
-    def _failed(self, error: sqlite3.Error) -> JournalUnavailable:
+    def _failed(self, error: sqlite3.Error | UnicodeDecodeError) -> JournalUnavailable:
         """Return what to tell of a failure, and see to it that the next call finds everything as it is on disk."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _NOTHING_HAPPENED and self._connection is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from exporter.domain.records import Rejected
 from exporter.errors import JournalUnavailable
 from exporter.journal import reading
-from exporter.journal.sqlite.connecting import connect
+from exporter.journal.sqlite.connecting import ERRORS, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ class SqliteReader:
             raise JournalUnavailable(f"{path}: no such journal")
         try:
             self._connection = connect(path, read_only=True)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise JournalUnavailable(f"{path}: {error}") from error
 
     def __enter__(self) -> Self:
@@ -82,5 +81,5 @@ class SqliteReader:
 def _telling() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise JournalUnavailable(f"the journal cannot be read: {error}") from error
