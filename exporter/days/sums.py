@@ -49,6 +49,20 @@ class Day(msgspec.Struct, frozen=True, gc=False):
         return self.down_ms / 1000
 
 
+def sum_of(days: Sequence[Day]) -> Day:
+    """Return the same day of several devices, or groups, together."""
+    first = days[0]
+    return Day(
+        first.start,
+        first.end,
+        sum(day.observed_ms for day in days),
+        sum(day.down_ms for day in days),
+        sum(day.planned_ms for day in days),
+        sum(day.blind_ms for day in days),
+        sum(day.outages for day in days),
+    )
+
+
 class Tail(msgspec.Struct, frozen=True, gc=False):
     """What a device is since the second after its last change."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.days.sums import Day, days_of
+from exporter.days.sums import days_of, sum_of
 from exporter.report.groups import group_history, group_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from exporter.days.sums import Day
     from exporter.domain.identity import Identity
     from exporter.journal.port import Reader
     from exporter.report.groups import Pair
@@ -25,27 +26,13 @@ def days_of_pairs(
     of_channel: dict[str, list[str]] = {}
     for one in shown:
         of_channel.setdefault(one.channel_id, []).append(one.device_id)
-    blind = reader.blind_intervals()
-    columns = []
-    for pair in pairs:
-        if not all(channel in of_channel for channel in pair):
-            continue
+    whole = [pair for pair in pairs if all(channel in of_channel for channel in pair)]
+    if not whole:
+        return []
+    blind, columns = reader.blind_intervals(), []
+    for pair in whole:
         ids = [device_id for channel in pair for device_id in of_channel[channel]]
         members = [history for device_id in ids if (history := reader.device(device_id)) is not None]
         group = group_history(group_identity(pair, members), members)
         columns.append(days_of(group, edges, min(now, edges[-1]), blind))
     return [sum_of(column) for column in zip(*columns, strict=True)]
-
-
-def sum_of(days: Sequence[Day]) -> Day:
-    """Return one day of several devices, or pairs, together."""
-    first = days[0]
-    return Day(
-        first.start,
-        first.end,
-        sum(day.observed_ms for day in days),
-        sum(day.down_ms for day in days),
-        sum(day.planned_ms for day in days),
-        sum(day.blind_ms for day in days),
-        sum(day.outages for day in days),
-    )

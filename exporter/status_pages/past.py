@@ -9,9 +9,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from exporter.days.reading import read_days
-from exporter.days.sums import Day, midnights
+from exporter.days.sums import Day, midnights, sum_of
 from exporter.lib.times import local, zone_of
-from exporter.status_pages.pairs import sum_of
 from exporter.status_pages.picture import incidents_of, planned_of
 
 if TYPE_CHECKING:

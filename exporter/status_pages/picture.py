@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from exporter.days.reading import read_days
-from exporter.days.sums import Day, last_days
+from exporter.days.sums import Day, last_days, sum_of
 from exporter.incidents.view import View
 from exporter.lib.safe_text import one_line
 from exporter.lib.times import zone_of
-from exporter.status_pages.pairs import days_of_pairs, sum_of
+from exporter.status_pages.pairs import days_of_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
