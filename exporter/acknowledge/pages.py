@@ -184,11 +184,13 @@ class AckPages:
         taken = own or (self._of_mass_outage(scope) if runs else None)
         before = taken or last
         token = request.match_info["token"]
+        here = f"./{token}" if request.path.endswith(token) else f"../{token}"
         response = self._renderer.page(
             request,
             "acknowledge.html",
             status=status,
-            here=f"./{token}" if request.path.endswith(token) else f"../{token}",
+            here=here,
+            action=here,
             scope=scope,
             of_device=scope.key[0] == ALERT_DEVICE_DOWN,
             incident=incident,
@@ -201,7 +203,6 @@ class AckPages:
             had=before if taken is None else None,
             expired=before is not None and before.ending == EXPIRED,
             undo=own is not None and now - own.at <= UNDO_FOR,
-            action=f"./{token}" if request.path.endswith(token) else f"../{token}",
             message=message,
             by=typed.by or unquote(request.cookies.get(COOKIE, ""))[:NAME_LENGTH],
             typed=typed,
