@@ -34,10 +34,12 @@ from exporter.gateways.events import DeviceEvent
 from exporter.journal.storage import open_storage
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
-from tests.postgres import Cluster, binaries
+from tests.postgres import binaries, own_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.postgres import Cluster
 
     Measure = Callable[[str, int, float, Cluster, Path], "Load"]
 
@@ -228,13 +230,9 @@ def main() -> None:
         return
     seconds, count = (1.0, 1) if chosen.quick else (5.0, 4)
     with workplace() as directory:
-        cluster = Cluster(directory, fsync="on", full_page_writes="on", shared_buffers="128MB", max_connections="60")
-        try:
-            cluster.make()
-            cluster.start()
+        settings = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "128MB", "max_connections": "60"}
+        with own_cluster(directory, **settings) as cluster:
             report(list(rows(directory, seconds, count, cluster)), chosen.rows)
-        finally:
-            cluster.remove()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What holds for all tests: the production's event loop, patience, and how many examples Hypothesis tries."""
+"""What holds for all tests: the event loop, patience, how many examples Hypothesis tries, and PostgreSQL's servers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from tests.patience import PATIENCE, patient
-from tests.postgres import end_shared_cluster
+from tests.postgres import end_shared_cluster, own_cluster, shared_cluster
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from tests.postgres import Cluster
 
 # No example has a deadline: machines differ. With `CI=true` Hypothesis chooses its own profile of that name, with the
 # same examples each time; the nightly run (--hypothesis-profile nightly) has other ones and keeps those that failed.
@@ -42,3 +44,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_sessionfinish() -> None:
     end_shared_cluster()
+
+
+@pytest.fixture
+def url() -> str:
+    """Give a new database on the server that all tests share."""
+    return shared_cluster().database()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """Give a server that a test may end."""
+    with own_cluster() as found:
+        yield found

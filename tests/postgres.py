@@ -184,6 +184,18 @@ def _kill_children(pid: int) -> None:
             os.kill(int(child), signal.SIGKILL)
 
 
+@contextmanager
+def own_cluster(parent: Path | None = None, **settings: str) -> Iterator[Cluster]:
+    """Give a running server to one who may end it; see `Cluster` for the arguments."""
+    cluster = Cluster(parent, **settings)
+    try:
+        cluster.make()
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.remove()
+
+
 @cache
 def shared_cluster() -> Cluster:
     """Return a running server that the tests of this process have in common; `end_shared_cluster` removes it."""

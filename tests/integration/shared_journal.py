@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,24 +15,11 @@ from exporter.journal.port import Piece
 from exporter.journal.postgres.journal import PostgresJournal
 from exporter.metrics.own import SelfMetrics
 from exporter.recording.recorder import Recorder
-from tests.postgres import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
 TOYS = Piece("toys", ("CREATE TABLE toy (name TEXT PRIMARY KEY, price {bigint} NOT NULL);",))
-
-
-@contextmanager
-def own_cluster() -> Iterator[Cluster]:
-    """Give a running server that a test may end."""
-    cluster = Cluster()
-    try:
-        cluster.make()
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.remove()
 
 
 def look(url: str, query: str) -> list[tuple[Any, ...]]:

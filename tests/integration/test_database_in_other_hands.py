@@ -16,7 +16,7 @@ from exporter.errors import ConfigError, JournalUnavailable
 from exporter.journal.postgres.advice import Hopeless, advice
 from exporter.journal.postgres.journal import PATIENCE, PostgresJournal
 from exporter.journal.storage import open_contents
-from tests.integration.shared_journal import TOYS, end_connections, exporters, journals, look, own_cluster
+from tests.integration.shared_journal import TOYS, end_connections, exporters, journals, look
 from tests.patience import eventually
 from tests.postgres import ROOT, USER, shared_cluster
 from tests.unit.journal_site import NOW, append, event, picture
@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from tests.postgres import Cluster
 
 UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
-
-
-@pytest.fixture
-def url() -> str:
-    return shared_cluster().database()
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A server that a test may end."""
-    with own_cluster() as found:
-        yield found
 
 
 async def refused(url: str) -> str:

@@ -22,31 +22,19 @@ from exporter.journal.postgres.journal import PostgresJournal
 from exporter.journal.storage import open_reader
 from exporter.journal.told import blind_of
 from exporter.recording import commits, leading
-from tests.integration.shared_journal import TOYS, end_connections, exporters, journals, look, own_cluster
+from tests.integration.shared_journal import TOYS, end_connections, exporters, journals, look
 from tests.patience import eventually, patient
 from tests.postgres import bouncer, shared_cluster
 from tests.unit.journal_site import NOW, append, event, picture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from exporter.journal.port import Numbered, Transaction
     from exporter.recording.recorder import Recorder
     from tests.postgres import Cluster
 
 UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
-
-
-@pytest.fixture
-def url() -> str:
-    return shared_cluster().database()
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A server that a test may end."""
-    with own_cluster() as found:
-        yield found
 
 
 async def whole(journal: PostgresJournal) -> list[Numbered]:

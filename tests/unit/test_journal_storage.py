@@ -40,18 +40,21 @@ def test_an_address_that_a_server_cannot_have_is_refused_without_showing_its_pas
     assert "ame" not in str(refused.value).replace("names", "")
 
 
-def test_without_the_driver_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PostgreSQL's part be imported anew as if a package were not installed."""
     for name in [name for name in sys.modules if name.startswith("exporter.journal.postgres")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "psycopg", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, package, None)
+
+
+def test_without_the_driver_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    without("psycopg", monkeypatch)
     with pytest.raises(ConfigError, match=r"pip install 'chat-device-exporter\[postgres\]'"):
         storage.check(POSTGRES)
 
 
 def test_a_module_that_lacks_something_else_is_a_fault_and_no_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("exporter.journal.postgres")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "msgspec", None)
+    without("msgspec", monkeypatch)
     with pytest.raises(ModuleNotFoundError, match="msgspec"):
         storage.check(POSTGRES)
 
