@@ -16,6 +16,6 @@ SELECTED: Final = ", ".join(f"i.{column}" for column in COLUMNS)
 
 
 def shared(texts: Sequence[str]) -> Identity:
-    """Return an identity that shares the strings which many devices have in common."""
-    device_id, name, *others = texts
-    return Identity(device_id, name, *map(sys.intern, others))
+    """Return an identity that shares the strings which many devices have in common; a channel has one, as a rule."""
+    device_id, name, engine, channel_id, channel_name, *others = texts
+    return Identity(device_id, name, sys.intern(engine), channel_id, channel_name, *map(sys.intern, others))
