@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FREE_DEVICES: Final = 3
 """Devices, each of another business, that alert at once; when more go down within BURST seconds, the next ones wait."""
 BURST: Final = 2.0
-HOLD: Final = 0.7
+HOLD: Final = 0.5
 """They wait until nobody joined them for so long, or a mass outage shows,"""
 LONGEST_HOLD: Final = 10.0
 """but no longer than this."""
@@ -41,9 +41,16 @@ class Bursts:
         self._newest = now
         return False
 
-    def release(self, now: float, *, covered: Callable[[Alert], bool], waits: Callable[[Alert], bool]) -> list[Alert]:
-        """Return what need not wait any longer; what was over before it was posted never will be."""
+    def release(
+        self, now: float, *, began: bool, covered: Callable[[Alert], bool], waits: Callable[[Alert], bool]
+    ) -> list[Alert]:
+        """Return what need not wait any longer, as the time is over or what covers it `began`.
+
+        What was over before it was posted never will be.
+        """
         over = self._held_until <= now
+        if not over and not began:
+            return []
         held = [alert for alert in self._held if alert.ends_at is None]
         self._held = [alert for alert in held if not covered(alert) and (not over or waits(alert))]
         kept = set(self._held)

@@ -137,8 +137,8 @@ class FleetAlerts:
         self.taken.advance(now)
         while (found := self._due.pop(now)) is not None:
             self._fire_due(*found, now)
-        self._mass.advance(now)
-        for alert in self._bursts.release(now, covered=self._is_muted, waits=self._mass.may_cover):
+        began = self._mass.advance(now)
+        for alert in self._bursts.release(now, began=began, covered=self._is_muted, waits=self._mass.may_cover):
             self._speak(alert, now)
         self._digests.advance(now)
         out, self._out = list(dict.fromkeys(self._out)), []

@@ -3,15 +3,16 @@
 Guarantees: one begins as `MASS_KINDS` says and goes on while its condition holds or at least as many devices as it
 takes for one went down in it and still are. No two begin with the same devices: those of which one speaks are not
 counted for another. A gateway whose engine is in a mass outage without it, too, is part of that one. What is said of
-whom it hits is true when it is posted and at each repetition, and its numbers add up; it begins when its devices went
-down, however late that was heard.
+whom it hits is true when it is posted and at each repetition, and its numbers add up: it is posted once nobody joins it
+for HOLD seconds, SETTLED_AFTER at most. It begins when its devices went down, however late that was heard.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.alerting.alert import SUBJECT_LABELS, Alert, mass_labels
+from exporter.alerting.bursts import HOLD
 from exporter.alerting.extent import began, extent_of
 from exporter.alerting.mass_counts import MASS_KINDS, TOGETHER, MassCounts, is_mass, keys_of
 from exporter.alerting.running import RunningAlerts
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
     from exporter.domain.accounts import Device
     from exporter.domain.fleet import Change, Fleet
 
+SETTLED_AFTER: Final = 5.0
+"""Seconds after which one is posted although devices still join it."""
+
+
+class _Pending(NamedTuple):
+    """One that is waited for: since when, when the first device of it went down, when the newest one was heard of."""
+
+    at: float
+    since: int
+    joined: float
+
+    def due(self, wait: float) -> float:
+        """Return when it is posted, which is `wait` seconds after it showed at the earliest."""
+        return min(max(self.at + wait, self.joined + HOLD), self.at + SETTLED_AFTER)
+
 
 class MassOutages:
     """`fire` and `resolve` are called with what begins and ends; `resolve(key, at, now)`."""
@@ -34,7 +50,7 @@ class MassOutages:
         self._fleet = fleet
         self._counts = MassCounts()
         self._running = RunningAlerts(fire, resolve)
-        self._pending: dict[Key, tuple[float, int]] = {}  # since when it is waited, and when its device went down
+        self._pending: dict[Key, _Pending] = {}
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -61,9 +77,12 @@ class MassOutages:
         self._counts.change(change, counts_at)
         for key in keys_of(change.former) if change.former is not None else ():
             self._judge(key, now)
+        is_down = change.after is not None and not change.after.up
         for key in keys_of(change.device.identity):
             self._judge(key, now)
-            self._begin_at_once(key, change.received_at, change.device.timeline.since)
+            if is_down and key in self._pending:
+                self._pending[key] = self._pending[key]._replace(joined=now)
+            self._wait_at_once(key, now, change.device.timeline.since)
 
     def speaks(self, device: Device, now: float, received_at: float | None) -> None:
         """Judge whether a device that is about to be told of is part of a mass outage."""
@@ -72,24 +91,27 @@ class MassOutages:
         for key in keys_of(device.identity):
             if key in self._running or key in self._pending or not self._begins(key, since):
                 continue
-            if MASS_KINDS[key[0]].wait:
-                self._pending[key] = now, since
+            if received_at is None and not MASS_KINDS[key[0]].wait:
+                self._begin(key, now, None)  # its devices were down before the start, and speak at once
             else:
-                self._begin(key, now, received_at)
+                self._pending[key] = _Pending(now, since, now)
 
-    def advance(self, now: float) -> None:
-        """Begin and end what is due at `now`."""
-        for key, (at, since) in list(self._pending.items()):
-            if at + MASS_KINDS[key[0]].wait <= now:
+    def advance(self, now: float) -> bool:
+        """Begin and end what is due at `now`; return whether any began."""
+        began_any = False
+        for key, pending in list(self._pending.items()):
+            if _due(key, pending) <= now:
                 del self._pending[key]
                 larger = self._larger(key)
-                if larger not in self._running and self._begins(key, since):
-                    self._begin(larger, at, now)
+                if larger not in self._running and self._begins(key, pending.since):
+                    self._begin(larger, pending.at, now)
+                    began_any = True
         self._running.advance(now)
+        return began_any
 
     def next_due(self) -> float | None:
         """Return when `advance` has something to do next."""
-        times = [at + MASS_KINDS[name].wait for (name, _), (at, _) in self._pending.items()]
+        times = [_due(*waited) for waited in self._pending.items()]
         due = self._running.next_due()
         return min(times if due is None else [*times, due], default=None)
 
@@ -98,7 +120,7 @@ class MassOutages:
         self._counts.count_old(self._fleet, now)
         for key in self._counts.subjects():
             self._judge(key, now)
-            self._begin_at_once(key, now, int(now))
+            self._wait_at_once(key, now, int(now))
         for alert in self._running.alerts():
             self.measure(alert)
 
@@ -155,22 +177,20 @@ class MassOutages:
             is_on = is_mass(key[0], *self._counts.of(key)) or self._counts.down_since(key, begun) >= enough
             self._running.judge(key, now, holds=is_on)
 
-    def _begin_at_once(self, key: Key, at: float, since: int) -> None:
-        kind = MASS_KINDS[key[0]]
-        if not kind.at_once or key in self._running or key in self._pending or not self._is_mass(key):
+    def _wait_at_once(self, key: Key, now: float, since: int) -> None:
+        if not MASS_KINDS[key[0]].at_once or key in self._running or key in self._pending or not self._is_mass(key):
             return
-        if kind.wait:
-            self._pending[key] = at, since
-        else:
-            self._begin(key, at, at)
+        self._pending[key] = _Pending(now, since, now)
 
     def _begin(self, key: Key, at: float, received_at: float | None) -> None:
         self._pending.pop(key, None)
         since = began((device.timeline.since for device in self._down(key)), TOGETHER)
         starts_at = at if since is None else min(at, since)
         self._running.begin(Alert(mass_labels(*key), starts_at, at, received_at))
-        if received_at is not None:
-            self._running.post_again(key, received_at)
+
+
+def _due(key: Key, pending: _Pending) -> float:
+    return pending.due(MASS_KINDS[key[0]].wait)
 
 
 def _keys(alert: Alert) -> list[Key]:

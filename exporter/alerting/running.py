@@ -1,7 +1,7 @@
 """Alerts that speak for many devices, while they run. No clock: times are arguments, Unix seconds.
 
-Guarantees: each ends a minute after what it is about, so that its last devices do not speak one by one. It is posted
-once more a little after it began or grew, with what holds by then: Alertmanager tells people a little later.
+Guarantees: each ends a minute after what it is about, so that its last devices do not speak one by one. One that grows
+is posted once more a little later, with what holds by then: Alertmanager waits with a digest.
 """
 
 from __future__ import annotations

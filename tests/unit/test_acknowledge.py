@@ -489,6 +489,7 @@ async def test_a_mass_outage_is_taken_once_for_all_its_devices(desk: Desk) -> No
         await desk.site.recorder.submit(
             event(int(desk.site.clock()), up=False, device_id=f"d{number}", business=f"b{number}")
         )
+    desk.site.clock.now += 1  # nobody joined it
     await desk.told("EngineOutage")
     path = desk.link("", "EngineOutage") or desk.link("d1", "EngineOutage")
     await desk.features.incidents.service.flush()
@@ -510,6 +511,7 @@ async def test_a_device_that_comes_into_a_mass_outage_is_with_whoever_has_that(d
     for number in range(8):
         given = {"device_id": f"d{number}", "business": f"b{number}"}
         await desk.site.recorder.submit(event(int(desk.site.clock()), up=False, **given))
+    desk.site.clock.now += 1  # nobody joined it
     await desk.told("EngineOutage")
     await desk.take(desk.link("", "EngineOutage") or desk.link("d1", "EngineOutage"), note="On the phone with WhatsApp")
     desk.site.clock.now += 5

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from exporter.acknowledge import links, service
-from exporter.alerting import bursts, digest, ended, mass_counts, running, silences
+from exporter.alerting import bursts, digest, ended, mass_counts, mass_outages, silences
 from exporter.app import housekeeping
 from exporter.config.schema import Config
 from exporter.conventions import ALERT_BUSINESS_OUTAGE, ALERT_ENGINE_OUTAGE
@@ -65,7 +65,7 @@ SENTENCES = {
         f"within {service.UNDO_FOR / 60:g} minutes it can be undone",
         f"more than {digest.MOST_SINGLE} devices of a severity would be told of one by one within a minute",
         f"fewer than {digest.LEAST} of its own are down",
-        f"counted anew {running.AGAIN:g} seconds after the first post",
+        f"once nobody joins it for {bursts.HOLD:g} s, after {mass_outages.SETTLED_AFTER:g} s at most",
         f"the newest {ended.MOST_KNOWN:,}",
         f"{OF_ENGINE.share * 100:g} % of an engine's devices and at least {OF_ENGINE.devices} are down",
         f"or {OF_ENGINE.together} that are due went down within a minute",
