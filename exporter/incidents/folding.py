@@ -8,7 +8,9 @@ to be no incident leaves its head. Every step may be done twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from exporter.alerting.alert import SUBJECT_LABELS
 from exporter.alerting.mass_counts import MASS_KINDS, TOGETHER
@@ -36,6 +38,7 @@ class _Mine(NamedTuple):
 
 def fold(transaction: Transaction, opened: Iterable[Open], sizes: Callable[[str, str], int]) -> None:
     """Put incidents that were opened where they belong; `sizes` says how many devices share a value of a scope."""
+    sizes = cache(sizes)
     for step in opened:
         mine = _find(transaction, step)
         if mine is None or mine.shared:
@@ -48,10 +51,9 @@ def fold(transaction: Transaction, opened: Iterable[Open], sizes: Callable[[str,
 
 
 def leave(transaction: Transaction, number: int) -> None:
-    """Take an incident out of its group; if it was the head, the next one is."""
-    parts = transaction.rows("SELECT MIN(number) FROM incident WHERE part_of = ?", (number,))
-    if parts[0][0] is not None:
-        head = parts[0][0]
+    """Take an incident out of its group; if it was the head, another one is."""
+    head = _next_head(transaction, number)
+    if head is not None:
         transaction.run("UPDATE incident SET part_of = ? WHERE part_of = ?", (head, number))
         transaction.run("UPDATE incident SET part_of = NULL WHERE number = ?", (head,))
     transaction.run("UPDATE incident SET part_of = NULL, shared = '' WHERE number = ?", (number,))
@@ -80,37 +82,82 @@ def _before(transaction: Transaction, step: Open) -> int | None:
     return rows[0][0] if rows else None
 
 
+def _next_head(transaction: Transaction, number: int) -> int | None:
+    """Return which part of a head is one after it: the first flap, or of a mass outage the one in the middle.
+
+    What was no mass outage after all is left by its devices one by one in the order of their numbers. With the next one
+    as head all others would be moved each time.
+    """
+    [(count, first, shared)] = transaction.rows(
+        "SELECT COUNT(*), MIN(number), MAX(shared) FROM incident WHERE part_of = ?", (number,)
+    )
+    if not shared:
+        return first  # type: ignore[no-any-return]
+    middle = "SELECT number FROM incident WHERE part_of = ? ORDER BY number LIMIT 1 OFFSET ?"
+    return transaction.rows(middle, (number, count // 2))[0][0]  # type: ignore[no-any-return]
+
+
 def _together(transaction: Transaction, step: Open, mine: _Mine, scope: str, sizes: Callable[[str, str], int]) -> bool:
     """Make an incident, and all that began with it, one mass outage where they are enough; return whether it is."""
-    value, kind = getattr(step.identity, scope), SCOPES[scope]
+    value = getattr(step.identity, scope)
     if not value or value == BUILT_IN_GATEWAY:
         return False
-    near = transaction.rows(
-        f"SELECT number, part_of, shared, device_id FROM incident WHERE {scope} = ? AND started_at BETWEEN ? AND ? "  # noqa: S608 - constants
-        "AND resolution <> ?",
-        (value, step.outage - TOGETHER, step.outage + TOGETHER, CORRECTED),
-    )
-    count = len({row[3] for row in near})
-    if count >= kind.devices and (count >= (kind.together or count + 1) or count >= kind.share * sizes(scope, value)):
-        _join(transaction, [_Mine(*row[:3]) for row in near if row[2] in ("", scope)], scope)
+    if _are_enough(transaction, step, scope, sizes):
+        _join(transaction, step, scope)
         return True
     running = transaction.rows(
         f"SELECT COALESCE(part_of, number) FROM incident WHERE {scope} = ? AND shared = ? AND resolved_at IS NULL "  # noqa: S608 - constants
         "GROUP BY 1 HAVING COUNT(*) >= ? ORDER BY 1 LIMIT 1",
-        (value, scope, kind.devices),
+        (value, scope, SCOPES[scope].devices),
     )
     if running:
         _become(transaction, [mine], running[0][0], scope)
     return bool(running)
 
 
-def _join(transaction: Transaction, members: Sequence[_Mine], scope: str) -> None:
-    heads = [one.part_of or one.number for one in members if one.shared]
-    head = min(heads or (one.number for one in members))
-    if not heads:
+def _are_enough(transaction: Transaction, step: Open, scope: str, sizes: Callable[[str, str], int]) -> bool:
+    """Whether as many devices as make a mass outage went down about when one did."""
+    kind = SCOPES[scope]
+    if _count_near(transaction, step, scope, kind.devices) < kind.devices:
+        return False
+    enough = max(kind.devices, math.ceil(kind.share * sizes(scope, getattr(step.identity, scope))))
+    enough = min(enough, kind.together or enough)
+    return _count_near(transaction, step, scope, enough) >= enough
+
+
+def _count_near(transaction: Transaction, step: Open, scope: str, most: int) -> int:
+    """Return how many devices went down about when one did, counted up to `most`: in a mass outage all of them did."""
+    limit = 2 * most  # a device may have had several outages
+    while True:
+        rows = _near(transaction, step, scope, "device_id", f"LIMIT {limit}")
+        count = len({device_id for (device_id,) in rows})
+        if count >= most or len(rows) < limit:
+            return count
+        limit *= 4
+
+
+def _join(transaction: Transaction, step: Open, scope: str) -> None:
+    """Let what went down about when one did, and is in no mass outage yet, be parts of one head."""
+    members = [_Mine(*row) for row in _near(transaction, step, scope, "number, part_of, shared", "AND shared = ''")]
+    heads = _near(
+        transaction, step, scope, "COALESCE(part_of, number)", f"AND shared = '{scope}' ORDER BY started_at LIMIT 1"
+    )
+    if not heads and not members:  # all near ones are part of another kind
+        return
+    if heads:
+        head = heads[0][0]
+    else:
+        head = min(one.number for one in members)
         leave(transaction, head)
         transaction.run("UPDATE incident SET shared = ? WHERE number = ?", (scope, head))
-    _become(transaction, [one for one in members if not one.shared and one.number != head], head, scope)
+    _become(transaction, [one for one in members if one.number != head], head, scope)
+
+
+def _near(transaction: Transaction, step: Open, scope: str, columns: str, rest: str) -> list[tuple[Any, ...]]:
+    return transaction.rows(
+        f"SELECT {columns} FROM incident WHERE {scope} = ? AND started_at BETWEEN ? AND ? AND resolution <> ? {rest}",  # noqa: S608 - constants
+        (getattr(step.identity, scope), step.outage - TOGETHER, step.outage + TOGETHER, CORRECTED),
+    )
 
 
 def _become(transaction: Transaction, members: Sequence[_Mine], head: int, scope: str) -> None:

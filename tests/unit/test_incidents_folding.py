@@ -186,7 +186,33 @@ async def test_a_head_that_was_no_outage_leaves_the_others_together():
     desk = await desk_of(devices)
     await all_down(desk, devices)
     await desk.hear(BEGIN + 1, up=True, now=BEGIN + 1500, device=devices[0])
-    assert lines(desk) == [("d01", 6, 7)]
+    assert lines(desk) == [("d04", 6, 7)]
+
+
+async def work_of(count: int) -> int:
+    """Return how much SQLite does for a mass outage of so many devices that turns out to be none, device by device."""
+    devices = [of(number) for number in range(count)]
+    desk = await desk_of(devices)
+    steps = 0
+
+    def count_steps() -> None:
+        nonlocal steps
+        steps += 1
+
+    desk.disk.connection.set_progress_handler(count_steps, 100)
+    for device in devices:
+        desk.recorder.hear(BEGIN, up=False, device=device)
+    await desk.go(BEGIN + 1000)
+    assert lines(desk) == [("d00", count - 1, count)]
+    for device in devices:
+        await desk.hear(BEGIN + 1, up=True, now=BEGIN + 1500, device=device)
+    desk.disk.connection.set_progress_handler(None, 0)
+    assert lines(desk) == []
+    return steps
+
+
+async def test_a_mass_outage_is_as_much_work_a_device_however_many_there_are():
+    assert await work_of(320) < 8 * await work_of(80)
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------
