@@ -118,6 +118,7 @@ class IncidentsFeature:
             renderer=Renderer("exporter.incidents", self._wording, nobody=self._nobody),
             zone=lambda: zone_of(self._config().alerts.timezone),
             least=lambda: self._config().incidents.min_duration,
+            planned=self._planned,
         ).routes()
 
     async def reload(self, _: Config) -> None:
@@ -132,6 +133,10 @@ class IncidentsFeature:
 
     async def _prune(self) -> None:
         await self.service.prune(self._recorder.clock() - self._config().storage.retention)
+
+    def _planned(self, device_id: str) -> bool:
+        device = self._recorder.fleet.devices.get(device_id)
+        return device is not None and device.timeline.in_window
 
     def _wording(self, language: Language | None) -> Wording:
         alerts = self._config().alerts

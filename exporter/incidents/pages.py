@@ -63,7 +63,8 @@ class _Refused(Exception):
 class IncidentPages:
     """The pages. `author` names who sent a form; dates in filters are days of `zone`.
 
-    `least` is the shortest outage that is listed unless all are asked for, seconds.
+    `least` is the shortest outage that is listed unless all are asked for, seconds. `planned` tells whether a device
+    is in maintenance now.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class IncidentPages:
         renderer: Renderer,
         zone: Callable[[], tzinfo],
         least: Callable[[], float] = lambda: 0.0,
+        planned: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._incidents = incidents
         self._read = read
@@ -84,6 +86,7 @@ class IncidentPages:
         self._renderer = renderer
         self._zone = zone
         self._least = least
+        self._planned = planned
         self._token = Token()
 
     def routes(self) -> list[web.RouteDef]:
@@ -125,6 +128,7 @@ class IncidentPages:
             renew=RENEW,
             now=now,
             lines=found[:ON_A_PAGE],
+            in_maintenance=self._in_maintenance,
             statuses=STATUS_FILTERS,
             severities=_SEVERITIES,
             wanted=wanted,
@@ -219,6 +223,8 @@ class IncidentPages:
             status=refused.status if refused is not None else 200,
             one=line.head,
             line=line,
+            planned=self._in_maintenance(line),
+            is_planned=self._planned,
             parts=parts,
             timeline=timeline,
             message=words.text(refused.reason, most=words.number(NOTE_LENGTH)) if refused is not None else "",
@@ -231,6 +237,10 @@ class IncidentPages:
             token=self._token.value,
             key=secrets.token_hex(8),
         )
+
+    def _in_maintenance(self, line: Line) -> bool:
+        """Return whether what runs is one device's and planned."""
+        return line.running and line.devices == 1 and self._planned(line.head.device_id)
 
     def _error(self, request: web.Request, status: int, name: str, detail: str) -> web.Response:
         return self._renderer.page(

@@ -5,7 +5,6 @@ Durations keep two units. Clock times are local and name their zone.
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 Language = Literal["id", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("id", "en")
 
-_BEFORE_UNIT: Final = re.compile(r"(?<=\d) ")
 ENGINE_NAMES: Final = {
     "wa": "WhatsApp",
     "telegram": "Telegram",
@@ -89,13 +87,15 @@ def duration(seconds: float, words: Words, *, least: int = 1) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Return a duration in which no line ends between a number and its unit, for pages."""
-    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
+    """Return a duration inside of which no line ends, for pages."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def clock_time(at: float, now: float, zone: tzinfo, words: Words) -> str:
-    """Return a local time of day with its zone, and the day of the month where that is not today."""
+    """Return a local time of day with its zone, and as much of its date as differs from today's."""
     when, today = local(at, zone), local(now, zone)
+    if when.year != today.year:
+        return date_time(at, zone, words)
     text = when.strftime(words.clock)
     if when.date() != today.date():
         text = f"{when.day} {words.months[when.month - 1]} {text}"

@@ -97,7 +97,7 @@ class Wording:
         return f"{when.strftime(self._words.clock)} {zone_name(when)}"
 
     def moment(self, at: float, now: float) -> str:
-        """Return a local time of day with its zone, and its day of the month where that is not today."""
+        """Return a local time of day with its zone, and as much of its date as differs from today's."""
         return clock_time(at, now, self._zone, self._words)
 
     def day(self, at: float) -> str:

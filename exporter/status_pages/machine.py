@@ -147,8 +147,8 @@ def _window(root: ET.Element, span: Span, count: int, words: PageWords, tag: str
     _element(entry, "title", words.text("feed_planned"))
     _element(entry, "link", href=url)
     _element(entry, "updated", rfc3339(span.start))
-    times = {"start": words.time(span.start), "end": words.time(span.end)}
-    _element(entry, "content", words.text("planned_line", count=words.counted("channels", count), **times), type="text")
+    said = f"{words.span(span.start, span.end)}, {words.counted('channels', count)}"
+    _element(entry, "content", said, type="text")
 
 
 def _element(parent: ET.Element, name: str, text: str = "", **attributes: str) -> ET.Element:

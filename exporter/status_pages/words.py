@@ -69,7 +69,7 @@ class PageWords(Wording):
     def figure(self, days: list[Day]) -> str:
         """Return the downtime, and how much of the time was watched where that was not all."""
         down = sum(day.down_ms for day in days) / 1000
-        said = self.text("figure", down=self.duration(down, least=0))
+        said = self.text("figure", down=self.duration(down, least=0)) if down else self.text("day_full")
         if not any(day.observed_ms for day in days):
             said = self.text("figure_none")
         blind, known = sum(day.blind_ms for day in days), sum(day.observed_ms + day.planned_ms for day in days)
@@ -101,6 +101,11 @@ class PageWords(Wording):
         if first == last:
             return self.short_day(last)
         return self.text("day_span", first=self.short_day(first), last=self.short_day(last))
+
+    def span(self, start: float, end: float) -> str:
+        """Return from when to when, with the zone once where both ends have the same."""
+        first, last = self.time(start), self.moment(end, start)
+        return self.text("span", start=first.removesuffix(f" {last.rsplit(' ', 1)[1]}"), end=last)
 
     def month(self, month: str) -> str:
         """Return a month such as `2026-11` in words."""

@@ -101,7 +101,15 @@ def test_the_first_page_shows_what_is_down_whose_since_when_and_its_incident_bef
     assert "<h1>3 devices are down</h1>" in text
     assert listed(text) == ["long", "short", "hostile", "planned"]
     first = text.split("<li>")[1]
-    for words in ("Kasir Bandung", "Toko Makmur", "WhatsApp", "22\u00a0h 1", "Reason not known", "Nobody has it", "#1"):
+    for words in (
+        "Kasir Bandung",
+        "Toko Makmur",
+        "WhatsApp",
+        "22\u00a0h\u00a01",
+        "Reason not known",
+        "Nobody has it",
+        "#1",
+    ):
         assert words in first, words
     assert text.index("Kasir Bandung") < text.index("Fleet") < text.index('href="metrics"')
     assert headers["Refresh"] == "30"
@@ -177,7 +185,14 @@ def test_a_page_renews_itself_with_its_filters_until_the_reader_stops_it(exporte
 
 def test_a_device_s_page_says_how_it_is_and_links_to_its_incident(exporter):
     _, text, _ = page(exporter, "/devices/long")
-    for words in ("Kasir Bandung", "Disconnected", "22\u00a0h 1", "Reason: not known", "incidents/1", "Toko Makmur"):
+    for words in (
+        "Kasir Bandung",
+        "Disconnected",
+        "22\u00a0h\u00a01",
+        "Reason: not known",
+        "incidents/1",
+        "Toko Makmur",
+    ):
         assert words in text, words
 
 
@@ -193,9 +208,11 @@ def test_its_figures_equal_the_report_s_for_the_same_span(exporter):
         assert int(times) == row["outages"]
         assert (
             down
-            == {1000: "16\u00a0min 40\u00a0s", 1061: "17\u00a0min 41\u00a0s", 6061: "1\u00a0h 41\u00a0min"}[
-                round(row["downtime_seconds"])
-            ]
+            == {
+                1000: "16\u00a0min\u00a040\u00a0s",
+                1061: "17\u00a0min\u00a041\u00a0s",
+                6061: "1\u00a0h\u00a041\u00a0min",
+            }[round(row["downtime_seconds"])]
         )
 
 
@@ -216,6 +233,18 @@ def test_planned_windows_are_shown_with_what_was_said_of_them(exporter):
     _, text, _ = page(exporter, "/devices/planned")
     assert "Moving house" in text
     assert ">Maintenance</span>" in text
+
+
+@pytest.mark.parametrize("path", ["/", "/devices/planned"])
+def test_nobody_has_to_have_what_is_planned_and_nothing_of_it_is_red(exporter, path):
+    wait_for(lambda: "planned" in with_incident(exporter), "its incident is open", 20)
+    _, text, _ = page(exporter, path)
+    told = text.split('href="devices/planned"' if path == "/" else "</header>")[1].partition(
+        "</ol>" if path == "/" else "</main>"
+    )[0]
+    assert "Nobody has it" not in told
+    assert not re.search(r"> · [#<]", told), "no separator without something before it"
+    assert ' bad">' not in told
 
 
 def test_a_button_plans_half_an_hour_of_maintenance_and_tells_its_price_first(exporter):

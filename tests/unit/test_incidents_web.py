@@ -65,7 +65,9 @@ class Browser:
 
 
 @asynccontextmanager
-async def site(folder: Path, *, author: str = "", nobody: str | None = None) -> AsyncIterator[Browser]:
+async def site(
+    folder: Path, *, author: str = "", nobody: str | None = None, planned: bool = False
+) -> AsyncIterator[Browser]:
     """Start an admin listener with incidents; the desk has one device that is down past its threshold."""
     desk = await Desk(Disk(folder / "exporter.db"), BEGIN - 1000).start()
     await desk.hear(BEGIN, up=False, device=identity("device_1", device_name="Front desk"))
@@ -86,6 +88,7 @@ async def site(folder: Path, *, author: str = "", nobody: str | None = None) -> 
         author=who,
         renderer=Renderer("exporter.incidents", wording, nobody=lambda: nobody),
         zone=lambda: ZoneInfo("Asia/Jakarta"),
+        planned=lambda _: planned,
     )
     admin = {"operations": [*api.operations(), state()], "routes": pages.routes()}
     async with (
@@ -108,6 +111,29 @@ async def test_no_page_says_so_while_somebody_is(tmp_path):
         for path in ("/", "/incidents", "/incidents/1"):
             _, text = await browser.get(path)
             assert 'role="alert"' not in text
+
+
+@pytest.mark.parametrize("path", ["/incidents", "/incidents/1"])
+async def test_what_runs_in_maintenance_is_planned_and_not_red(tmp_path, path):
+    async with site(tmp_path, planned=True) as browser:
+        _, text = await browser.get(path)
+        assert 'class="pill planned">Dalam pemeliharaan<' in text
+        assert "Ditangani oleh" not in text
+        assert not re.search('class="[^"]*bad">[0-9]+\\u00a0', text), "no duration is red"
+
+
+@pytest.mark.parametrize("path", ["/incidents", "/incidents/1"])
+async def test_what_runs_out_of_maintenance_is_red(tmp_path, path):
+    async with site(tmp_path) as browser:
+        _, text = await browser.get(path)
+        assert 'class="pill investigating">' in text
+        assert re.search('class="[^"]*bad">[0-9]+\\u00a0', text)
+
+
+async def test_an_incident_that_nobody_has_says_so_while_it_runs(tmp_path):
+    async with site(tmp_path) as browser:
+        _, text = await browser.get("/incidents/1")
+        assert "<dt>Ditangani oleh</dt><dd>belum ada</dd>" in text
 
 
 async def many(browser: Browser, count: int) -> None:

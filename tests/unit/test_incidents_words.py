@@ -66,7 +66,7 @@ def test_every_status_kind_and_severity_has_words(language):
         pytest.param(
             "id",
             "28 Jan 2025 16.20.00 WIB",
-            "2\u00a0jam 5\u00a0mnt",
+            "2\u00a0jam\u00a05\u00a0mnt",
             "1.234",
             "Tidak ada insiden yang berlangsung",
             "2 insiden berlangsung",
@@ -75,7 +75,7 @@ def test_every_status_kind_and_severity_has_words(language):
         pytest.param(
             "en",
             "28 Jan 2025 16:20:00 WIB",
-            "2\u00a0h 5\u00a0min",
+            "2\u00a0h\u00a05\u00a0min",
             "1,234",
             "No open incidents",
             "2 open incidents",

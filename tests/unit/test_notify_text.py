@@ -269,6 +269,7 @@ def test_a_duration_keeps_two_units(seconds, indonesian, english):
 def test_another_day_is_named():
     assert clock_time(NOW - 86400, NOW, JAKARTA, WORDS["id"]) == "27 Jan 16.30 WIB"
     assert clock_range(NOW - 86400, NOW, NOW, JAKARTA, WORDS["en"]) == "27 Jan 16:30-16:30 WIB"
+    assert clock_time(NOW + 365 * 86400, NOW, JAKARTA, WORDS["id"]) == "28 Jan 2026 16.30 WIB"
 
 
 def test_the_day_is_that_of_the_zone():

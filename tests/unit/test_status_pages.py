@@ -107,7 +107,7 @@ async def test_a_short_outage_counts_but_the_banner_waits(tmp_path: Path) -> Non
         await site.tell(who("d1"), int(site.clock.now) - 119, up=False)
         shown = (await site.get("/s/toko")).text
         assert "All channels connected" in shown
-        assert "down 1\u00a0min 59\u00a0s" in shown
+        assert "down 1\u00a0min\u00a059\u00a0s" in shown
         site.clock.now += 61
         assert "This channel is disconnected" in (await site.get("/s/toko")).text
 
@@ -168,6 +168,17 @@ async def test_a_maintenance_that_ends_another_day_says_which(tmp_path: Path) ->
         site.windows = [(Window(Match(), ZONE, start_at=TODAY, end_at=end), Span(TODAY, end))]
         day = local(end, zone_of(ZONE))
         assert f"Planned maintenance until {day.day} {day:%b} 01:00 WIB" in (await site.get("/s/toko")).text
+
+
+async def test_from_when_to_when_names_the_zone_once_and_the_day_where_it_is_another(tmp_path: Path) -> None:
+    async with outside(tmp_path, page()) as site:
+        await site.tell(who("d1"), TODAY, up=True)
+        spans = Span(TODAY + 13 * HOUR, TODAY + 15 * HOUR), Span(TODAY + 20 * HOUR, TODAY + 400 * DAY)
+        site.windows = [(Window(Match(), ZONE, start_at=one.start, end_at=one.end), one) for one in spans]
+        shown, last = (await site.get("/s/toko?lang=id")).text, local(spans[1].end, zone_of(ZONE))
+        assert " 13.00 sampai 15.00 WIB, 1 channel" in shown
+        assert f" 20.00 sampai {last.day} " in shown
+        assert f" {last.year} 00.00 WIB, 1 channel" in shown
 
 
 async def test_a_published_note_says_by_when_the_next_one_comes_until_that_time(tmp_path: Path) -> None:
@@ -427,8 +438,8 @@ async def test_what_a_device_was_at_another_business_is_not_on_the_page_of_the_n
         site.clock.now = float(TODAY + 12 * HOUR)
         found = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
         assert found["x_availability"] == 1.0
-        assert "down 0\u00a0s" in (await site.get("/s/toko")).text
-        assert "down 0\u00a0s" in (await site.get(f"/s/toko/{key_of('toko', 'd1')}")).text
+        assert "</b> · no outages" in (await site.get("/s/toko")).text
+        assert "</b> · no outages" in (await site.get(f"/s/toko/{key_of('toko', 'd1')}")).text
 
 
 async def test_a_feed_without_entries_is_as_old_as_what_it_watches(tmp_path: Path) -> None:
@@ -498,7 +509,7 @@ async def test_the_figure_is_the_sum_of_what_the_strip_s_own_titles_say(tmp_path
         parts = re.findall(r"(\d+)\s(h|min|s)\b", " ".join(title.partition("down")[2] for title in bad))
         down = sum(int(count) * units[unit] for count, unit in parts)
         assert down == 372 + 3 * HOUR + 45
-        assert "down 3\u00a0h 6\u00a0min" in shown
+        assert "down 3\u00a0h\u00a06\u00a0min" in shown
         watched = 20 * DAY + 12 * HOUR
         ratio = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)["components"][0]["x_availability"]
         assert ratio == (watched - down) / watched
