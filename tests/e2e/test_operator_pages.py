@@ -198,7 +198,7 @@ def test_a_device_s_page_says_how_it_is_and_links_to_its_incident(exporter):
 
 def test_its_figures_equal_the_report_s_for_the_same_span(exporter):
     _, text, _ = page(exporter, "/devices/history")
-    shown = re.findall(r"<dd[^>]*>([\d.]+)%\s*<small>down (.*?), (\d+) times?", text)
+    shown = re.findall(r"<dd[^>]*>([\d.]+)%\s*<small>down (.*?), (\d+)\u00a0times?", text)
     midnight = datetime.now(ZoneInfo("Asia/Jakarta")).replace(hour=0, minute=0, second=0, microsecond=0)
     starts = [time.time() - 86_400, *((midnight - timedelta(days=days - 1)).timestamp() for days in (7, 30, 90))]
     for (percent, down, times), start in zip(shown, starts, strict=True):
