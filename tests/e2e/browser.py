@@ -154,13 +154,14 @@ class Tab:
         return base64.b64decode(found["data"])
 
     async def overflow(self) -> list[str]:
-        """Return the elements that stick out of the page to the right."""
-        script = (
+        """Return the elements that stick out of the page to the right, and the tables that one has to push sideways."""
+        named = ".map(e => e.tagName + '.' + e.className)"
+        outside = (
             "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
-            ".map(e => e.tagName + '.' + e.className)"
         )
+        pushed = "[...document.querySelectorAll('.table')].filter(e => e.scrollWidth > e.clientWidth)"
         wide = await self.evaluate("document.documentElement.scrollWidth > innerWidth")
-        return list(await self.evaluate(script)) if wide else []
+        return [*await self.evaluate(pushed + named), *(await self.evaluate(outside + named) if wide else [])]
 
 
 @asynccontextmanager
