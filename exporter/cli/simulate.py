@@ -21,8 +21,9 @@ from exporter.cli.output import complain, opened
 from exporter.cli.progress import Bar, progress_bar
 from exporter.errors import ConfigError, ExporterError
 from exporter.lib.address import Address, parse_address
+from exporter.lib.durations import format_duration
 from exporter.simulate.fleet import make_fleet
-from exporter.simulate.gateways import GATEWAYS, headers, path, translator
+from exporter.simulate.gateways import GATEWAYS, SIGNED, headers, path, translator
 from exporter.simulate.names import ENGINES
 from exporter.simulate.outages import DAY, MassOutage
 from exporter.simulate.payloads import connection_test
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from exporter.simulate.sender import Tally
 
 SECRET_VARIABLE = "DEVICE_EXPORTER_WEBHOOK_SECRET"  # noqa: S105 - a variable's name
+SIGNED_PAST = DAY - 3600
+"""Seconds; an hour for the sending."""
 DEFAULT_URL = "http://127.0.0.1:8080/webhook"
 
 
@@ -145,6 +148,11 @@ def make_plan(args: argparse.Namespace, now: float) -> Plan:
     end = end_of_past if live is None else end_of_past + (live or math.inf) * args.speed
     if start >= end:
         raise ValueError("the window must end after it starts")
+    if args.gateway in SIGNED and args.output is None and start < now - SIGNED_PAST:
+        raise ValueError(
+            f"{args.gateway} signs what it sends, and a signed body of a day ago is refused as a replay: "
+            f"at most --history {format_duration(SIGNED_PAST)}"
+        )
     return Plan(start, end_of_past, end, args.speed)
 
 

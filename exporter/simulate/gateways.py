@@ -22,6 +22,9 @@ FLOOD: Final = 3
 LOGOUTS: Final = 4
 """One outage of so many is a logout, the others are losses of the line."""
 
+SIGNED: Final = frozenset({"waha"})
+"""Gateways that sign what they send: the exporter takes such a body for a replay once it is a day old."""
+
 Translate = Callable[["Payload"], "list[Payload]"]
 Body = Callable[["Payload", str, int], "Payload"]
 """A body of the platform, `up`, `hard` or `soft`, and when (Unix seconds): the gateway's body."""

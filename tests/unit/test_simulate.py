@@ -327,6 +327,14 @@ PLANS: dict[str, tuple[list[str], tuple[float, float, float]]] = {
         ["--history", "1d", "--duration", "0"],
         (START - DAY, START, INF),
     ),
+    "a gateway that signs tells of its last hours": (
+        ["--gateway", "waha", "--history", "23h"],
+        (START - 23 * 3_600, START, START),
+    ),
+    "a gateway that does not sign tells of a month": (
+        ["--gateway", "fonnte", "--history", "30d"],
+        (START - MONTH, START, START),
+    ),
     "a window in the past is history": (
         ["--from", str(START - 500), "--to", str(START - 100)],
         (START - 500, START - 100, START - 100),
@@ -347,6 +355,7 @@ def test_options_make_a_plan(options: list[str], expected: tuple[float, float, f
         pytest.param(["--to", str(START - 100)], "needs --from", id="an end without a start"),
         pytest.param(["--from", str(START - 9), "--to", str(START + 9)], "future", id="an end in the future"),
         pytest.param(["--from", str(START - 9), "--to", str(START - 10)], "must end after", id="an end before start"),
+        pytest.param(["--gateway", "waha", "--history", "1d"], "replay: at most --history 23h", id="signed, a day ago"),
     ],
 )
 def test_plans_that_contradict_themselves_are_refused(options: list[str], message: str) -> None:
