@@ -56,6 +56,7 @@ class Story:
         self.sessions = GatewaySessions(gateway.preset, translator(gateway.preset), lost=0, lies=0, seed=1)
         self._body = body_of(gateway.preset)
         self._transport, self._loses = transport, loses
+        self._reconnects = gateway.preset != "fonnte"  # which would tell it as an outage of seconds
         self._up: dict[int, bool] = {}
         self._began = time.time()
 
@@ -69,7 +70,7 @@ class Story:
                 if self._up.get(number) is not (number not in down):
                     await self._tell(number, "hard" if number in down else "up", down.get(number, int(now)))
             minute = int(now) // RECONNECT_EVERY
-            if minute != reconnected and (number := minute % len(self.devices)) not in down:
+            if self._reconnects and minute != reconnected and (number := minute % len(self.devices)) not in down:
                 reconnected = minute
                 for state in ("soft", "soft", "soft", "up"):
                     await self._tell(number, state, int(time.time()))
