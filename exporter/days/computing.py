@@ -13,6 +13,7 @@ from exporter.domain.identity import Identity
 from exporter.domain.planned import Planned
 from exporter.domain.timeline import Timeline
 from exporter.journal.history import history
+from exporter.journal.retention import base as retained
 from exporter.journal.told import blind_of
 from exporter.lib.times import zone_of
 
@@ -56,25 +57,29 @@ class Computing:
     def devices(self, rows: dict[int, int]) -> list[Computed]:
         """Return the rows of devices, of which something changed since an event time."""
         known = store.known(self._reader, list(rows))
-        ids = store.ids_of(self._reader, list(rows))
-        return [self._device(row, ids[row], since, known.get(row)) for row, since in rows.items()]
+        there = store.of_journal(self._reader, list(rows))
+        blind = blind_of(self._reader, [device_id for device_id, _ in there.values()])
+        bases = {
+            row: self._base_for(since, known.get(row), blind.get(there[row][0], ())) for row, since in rows.items()
+        }
+        events = store.events_since(self._reader, {row: base.at if base else 0 for row, base in bases.items()})
+        computed = []
+        for row, base in bases.items():
+            device_id, kept = there[row]
+            found = history(_NOBODY, events[row], base.timeline if base else retained(kept))
+            found = msgspec.structs.replace(found, blind=blind.get(device_id, []))
+            begin = found.observed[0][0] if found.observed else 0
+            first, since = (known[row].first, base.at) if base else (begin, self._oldest)
+            computed.append(self._made(row, found, first, since))
+        return computed
 
-    def _device(self, row: int, device_id: str, since: int, known: Known | None) -> Computed:
-        base = None if known is None or known.base is None else msgspec.json.decode(known.base, type=Base)
-        blind = blind_of(self._reader, device_id)
-        if (
-            known is not None
-            and base is not None
-            and since >= base.settled
-            and base.at >= self._oldest
-            and not any(start < base.at <= end for start, end in blind)
-        ):
-            events = store.events_since(self._reader, row, base.at)
-            found = msgspec.structs.replace(history(_NOBODY, events, base.timeline), blind=blind)
-            return self._made(row, found, known.first, base.at)
-        found = self._reader.device(device_id) or history(_NOBODY, [], None)
-        first = found.observed[0][0] if found.observed else 0
-        return self._made(row, found, first, self._oldest)
+    def _base_for(self, since: int, known: Known | None, blind: Sequence[tuple[int, int]]) -> Base | None:
+        """Return where a computation may begin that an event at `since` asks for; None: at the device's beginning."""
+        if known is None or known.base is None:
+            return None
+        base = msgspec.json.decode(known.base, type=Base)
+        usable = since >= base.settled and base.at >= self._oldest
+        return base if usable and not any(start < base.at <= end for start, end in blind) else None
 
     def _made(self, row: int, found: History, first: int, since: int) -> Computed:
         tail = tail_of(found)

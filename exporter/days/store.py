@@ -15,7 +15,7 @@ from exporter.domain.timeline import Kind
 from exporter.journal.port import Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.domain.timeline import Event
     from exporter.journal.port import Rows, Transaction
@@ -102,8 +102,10 @@ def note(transaction: Transaction, progress: Progress) -> None:
 def put(transaction: Transaction, computed: Iterable[Computed]) -> None:
     """Replace the rows of devices."""
     computed = list(computed)
-    for one in computed:
-        transaction.run("DELETE FROM day_sum WHERE device = ? AND day_start >= ?", (one.device, one.since))
+    if not computed:
+        return
+    where, values = _each({one.device: one.since for one in computed}, "day_start")
+    transaction.run(f"DELETE FROM day_sum WHERE {where}", values)  # noqa: S608 - constants
     days = [
         (one.device, day.start, end, day.observed_ms, day.down_ms, day.planned_ms, day.blind_ms, day.outages)
         for one in computed
@@ -152,15 +154,21 @@ def devices_after(tables: Rows, row: int, limit: int) -> list[int]:
     return [found for (found,) in tables.rows("SELECT id FROM device WHERE id > ? ORDER BY id LIMIT ?", (row, limit))]
 
 
-def ids_of(tables: Rows, devices: Sequence[int]) -> dict[int, str]:
-    """Return the ids of devices by their rows in the journal."""
-    return dict(_among(tables, "SELECT id, device_id FROM device WHERE id IN", devices))
+def of_journal(tables: Rows, devices: Sequence[int]) -> dict[int, tuple[str, str | None]]:
+    """Return the ids of devices, and what retention kept of their old events, by their rows in the journal."""
+    found = _among(tables, "SELECT id, device_id, base FROM device WHERE id IN", devices)
+    return {row: (device_id, text) for row, device_id, text in found}
 
 
-def events_since(tables: Rows, device: int, start: int) -> list[Event]:
-    """Return the events of a device from a second on."""
-    query = "SELECT timestamp, kind FROM event WHERE device = ? AND timestamp >= ?"
-    return [(timestamp, Kind(kind)) for timestamp, kind in tables.rows(query, (device, start))]
+def events_since(tables: Rows, since: Mapping[int, int]) -> dict[int, list[Event]]:
+    """Return the events of some devices, of each one from a second on."""
+    found: dict[int, list[Event]] = {device: [] for device in since}
+    if since:
+        where, values = _each(since, "timestamp")
+        query = f"SELECT device, timestamp, kind FROM event WHERE {where}"  # noqa: S608 - constants
+        for device, timestamp, kind in tables.rows(query, values):
+            found[device].append((timestamp, Kind(kind)))
+    return found
 
 
 def newest(tables: Rows) -> int:
@@ -189,3 +197,10 @@ def _among(tables: Rows, query: str, values: Sequence[object]) -> Iterator[tuple
     for first in range(0, len(values), SOME):
         some = values[first : first + SOME]
         yield from tables.rows(f"{query} ({', '.join('?' * len(some))})", some)
+
+
+def _each(since: Mapping[int, int], column: str) -> tuple[str, list[int]]:
+    """Return a condition and its values: of each device, from a value of a column on. One look into an index each."""
+    return " OR ".join([f"device = ? AND {column} >= ?"] * len(since)), [
+        value for pair in since.items() for value in pair
+    ]

@@ -12,6 +12,8 @@ import msgspec
 from exporter.domain.identity import BUILT_IN_GATEWAY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exporter.domain.records import History
     from exporter.journal.port import Rows
 
@@ -22,15 +24,19 @@ def with_told(rows: Rows, history: History) -> History:
     if history.identity.gateway == BUILT_IN_GATEWAY or not _kept(rows):
         return history
     reasons = rows.rows("SELECT start, reason FROM outage_reason WHERE device_id = ?", (device_id,))
-    return msgspec.structs.replace(history, blind=blind_of(rows, device_id), reasons=dict(reasons))
+    return msgspec.structs.replace(history, blind=blind_of(rows, [device_id]).get(device_id, []), reasons=dict(reasons))
 
 
-def blind_of(rows: Rows, device_id: str) -> list[tuple[int, int]]:
-    """Return when nothing was known of a device, in order, Unix seconds. JournalUnavailable."""
-    if not _kept(rows):
-        return []
-    found = rows.rows('SELECT start, "end" FROM session_blind WHERE device_id = ? ORDER BY start', (device_id,))
-    return [(start, end) for start, end in found]
+def blind_of(rows: Rows, device_ids: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+    """Return when nothing was known of devices, in order, Unix seconds; most have none. JournalUnavailable."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    if not device_ids or not _kept(rows):
+        return found
+    query = f"""SELECT device_id, start, "end" FROM session_blind WHERE device_id IN
+                ({", ".join("?" * len(device_ids))}) ORDER BY start"""  # noqa: S608 - placeholders
+    for device_id, start, end in rows.rows(query, device_ids):
+        found.setdefault(device_id, []).append((start, end))
+    return found
 
 
 def _kept(rows: Rows) -> bool:

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from exporter.conventions import ACCEPTED, DUPLICATE
+from exporter.days import reading
+from exporter.days.reading import read_days
+from exporter.days.service import DaySums
+from exporter.days.store import PIECE as DAYS
+from exporter.days.sums import last_days
 from exporter.domain.policy import Policies
 from exporter.domain.records import Checkpoint
 from exporter.domain.timeline import Kind
@@ -19,9 +25,12 @@ from exporter.incidents.model import ALERTED
 from exporter.incidents.service import Incidents
 from exporter.journal.postgres.advice import advice
 from exporter.journal.postgres.journal import PostgresJournal
-from exporter.journal.storage import open_reader
+from exporter.journal.storage import open_reader, open_storage
 from exporter.journal.told import blind_of
+from exporter.lib.times import zone_of
+from exporter.metrics.own import SelfMetrics
 from exporter.recording import commits, leading
+from exporter.recording.recorder import Recorder
 from tests.integration.shared_journal import TOYS, end_connections, exporters, journals, look
 from tests.patience import eventually, patient
 from tests.postgres import bouncer, shared_cluster
@@ -29,9 +38,10 @@ from tests.unit.journal_site import NOW, append, event, picture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
+    from exporter.days.sums import Day
     from exporter.journal.port import Numbered, Transaction
-    from exporter.recording.recorder import Recorder
     from tests.postgres import Cluster
 
 UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
@@ -278,6 +288,34 @@ async def test_incidents_go_on_where_the_former_leader_stopped_with_the_lines_of
         await asyncio.wait(leading)
 
 
+async def test_daily_sums_in_the_database_are_those_of_a_file(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(reading, "_computed")  # nothing is folded from events
+    day, zone = 86_400, "Asia/Jakarta"
+    now = int(time.time())
+    edges = last_days(8, now, zone_of(zone))
+
+    async def sums_of(storage: str) -> dict[str, list[Day]]:
+        recorder = Recorder(open_storage(storage, time.time, [DAYS]), time.time, SelfMetrics(CollectorRegistry()))
+        await recorder.start()
+        sums = DaySums(recorder, lambda: [zone], lambda: 400 * day)
+        for late in (0, 3600, -4 * day):  # the last ones change what was summed up already
+            for place, device_id in enumerate("abc"):
+                at = now - 5 * day + late + 600 * place
+                await recorder.submit(event(at, up=True, device_id=device_id))
+                await recorder.submit(event(at + 60, up=place > 1, device_id=device_id))
+            while not await sums.round():
+                pass
+        found = await recorder.read(lambda reader: read_days(reader, [*"abc"], edges, now, zone))
+        await recorder.stop()
+        return found
+
+    found = await sums_of(url)
+    assert found == await sums_of(f"sqlite:///{tmp_path}/one.db")
+    assert found["a"] != found["c"]
+
+
 class TestTheServer:
     async def test_a_database_that_need_not_flush_by_default_flushes_what_is_acknowledged(self, url: str) -> None:
         name = url.rpartition("/")[2]
@@ -452,7 +490,7 @@ class TestReading:
                 open_reader(url)
 
     async def test_what_gateways_told_is_missing_in_a_journal_of_before(self, journal: PostgresJournal) -> None:
-        assert await journal.read(lambda reader: blind_of(reader, "d1")) == []
+        assert await journal.read(lambda reader: blind_of(reader, ["d1"])) == {}
 
 
 def fail(error: Exception) -> Any:

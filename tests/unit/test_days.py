@@ -10,11 +10,13 @@ from exporter.days.reading import read_days
 from exporter.days.service import DaySums
 from exporter.days.sums import Day, last_days
 from exporter.domain.timeline import Kind
+from exporter.journal.sqlite.reader import SqliteReader
+from exporter.journal.sqlite.transaction import SqliteTransaction
 from exporter.lib.times import zone_of
 from tests.unit.journal_site import NOW, FakeClock, Site, append, event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     import pytest
@@ -208,3 +210,33 @@ async def test_a_round_that_could_not_write_is_done_again(tmp_path: Path, monkey
 
 def _fails(*_: object) -> None:
     raise ArithmeticError
+
+
+async def test_a_round_asks_the_journal_no_oftener_for_many_devices_than_for_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def counting(call: Callable[..., object]) -> Callable[..., object]:
+        def counted(*arguments: object) -> object:
+            nonlocal asked
+            asked += 1
+            return call(*arguments)
+
+        return counted
+
+    for kind, name in ((SqliteReader, "rows"), (SqliteTransaction, "rows"), (SqliteTransaction, "run")):
+        monkeypatch.setattr(kind, name, counting(getattr(kind, name)))
+
+    async with days_at(tmp_path, monkeypatch) as one:
+        for number in range(50):
+            await one.tell(TODAY - 30 * DAY, up=True, device_id=f"d{number}")
+        await one.settle()
+        counts = []
+        for at, devices in enumerate((2, 50), 1):
+            for number in range(devices):
+                await one.tell(TODAY + at, up=at > 1, device_id=f"d{number}")
+            asked = 0
+            await one.settle()
+            counts.append(asked)
+    assert 0 < counts[1] <= counts[0]
