@@ -3,10 +3,12 @@ Several exporters over one PostgreSQL against one exporter on SQLite, in the sam
 
     python -m bench.bench_postgres [--quick]
 
-Exporters as they are, each with a wrk of its own that sends webhooks on 32 connections; then their journals alone: each
-exporter is a process with a recorder and 64 clients in it that wait for their answers, without HTTP. PostgreSQL is a
-server of its own on the same disk, and flushes. The rounds alternate; medians count. An event's lag is the time from
-its answer at one exporter until another one has applied it.
+Exporters as they are, each with a wrk of its own that sends webhooks on 32 connections: first each exporter, also the
+one on SQLite, is held to the same share of a processor, as if it had a (slow) machine of its own, and the rest of this
+one is for PostgreSQL and wrk; then all of them take what they can of the processors of this machine. Then their
+journals alone: each exporter is a process with a recorder and 64 clients in it that wait for their answers, without
+HTTP. PostgreSQL is a server of its own on the same disk, and flushes. The rounds alternate; medians count. An event's
+lag is the time from its answer at one exporter until another one has applied it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import pytest
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from bench.processes import ROOT, Busy, Exporter, Wrk, has_wrk, workplace
+from bench.processes import ROOT, Busy, Exporter, Wrk, has_wrk, on_a_share, workplace
 from bench.rows import Row, at_least, at_most, number, parser, report
 from exporter.domain.identity import Identity
 from exporter.gateways.events import DeviceEvent
@@ -51,6 +53,8 @@ BEGAN = 1_790_000_000
 BOUNDS = {1: 1.0, 2: 1.2, 4: 1.4}
 """Of so many exporters: events a second against one on SQLite."""
 LAG = 250
+SHARE = 0.25
+"""Of a processor, for each exporter: four of them, PostgreSQL and four wrk fit two processors then."""
 QUIET = 0.05  # of the machine, taken by other programs
 _SECRET = "of-all"
 
@@ -104,9 +108,18 @@ class Load(NamedTuple):
     """The same of PostgreSQL."""
     others: float
     """Share of the machine that other programs took meanwhile."""
+    held: bool = False
+    """Whether each exporter was held to its share of a processor."""
 
 
-def webhooks(url: str, exporters: int, seconds: float, cluster: Cluster, directory: Path) -> Load:
+def on_shares(url: str, exporters: int, seconds: float, cluster: Cluster, directory: Path) -> Load:
+    """Send webhooks for some seconds to some exporters, each of which has the same share of a processor."""
+    return webhooks(url, exporters, seconds, cluster, directory, SHARE)
+
+
+def webhooks(
+    url: str, exporters: int, seconds: float, cluster: Cluster, directory: Path, share: float | None = None
+) -> Load:
     """Send webhooks to some exporters for some seconds."""
     with ExitStack() as stack:
         running = [stack.enter_context(_exporter(directory, url)) for _ in range(exporters)]
@@ -121,11 +134,12 @@ def webhooks(url: str, exporters: int, seconds: float, cluster: Cluster, directo
             return sum(sum(one.cpu().values()) for one in running)
 
         send(2.0)  # names of devices are new only once
+        held = share is not None and all(stack.enter_context(on_a_share(one.pid, share)) for one in running)
         before, server, machine = spent(), cluster.processor_time(), Busy()
         taken = sum(send(seconds))
         after, server = spent() - before, cluster.processor_time() - server
         each = 1e6 / max(1, taken)  # none in a quick run on a busy machine
-        return Load(taken / seconds, [], after * each, server * each, machine.share(after + server))
+        return Load(taken / seconds, [], after * each, server * each, machine.share(after + server), held)
 
 
 def _exporter(directory: Path, url: str) -> Exporter:
@@ -187,10 +201,11 @@ def _noise(turn: dict[int, Load]) -> float:
 
 def rows(directory: Path, seconds: float, count: int, cluster: Cluster) -> Iterator[Row]:
     if has_wrk():
-        found = rounds(webhooks, directory, seconds, count, cluster)
+        found = rounds(on_shares, directory, seconds, count, cluster)
+        held = found[0][0].held
+        how = f"each exporter on {SHARE:.0%} of a processor" if held else "NOT held to a share of a processor each"
         for letter, (many, bound) in zip("abc", BOUNDS.items(), strict=True):
-            ratio = median(turn[many].rate / turn[0].rate for turn in found)
-            yield _row(f"9{letter}", "webhooks a second, durable", found, many, at_least(ratio, bound, " x"))
+            yield _row(f"9{letter}", "webhooks a second, durable", found, many, bound, f"{how}; ")
     found = rounds(journals, directory, seconds, count, cluster)
     lags = [lag for turn in found for lag in turn[2].lags]
     worst = quantiles(lags, n=100)[98]
@@ -199,16 +214,23 @@ def rows(directory: Path, seconds: float, count: int, cluster: Cluster) -> Itera
         f"p50: {number(median(lags))} ms", note="two exporters, as loaded as in 9f", **at_most(worst, LAG, " ms"),
     )  # fmt: skip
     for letter, many in zip("efg", BOUNDS, strict=True):
-        ratio = median(turn[many].rate / turn[0].rate for turn in found)
-        yield _row(f"9{letter}", "events a second without HTTP", found, many, {"figure": f"{number(ratio)} x"})
+        yield _row(f"9{letter}", "events a second without HTTP", found, many)
+    if has_wrk():
+        found = rounds(webhooks, directory, seconds, -(-count // 2), cluster)
+        for letter, many in zip("hij", BOUNDS, strict=True):
+            yield _row(f"9{letter}", "webhooks a second of the whole machine", found, many)
 
 
-def _row(key: str, what: str, found: list[dict[int, Load]], many: int, judged: dict[str, Any]) -> Row:
+def _row(
+    key: str, what: str, found: list[dict[int, Load]], many: int, bound: float | None = None, how: str = ""
+) -> Row:
     def middle(which: int, figure: str) -> float:
         return median(getattr(turn[which], figure) for turn in found)
 
+    ratio = median(turn[many].rate / turn[0].rate for turn in found)
+    judged: dict[str, Any] = {"figure": f"{number(ratio)} x"} if bound is None else at_least(ratio, bound, " x")
     note = (
-        f"median of {len(found)} rounds; processor time an event: exporters {middle(many, 'exporters'):.0f} µs "
+        f"{how}median of {len(found)} rounds; processor time an event: exporters {middle(many, 'exporters'):.0f} µs "
         f"(on SQLite {middle(0, 'exporters'):.0f}), PostgreSQL {middle(many, 'server'):.0f} µs"
     )
     return Row(

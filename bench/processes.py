@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 _TICK = os.sysconf("SC_CLK_TCK")
+_GROUPS = Path("/sys/fs/cgroup")
+_PERIOD = 10_000  # microseconds: far shorter than what is measured
 
 
 @contextlib.contextmanager
@@ -142,6 +144,34 @@ def bare(directory: Path) -> tuple[Server, str]:
     url = f"http://127.0.0.1:{port}/webhook"
     command = [sys.executable, "-m", "bench.bare", str(port)]
     return Server(command, url, log=directory / "bare.log"), url
+
+
+@contextlib.contextmanager
+def on_a_share(pid: int, share: float) -> Iterator[bool]:
+    """Hold a process to a share of one processor meanwhile, as a container with a limit; gives whether it could be.
+
+    That takes root and control groups, of either version; elsewhere the process goes on as it is.
+    """
+    unified = (_GROUPS / "cgroup.controllers").exists()
+    parent = _GROUPS if unified else _GROUPS / "cpu"
+    group, quota = parent / f"bench-{pid}", round(share * _PERIOD)
+    limits = {"max": f"{quota} {_PERIOD}"} if unified else {"cfs_period_us": f"{_PERIOD}", "cfs_quota_us": f"{quota}"}
+    held = True
+    try:
+        if unified:
+            (parent / "cgroup.subtree_control").write_text("+cpu")
+        group.mkdir()
+        for name, value in limits.items():
+            (group / f"cpu.{name}").write_text(value)
+        (group / "cgroup.procs").write_text(f"{pid}")
+    except OSError:
+        held = False
+    try:
+        yield held
+    finally:
+        with contextlib.suppress(OSError):
+            (parent / "cgroup.procs").write_text(f"{pid}")
+            group.rmdir()
 
 
 class Busy:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
 
 import pytest
 
 from bench import rows
 from bench.__main__ import BENCHMARKS, LONG
+from bench.processes import on_a_share
 from tests.patience import patient
 from tests.postgres import binaries
 from tests.tools import ROOT, require
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NEEDS = {
     "webhook": ("wrk",),
@@ -29,6 +29,12 @@ NEEDS = {
     "postgres": ("wrk",),
     "soak": ("wrk",),
 }
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds of processor time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.slow
@@ -48,6 +54,23 @@ def test_a_benchmark_runs_and_gives_its_rows(name: str, tmp_path: Path) -> None:
     assert found
     assert all(row.what and row.ours for row in found)
     assert rows.text_table(found) in done.stdout
+
+
+def test_a_process_on_a_share_takes_no_more_of_a_processor_and_is_free_afterwards() -> None:
+    command = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(command) as busy:
+        try:
+            with on_a_share(busy.pid, 0.1) as held:
+                if not held:
+                    pytest.skip("it takes root and control groups")
+                began, before = time.monotonic(), processor_time(busy.pid)
+                time.sleep(0.5)
+                taken = (processor_time(busy.pid) - before) / (time.monotonic() - began)
+            groups = Path(f"/proc/{busy.pid}/cgroup").read_text()
+        finally:
+            busy.kill()
+    assert taken < 0.3
+    assert f"bench-{busy.pid}" not in groups
 
 
 def test_every_benchmark_can_be_chosen() -> None:
