@@ -14,6 +14,7 @@ from exporter.domain.records import DeviceHistory, Record
 from exporter.domain.timeline import Kind
 from exporter.errors import JournalDiverged
 from exporter.journal.port import Appended
+from exporter.journal.postgres.call import call
 from exporter.journal.postgres.names import Names
 from exporter.journal.retention import base
 
@@ -35,8 +36,8 @@ OFFERED_FOR: Final = 600.0
 BATCH: Final = 2_000
 
 _APPEND: Final = (
-    "SELECT * FROM journal_append_1(%s::bigint, %s, %s, %s, %s::bigint, %s::int, "
-    "%s::int[], %s::bigint[], %s::smallint[], %s::int[])"
+    b"SELECT * FROM journal_append_1($1::bigint, $2::text, $3::boolean, $4::boolean, $5::bigint, $6::int, "
+    b"$7::int[], $8::bigint[], $9::smallint[], $10::int[])"
 )
 _AFTER: Final = (
     "SELECT seq, device, timestamp, kind, identity, received_ms, exposed_ms FROM event "
@@ -125,15 +126,15 @@ class Events:
             _array(int(one.kind) for one in batch),
             _array(identity for _, identity in rows),
         )
-        turn, *others = connection.execute(_APPEND, (now, self._who, expose, ended, after, MISSED, *events)).fetchall()
-        last, at, exposed, places = turn[0], turn[5], turn[6], turn[7] or ()
+        turn, *others = call(connection, _APPEND, (now, self._who, expose, ended, after, MISSED, *events))
+        (last, at, exposed), places = _numbers(turn[0], *turn[5:7]), _places(turn[7])
         numbers: list[int | None] = [None] * len(batch)
         own: list[Numbered] = []
         for number, place in enumerate(places, last + 1):
             numbers[place - 1] = number
             one = batch[place - 1]
             own.append((number, Record(one.identity, one.timestamp, one.kind, at, exposed)))
-        missed = self._records(connection, others)
+        missed = self._records(connection, [_numbers(*row[:7]) for row in others])
         if len(others) == MISSED:
             return Appended(at, numbers, self._tell(missed), until=last + len(places))
         return Appended(at, numbers, self._tell(missed + own))
@@ -155,3 +156,12 @@ class Events:
 def _array(values: Iterable[int]) -> str:
     """Return an array as the server writes it: far cheaper than number by number."""
     return "{" + ",".join(map(str, values)) + "}"
+
+
+def _numbers(*texts: bytes | None) -> list[int]:
+    return [int(text) for text in texts if text is not None]
+
+
+def _places(array: bytes | None) -> list[int]:
+    """Return the numbers of an array as the server writes it; NULL is none."""
+    return _numbers(*array[1:-1].split(b",")) if array else []
