@@ -86,6 +86,7 @@ class Features:
             recorder,
             config,
             impact=facts_of,
+            planned_until=planned_until,
             authenticated=authenticated,
             nobody=lambda: self.alerting.ways.nobody,
         )

@@ -49,10 +49,11 @@ class IncidentsFeature:
         config: Callable[[], Config],
         *,
         impact: Callable[[Device], dict[str, int] | None],
+        planned_until: Callable[[Device, float], float | None],
         authenticated: Callable[[], bool],
         nobody: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self.service = Incidents(recorder, lambda: config().policies, impact=impact)
+        self.service = Incidents(recorder, lambda: config().policies, impact=impact, planned_until=planned_until)
         self._recorder = recorder
         self._config = config
         self._authenticated = authenticated

@@ -38,10 +38,13 @@ class OpenIncidents:
         policies: Callable[[], Policies],
         *,
         impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
+        planned_until: Callable[[Device], float | None] = lambda _device: None,
     ) -> None:
+        """`planned_until` is the end of the planned window that a device is in now, in its timeline or not yet."""
         self._fleet = fleet
         self.thresholds = Thresholds(policies)
         self._impact = impact
+        self._planned_until = planned_until
         self.by_device: dict[str, Held] = {}
         self.unclear: set[str] = set()
         """Devices whose incidents must be compared with the journal."""
@@ -76,8 +79,7 @@ class OpenIncidents:
         elif before is None:
             self._expect(device, now)
         elif after.planned is not before.planned and after.in_window != before.in_window:
-            if before.in_window:  # what outlasts a window opens an incident then
-                self._expect(device, now)
+            self._boundary(device, after, now)
         elif after.newest <= before.newest:
             self.unclear.add(device_id)
         elif after.since != before.since:
@@ -140,8 +142,21 @@ class OpenIncidents:
         self._schedule(device)
         self.advance(now)
 
+    def _boundary(self, device: Device, after: Timeline, now: float) -> None:
+        """Judge a device anew at a window's begin or end: what outlasts one, or was due before it, opens then."""
+        planned = after.planned
+        if after.up and planned is not None and after.in_window and planned.newest <= after.newest:
+            self.unclear.add(device.identity.device_id)  # an outage that is over began before we knew of the window
+        else:
+            self._expect(device, now)
+
     def _due_at(self, device: Device) -> float | None:
-        return self.thresholds.due(device, self.thresholds.alert_after(device))
+        after, planned_until = self.thresholds.alert_after(device), self._planned_until(device)
+        return self.thresholds.due(device, after, planned_until=planned_until)
+
+    def _awaits_window(self, device: Device, timeline: Timeline) -> bool:
+        """Whether a device is in a window whose begin its timeline does not have yet."""
+        return not timeline.in_window and self._planned_until(device) is not None
 
     def _schedule(self, device: Device) -> None:
         if self._is_settled(device.identity.device_id):
@@ -164,7 +179,7 @@ class OpenIncidents:
         if not known and end - before.since < after:
             return  # the usual short outage; windows only put off what is due
         due = running_due(before, after)
-        if not known and due is not None and due <= end:
+        if not known and due is not None and due <= end and not self._awaits_window(device, before):
             self._open(device, before.since, now)
         self._close(device.identity.device_id, end, due, now)
 

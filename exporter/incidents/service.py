@@ -63,9 +63,15 @@ class Incidents:
         policies: Callable[[], Policies],
         *,
         impact: Callable[[Device], dict[str, int] | None] = lambda _device: None,
+        planned_until: Callable[[Device, float], float | None] = lambda _device, _now: None,
     ) -> None:
         self._recorder = recorder
-        self.open = OpenIncidents(recorder.fleet, policies, impact=impact)
+        self.open = OpenIncidents(
+            recorder.fleet,
+            policies,
+            impact=impact,
+            planned_until=lambda device: planned_until(device, recorder.clock()),
+        )
         self._events: list[tuple[str | None, str | None, str, float, str]] = []
         self._wake = Wake()
         self._writing = asyncio.Lock()

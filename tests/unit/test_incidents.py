@@ -164,6 +164,20 @@ async def test_what_late_events_reveal_inside_a_window_gets_no_incident():
     assert site.all() == []
 
 
+@pytest.mark.parametrize("before", [0, 3000])
+async def test_an_outage_that_is_over_before_its_window_is_journalled_counts_as_it_was(before: int):
+    """A new device was down for 2,000 s: inside the window, or `before` its begin for most of the time."""
+    site = await Desk(planned_until=lambda _device, _now: BEGIN + 9000.0).start()
+    begin = BEGIN + before
+    site.recorder.now = BEGIN + 5000
+    site.recorder.hear(BEGIN + 1000, up=False)
+    site.recorder.hear(BEGIN + 3100, up=True)
+    assert site.incidents.open.steps == []
+    site.recorder.plan(max(begin, BEGIN + 1000))
+    await site.go(BEGIN + 5000)
+    assert site.facts() == ([(BEGIN + 1000, BEGIN + 3100, "connected")] if before else [])
+
+
 # -- late events ------------------------------------------------------------------------------------------------------
 
 

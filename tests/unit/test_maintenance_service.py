@@ -11,12 +11,15 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from exporter.alerting.fleet_alerts import FleetAlerts
 from exporter.cli.main import main
 from exporter.cli.maintenance import _when
 from exporter.config.schema import Config, Match
 from exporter.config.schema import Maintenance as Configured
+from exporter.domain.policy import Policies, Policy
 from exporter.domain.thresholds import running_due
 from exporter.errors import JournalUnavailable
+from exporter.incidents.open_incidents import OpenIncidents
 from exporter.maintenance.api import MaintenanceApi
 from exporter.maintenance.api_types import MaintenanceWindow, Which
 from exporter.maintenance.service import Maintenance
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from exporter.domain.fleet import Change
     from exporter.recording.recorder import Recorder
 
 
@@ -155,6 +159,88 @@ async def test_a_device_that_is_new_in_a_window_is_inside_from_its_first_event(d
     await desk.at(65)
     assert await desk.planned() == [(60, None)]
     assert running_due(recorder.fleet.devices["d1"].timeline, 0) is None
+
+
+class Listening:
+    """The alerts and the incidents of a desk's fleet, which hear of an event before its window is marked."""
+
+    def __init__(self, desk: Desk, recorder: Recorder, alert_after: float) -> None:
+        policies = Policies({"default": Policy(alert_after=alert_after)})
+        planned_until = desk.maintenance.planned_until
+        self.clock = desk.site.clock
+        self.incidents = OpenIncidents(
+            recorder.fleet, lambda: policies, planned_until=lambda device: planned_until(device, self.clock.now)
+        )
+        self.alerts = FleetAlerts(recorder.fleet, lambda: policies, planned_until=planned_until)
+        recorder.subscribe(self._heard)
+
+    def _heard(self, change: Change) -> None:
+        self.incidents.change(change, self.clock.now)
+        self.alerts.change(change, self.clock.now)
+
+    def told(self) -> tuple[list[str], list[str]]:
+        """Return what alerts fire and of whom incidents are open."""
+        self.incidents.advance(self.clock.now)
+        self.alerts.advance(self.clock.now)
+        return [name for name, _ in self.alerts.firing], list(self.incidents.by_device)
+
+
+NOBODY: tuple[list[str], list[str]] = ([], [])
+EVERYBODY = (["DeviceDown"], ["d1"])
+
+
+async def begun(desk: Desk, by: str, start: int, alert_after: float) -> Listening:
+    """Start a desk whose window begins at `start`, by the file or by the API, and lasts until 10,000."""
+    if by == "file":
+        desk.plan(once(start, 10_000, business_id="b1"))
+    recorder = await desk.start()
+    listening = Listening(desk, recorder, alert_after)
+    await desk.at(start)
+    if by == "API":
+        await desk.maintenance.add(Window(Match(business_id="b1"), "UTC", start_at=NOW + start, end_at=NOW + 10_000))
+    return listening
+
+
+@pytest.mark.parametrize("by", ["file", "API"])
+@pytest.mark.parametrize("alert_after", [0.0, 900.0])
+@pytest.mark.parametrize("ago", [0, 1000])
+async def test_a_device_whose_first_event_is_a_disconnect_inside_a_window_is_told_at_its_end(
+    desk: Desk, by: str, alert_after: float, ago: int
+) -> None:
+    listening = await begun(desk, by, 10, alert_after)
+    desk.site.clock.now = NOW + 2000
+    await desk.site.recorder.submit(event(NOW + 2000 - ago, up=False))
+    assert listening.told() == NOBODY  # the window's task has not run yet
+    await desk.at(9999)
+    assert listening.told() == NOBODY
+    await desk.at(10_000 + alert_after)
+    assert listening.told() == EVERYBODY
+
+
+@pytest.mark.parametrize("by", ["file", "API"])
+@pytest.mark.parametrize("alert_after", [0.0, 900.0])
+async def test_a_first_disconnect_that_was_long_before_the_window_is_an_outage_inside_it(
+    desk: Desk, by: str, alert_after: float
+) -> None:
+    listening = await begun(desk, by, 1000, alert_after)
+    await desk.site.recorder.submit(event(NOW + 1, up=False))
+    await desk.at(1010)
+    listening.told()
+    await desk.at(1200)  # people hear of old news only if its end does not come
+    assert listening.told() == EVERYBODY
+
+
+async def test_a_device_that_moves_into_a_window_and_goes_down_with_one_event_is_inside(desk: Desk) -> None:
+    listening = await begun(desk, "file", 10, 0.0)
+    recorder = desk.site.recorder
+    await recorder.submit(event(NOW, up=True, business="b2"))
+    desk.site.clock.now = NOW + 50
+    await recorder.submit(event(NOW + 50, up=False))
+    assert listening.told() == NOBODY
+    await desk.at(51)
+    assert listening.told() == NOBODY
+    await recorder.submit(event(NOW + 51, up=True))
+    assert listening.told() == NOBODY
 
 
 async def test_a_device_that_changes_its_business_goes_in_and_out_with_that_event(desk: Desk) -> None:
