@@ -87,7 +87,7 @@ def duration(seconds: float, words: Words, *, least: int = 1) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Return a duration inside of which no line ends, for pages."""
+    """Return a duration or a time inside of which no line ends, for pages."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 

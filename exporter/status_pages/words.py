@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.lib.ratios import percent
 from exporter.lib.times import local, zone_of
-from exporter.lib.words import WORDS, Language, read_texts
+from exporter.lib.words import WORDS, Language, read_texts, unbroken
 from exporter.look.bars import Cell
 from exporter.look.wording import Wording
 from exporter.report.plots import grade
@@ -114,11 +114,11 @@ class PageWords(Wording):
 
     def _planned(self, picture: Picture) -> str:
         ends = [span.end for span, _ in picture.windows if span.start <= picture.at < span.end]
-        return (
-            self.text("banner_planned_until", time=self.moment(max(ends), picture.at))
-            if ends
-            else self.text("banner_planned")
-        )
+        if not ends:
+            return self.text("banner_planned")
+        *date, clock, zone = self.moment(max(ends), picture.at).split(" ")
+        until = " ".join(unbroken(" ".join(part)) for part in (date, (clock, zone)) if part)
+        return self.text("banner_planned_until", time=until)
 
     def _cell(self, day: Day, objective: float, now: float) -> Cell:
         up, said = day.observed_ms - day.down_ms, self.text("day_before")

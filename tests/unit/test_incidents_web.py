@@ -248,6 +248,8 @@ async def test_a_note_promises_the_next_one_by_the_api_and_by_both_forms(tmp_pat
         assert sorted(one["next_update_at"] - one["at"] for one in notes) == [1800.0, 2700.0, 7200.0]
         assert (await browser.get("/incidents/1"))[1].count("Kabar berikutnya paling lambat") == 3
         assert "Next update by" in (await browser.get("/api/v1/incidents/export?format=markdown&lang=en"))[1]
+        await browser.desk.hear(BEGIN + 900, up=True, device=identity("device_1", device_name="Front desk"))
+        assert "Kabar berikutnya paling lambat" not in (await browser.get("/incidents/1"))[1]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ async def test_the_banner_says_it_in_one_sentence(
             await site.tell(who(f"d{number}"), TODAY, up=number >= down)
         shown = (await site.get("/s/toko")).text
         assert f"<h1>{banner}</h1>" in shown
+        assert shown.partition("<main")[2].count(banner) == 1
         assert ("banner good" in shown) == (indicator == "none" and of > 0)
         summary = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
         assert summary["status"] == {"indicator": indicator, "description": banner}
@@ -149,7 +150,7 @@ async def test_a_device_in_maintenance_is_no_outage_whatever_its_incident_says(t
             assert "Investigating" not in shown, path
             assert "In maintenance" in shown, path
             assert "A technician is on the way." in shown, path
-        assert "<h1>Planned maintenance until 14:00 WIB</h1>" in (await site.get("/s/toko")).text
+        assert "<h1>Planned maintenance until 14:00\xa0WIB</h1>" in (await site.get("/s/toko")).text
         summary = msgspec.json.decode((await site.get("/s/toko/summary.json")).text)
         assert (summary["incidents"], summary["status"]["indicator"]) == ([], "maintenance")
         assert "Investigating" not in (await site.get("/s/toko/feed.atom")).text
@@ -167,7 +168,7 @@ async def test_a_maintenance_that_ends_another_day_says_which(tmp_path: Path) ->
         end = TODAY + 2 * DAY + HOUR
         site.windows = [(Window(Match(), ZONE, start_at=TODAY, end_at=end), Span(TODAY, end))]
         day = local(end, zone_of(ZONE))
-        assert f"Planned maintenance until {day.day} {day:%b} 01:00 WIB" in (await site.get("/s/toko")).text
+        assert f"Planned maintenance until {day.day}\xa0{day:%b} 01:00\xa0WIB" in (await site.get("/s/toko")).text
 
 
 async def test_from_when_to_when_names_the_zone_once_and_the_day_where_it_is_another(tmp_path: Path) -> None:
@@ -550,6 +551,7 @@ async def test_of_very_many_devices_those_are_listed_that_were_not_always_fine_o
         assert second.count("<svg class") == 1 + 5
         assert 'href="toko?page=2&amp;lang=en"' in second
         assert 'href="toko?lang=id"' in second
+        assert ("<h2>Past incidents" in first, "<h2>Riwayat" in second) == (True, False)
         for wrong in ("0", "1", "3", "x", "-1", "2.0", "9" * 30):
             assert (await site.get(f"/s/toko?page={wrong}")).status == 404
 
