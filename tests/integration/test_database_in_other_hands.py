@@ -13,8 +13,10 @@ import pytest
 from exporter.conventions import ACCEPTED, DUPLICATE
 from exporter.domain.timeline import Kind
 from exporter.errors import ConfigError, JournalUnavailable
+from exporter.journal.postgres.address import parameters
 from exporter.journal.postgres.advice import Hopeless, advice
 from exporter.journal.postgres.journal import PATIENCE, PostgresJournal
+from exporter.journal.postgres.link import Link
 from exporter.journal.storage import open_contents
 from tests.integration.shared_journal import TOYS, end_connections, exporters, journals, look
 from tests.patience import eventually
@@ -24,9 +26,15 @@ from tests.unit.journal_site import NOW, append, event, picture
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from exporter.journal.postgres.link import Connection
     from exporter.recording.recorder import Recorder
     from tests.postgres import Cluster
 
+_TURNED_DOWN = """
+CREATE FUNCTION journal_turn_1(bigint, text, boolean, boolean) RETURNS turn LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION USING message = 'not today', errcode = 'XQ001'; END $$
+"""
+"""With a code that no driver knows."""
 UP, DOWN = Kind.CONNECTED, Kind.DISCONNECTED
 
 
@@ -128,6 +136,39 @@ async def test_a_setting_of_the_url_that_the_server_cannot_meet_is_told(url: str
     assert "speaks no TLS" in await refused(f"{url}?sslmode=require")
     assert "a value that there is not" in await refused(f"{url}?sslmode=perhaps")
     assert (await refused(f"{url}?target_session_attrs=any-time")).startswith("ConfigError")
+
+
+async def test_a_database_that_isolates_transactions_otherwise_is_refused_with_what_to_set(url: str) -> None:
+    look(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_isolation = 'serializable'")
+    told = await refused(url)
+    assert told.startswith("ConfigError")
+    assert "SET default_transaction_isolation = 'read committed'" in told
+
+
+async def test_what_the_server_says_is_told_as_it_is_where_there_is_no_advice(url: str) -> None:
+    async with journals(url, 1) as [journal]:
+        with pytest.raises(JournalUnavailable, match=r"database \S+ at \S+: division by zero$"):
+            await journal.transact(lambda transaction: transaction.rows("SELECT 1 / 0"))
+        look(url, "ALTER FUNCTION journal_turn_1 RENAME TO elsewhere")
+        look(url, _TURNED_DOWN)
+        with pytest.raises(JournalUnavailable, match=r": not today$"):
+            await journal.append([append(NOW, UP)], 0)
+        look(url, "DROP FUNCTION journal_turn_1")
+        look(url, "ALTER FUNCTION elsewhere RENAME TO journal_turn_1")
+        assert list((await journal.append([append(NOW, UP)], 0)).numbers) == [1]
+
+
+def test_work_that_fails_within_a_transaction_leaves_none_open(url: str) -> None:
+    link = Link(parameters(url))
+
+    def work(connection: Connection) -> None:
+        connection.execute("BEGIN; CREATE TABLE half (done int)")
+        raise ValueError("a mistake")
+
+    with pytest.raises(ValueError, match="a mistake"):
+        link.run(work, 5)
+    assert link.run(lambda connection: connection.execute("SELECT to_regclass('half')").fetchall(), 5) == [(None,)]
+    link.drop()
 
 
 async def test_a_standby_as_the_only_host_is_waited_for_until_it_is_promoted(cluster: Cluster) -> None:

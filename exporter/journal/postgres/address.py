@@ -24,8 +24,8 @@ _DEFAULTS: Final = {
 """What a URL may give otherwise: of several hosts the one that takes writes; a dead one is noticed within seconds."""
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:%/-]*")
 _EXPECTED: Final = (
-    "expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE, HOST:PORT perhaps several with commas between them; "
-    "in the password write @ as %40, : as %3A, / as %2F, % as %25"
+    "expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE in one line, HOST:PORT perhaps several with commas between "
+    "them; in the password write @ as %40, : as %3A, / as %2F, % as %25"
 )
 
 
@@ -39,7 +39,9 @@ def parameters(url: str) -> dict[str, str]:
     usable = all(port.isascii() and port.isdigit() for port in ports) and _HOST.fullmatch(
         given.get("host", "").replace(",", "")
     )
-    if not usable:  # a part of an unescaped password, perhaps
+    path = url.partition("://")[2].partition("/")[2].partition("?")[0]
+    # a part of an unescaped password, perhaps, or a second URL in a file of two lines: messages would show it
+    if not usable or not url.isprintable() or "@" in path or "/" in path:
         raise ConfigError(f"storage.url: {_EXPECTED}")
     if not given.get("dbname"):
         raise ConfigError(f"storage.url: names no database; {_EXPECTED}")
