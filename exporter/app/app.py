@@ -111,7 +111,9 @@ class Exporter:
         self._to_stop = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
-        self._started = self._anew = False
+        self._anew = False
+        self.started = False
+        """Everything works; not so where the journal could not be opened before it was to stop."""
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -128,7 +130,7 @@ class Exporter:
         except BaseException:
             await self._stop()
             raise
-        if self._started:
+        if self.started:
             systemd.tell(systemd.READY)
             log.info("ready", extra=fields(version=__version__, devices=len(self.recorder.fleet.devices)))
 
@@ -157,7 +159,7 @@ class Exporter:
         leadership = Leadership(leading, self.features.all)
         self._housekeeping.lead(leading, leadership.begin, [task for task in tasks if task.leading])
         self._housekeeping.once("first_scrape", self._prepare_scrape)
-        self._started = True
+        self.started = True
 
     async def run_until_stopped(self) -> bool:
         """Wait for SIGTERM or SIGINT; True: for the need to begin anew, as the journal has another past than we."""
@@ -252,7 +254,7 @@ class Exporter:
 
         def ready() -> bool:
             recorder = self.recorder
-            return self._started and recorder.ready and recorder.healthy and recorder.following.right
+            return self.started and recorder.ready and recorder.healthy and recorder.following.right
 
         public = self._public = public_app(
             self.recorder,

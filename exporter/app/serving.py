@@ -49,7 +49,8 @@ async def _run(load: Callable[[], Config], diverged: int) -> bool:
         await exporter.start()
     except OSError as error:
         raise ConfigError(str(error)) from error
-    announce(exporter.settings, webhook=f"{exporter.public.url}{WEBHOOK_PATH}", admin=exporter.admin.url)
+    if exporter.started:
+        announce(exporter.settings, webhook=f"{exporter.public.url}{WEBHOOK_PATH}", admin=exporter.admin.url)
     anew = await exporter.run_until_stopped()
     await exporter.stop()
     return anew

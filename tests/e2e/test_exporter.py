@@ -535,6 +535,16 @@ class TestFullDisk:
         exporter.send(("d1", now, True))
         assert _account(exporter, "d1") == (1, 50.0, "up")
 
+    def test_an_exporter_that_is_stopped_before_its_journal_could_be_opened_does_not_say_that_it_takes_webhooks(
+        self, exporter: ExporterProcess
+    ) -> None:
+        exporter.stop()
+        said = exporter.log.count("webhooks are taken")
+        exporter.start_on_full_disk()
+        wait_for(lambda: "the journal cannot be used yet" in exporter.log, "a line in the log", 30)
+        assert exporter.stop() == 0
+        assert exporter.log.count("webhooks are taken") == said == 1
+
     def test_a_journal_in_trouble_does_not_silence_its_own_metrics(self, exporter: ExporterProcess) -> None:
         now = int(time.time())
         exporter.send(("d1", now - 60, True))
