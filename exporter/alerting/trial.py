@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 TEST_ALERT: Final = "NotifyTest"
 """The shipped routes send it by its way alone."""
-SENT: Final = "notifications_total"
-FAILED: Final = "notifications_failed_total"
+TRIED: Final = "notification_requests_total"
+"""Each try, once it is over; `notifications_total` counts a message when its first try begins."""
+FAILED: Final = "notification_requests_failed_total"
 PATIENCE: Final = 30.0
 LIFE: Final = 60.0
 """Seconds after which the test is over by itself."""
@@ -65,9 +66,10 @@ def _alert(way: str, now: float, labels: Mapping[str, str]) -> dict[str, object]
 
 
 async def _counts(client: Client, way: str) -> tuple[float, float]:
-    """Return how many notifications an integration has sent or tried, and how many of them failed."""
+    """Return how many messages an integration has sent, and how many tries failed."""
     lines = (await client.metrics()).splitlines()
-    return _sum(lines, SENT, way), _sum(lines, FAILED, way)
+    failed = _sum(lines, FAILED, way)
+    return _sum(lines, TRIED, way) - failed, failed
 
 
 def _sum(lines: list[str], name: str, way: str) -> float:

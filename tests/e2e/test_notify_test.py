@@ -31,7 +31,7 @@ def test_each_way_gets_its_test_and_nobody_else_does(tmp_path: Path, capsys: pyt
             assert "Uji coba: pesan lewat email sampai" in where.emails()[0]["subject"]
             assert run(tmp_path, "telegram", program.url) == 0
             assert any("Uji coba: pesan lewat telegram sampai" in text for text in where.telegram())
-            where.http.status = 403
+            where.http.status = 503  # which Alertmanager would try again for minutes
             assert run(tmp_path, "slack", program.url) == 1
     shown = capsys.readouterr().out
     assert "Alertmanager 1 (email): sent\nAlertmanager 1 (telegram): sent\n" in shown
