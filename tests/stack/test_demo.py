@@ -12,6 +12,8 @@ from tests.ports import free_port
 from tests.stack.project import Stack, eventually
 from tests.tools import require
 
+pytestmark = pytest.mark.slow
+
 DEVICES = 40
 ALL = DEVICES + len(device_ids())
 
