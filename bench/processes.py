@@ -233,12 +233,16 @@ class Wrk:
         devices: int = 10_000,
         rate: float = 0.0,
         engine: str = "instagram",
+        connections: int = CONNECTIONS,
     ) -> Load:
-        """Load the URL; `rate`: requests a second over all connections, 0 for as many as it takes."""
+        """Load the URL; `rate`: requests a second over all connections, 0 for as many as it takes.
+
+        A connection waits for its answer besides: the more there are, the less that lowers the rate.
+        """
         first = self._first.get(url, int(time.time()) - 120)
         script = ["-s", "bench/load.lua", url, "--", self._secret, kind, str(first), str(devices)]
-        script += [f"{rate / self.CONNECTIONS:.3f}", engine, str(self._lowest)]
-        command = ["wrk", "-t1", f"-c{self.CONNECTIONS}", f"-d{seconds:g}", "--timeout", "30s", *script]
+        script += [f"{rate / connections:.4f}", engine, str(self._lowest)]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}", "--timeout", "30s", *script]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         load = msgspec.json.decode(done.stdout.splitlines()[-1], type=Load)
         self._first[url] = first + load.requests // devices + 2
