@@ -7,6 +7,7 @@ does not answer or does not let us ask, is not called nothing.
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from exporter.alerting.client import Client, Unavailable, session
@@ -88,6 +89,7 @@ async def _count(client: Client, job: str) -> int | None:
         return None
 
 
+@lru_cache(maxsize=8)  # it is asked for each minute and changes seldom, and YAML of this size holds the loop up for 0.1 s
 def count_ways(configuration: str, job: str = "") -> int | None:
     """Return how many integrations the receivers for people have; None: this is no configuration of Alertmanager.
 

@@ -228,7 +228,7 @@ class Maintenance:
         self._active = self.schedule.active(self._settled if at is None else at)
         found: list[Boundary] = []
         for number, device in enumerate(list(devices)):
-            inside = any(window.holds(device.identity) for window in self._active)
+            inside = bool(self._active) and any(window.holds(device.identity) for window in self._active)
             if inside != device.timeline.in_window:
                 self._mark(device, inside=inside, at=at, found=found)
             if number % SLICE == SLICE - 1:
