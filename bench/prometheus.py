@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.processes import ROOT, Server, free_port
@@ -113,6 +114,25 @@ class Prometheus:
         before = self.cpu()
         self._evaluated(rounds)
         return (self.cpu() - before) / rounds
+
+    def usual_evaluations(self, rounds: int) -> dict[str, float]:
+        """Return how long an evaluation of each group takes, seconds, by itself: the median of some."""
+        seen: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            self._evaluated(1)
+            for group in self.get("rules")["groups"]:
+                seen.setdefault(group["name"], []).append(group["evaluationTime"])
+        return {name: median(times) for name, times in seen.items()}
+
+    def settle(self) -> None:
+        """Wait until it does nothing: what a start leaves to clean up is no query's cost."""
+        deadline, idle = time.monotonic() + 600, 0
+        while idle < 3:
+            if time.monotonic() > deadline:
+                raise RuntimeError("Prometheus does not come to rest")
+            before = self.cpu()
+            time.sleep(2)
+            idle = idle + 1 if self.cpu() - before < 0.05 else 0
 
     def _evaluated(self, rounds: int) -> None:
         """Wait until every group has been evaluated so many times more."""
