@@ -140,7 +140,7 @@ def _explain(wanted: bool, what: str, cost: float) -> None:
 
 def evaluations(folder: Path, target: Target, devices: int, *, quick: bool) -> Iterator[tuple[str, str, float]]:
     """Yield how long an evaluation of each group of rules takes, once the fleet was scraped."""
-    every, scrape, rounds = ("2s", "2s", 1) if quick else ("10s", "60s", 9)
+    every, scrape, rounds = ("2s", "2s", 1) if quick else ("10s", "60s", 7)
     with Prometheus(folder, target, [RULES], every=every, scrape=scrape) as prometheus:
         while (
             not (found := prometheus.get("query", query="count(device_up)")["result"])

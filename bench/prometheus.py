@@ -68,9 +68,13 @@ class Prometheus:
     ) -> None:
         own = folder / "rules"
         own.mkdir(exist_ok=True)
+        for former in own.iterdir():
+            former.unlink()
         for file in rules:
             text = re.sub(
-                r"(?m)^( *)(- name: \w+)\n(?:\s+interval: \w+\n)?", rf"\1\2\n\1  interval: {every}\n", file.read_text()
+                r"(?m)^( *)(- name: \w+)(?: +#.*)?\n(?:\s+interval: \w+\n)?",
+                rf"\1\2\n\1  interval: {every}\n",
+                file.read_text(),
             )
             (own / file.name).write_text(text)
         config = {

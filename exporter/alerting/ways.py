@@ -89,7 +89,7 @@ async def _count(client: Client, job: str) -> int | None:
         return None
 
 
-@lru_cache(maxsize=8)  # it is asked for each minute and changes seldom, and YAML of this size holds the loop up for 0.1 s
+@lru_cache(maxsize=8)  # it is the same each minute, and to read YAML of this size holds the loop up for 0.1 s
 def count_ways(configuration: str, job: str = "") -> int | None:
     """Return how many integrations the receivers for people have; None: this is no configuration of Alertmanager.
 

@@ -112,8 +112,7 @@ class Exporter:
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._anew = False
-        self.started = False
-        """Everything works; not so where the journal could not be opened before it was to stop."""
+        self.started = False  # for good where the journal could not be opened before it was to stop
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
