@@ -11,7 +11,6 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.processes import ROOT, Server, free_port
@@ -114,19 +113,10 @@ class Prometheus:
 
     def cost_of_an_evaluation(self, rounds: int) -> float:
         """Return the processor time of one evaluation of all rules, scrapes between them included."""
-        self._evaluated(1)
+        self.evaluate(1)
         before = self.cpu()
-        self._evaluated(rounds)
+        self.evaluate(rounds)
         return (self.cpu() - before) / rounds
-
-    def usual_evaluations(self, rounds: int) -> dict[str, float]:
-        """Return how long an evaluation of each group takes, seconds, by itself: the median of some."""
-        seen: dict[str, list[float]] = {}
-        for _ in range(rounds):
-            self._evaluated(1)
-            for group in self.get("rules")["groups"]:
-                seen.setdefault(group["name"], []).append(group["evaluationTime"])
-        return {name: median(times) for name, times in seen.items()}
 
     def settle(self) -> None:
         """Wait until it does nothing: what a start leaves to clean up is no query's cost."""
@@ -138,7 +128,7 @@ class Prometheus:
             time.sleep(2)
             idle = idle + 1 if self.cpu() - before < 0.05 else 0
 
-    def _evaluated(self, rounds: int) -> None:
+    def evaluate(self, rounds: int) -> None:
         """Wait until every group has been evaluated so many times more."""
         counts = dict.fromkeys(self.evaluations(), 0)
         last = self.evaluations()
