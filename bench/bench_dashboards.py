@@ -97,7 +97,8 @@ class Asked:
 
     def rule(self, expr: str) -> bytes:
         """Ask what a rule asks when it is evaluated."""
-        return self._prometheus.answer("query", query=expr, time=self._at)
+        counted = f"count(\n{expr}\n)"  # a rule writes no series of its result as JSON
+        return self._prometheus.answer("query", query=counted, time=self._at)
 
     def annotation(self, found: dict[str, Any], span: int) -> bytes:
         """Ask for the times that are marked."""
