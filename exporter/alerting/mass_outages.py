@@ -36,10 +36,6 @@ class _Pending(NamedTuple):
     since: int
     joined: float
 
-    def due(self, wait: float) -> float:
-        """Return when it is posted, which is `wait` seconds after it showed at the earliest."""
-        return min(max(self.at + wait, self.joined + HOLD), self.at + SETTLED_AFTER)
-
 
 class MassOutages:
     """`fire` and `resolve` are called with what begins and ends; `resolve(key, at, now)`."""
@@ -190,7 +186,9 @@ class MassOutages:
 
 
 def _due(key: Key, pending: _Pending) -> float:
-    return pending.due(MASS_KINDS[key[0]].wait)
+    """Return when one that is waited for is posted."""
+    earliest = pending.at + MASS_KINDS[key[0]].wait
+    return min(max(earliest, pending.joined + HOLD), pending.at + SETTLED_AFTER)
 
 
 def _keys(alert: Alert) -> list[Key]:

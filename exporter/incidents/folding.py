@@ -111,7 +111,7 @@ def _together(transaction: Transaction, step: Open, mine: _Mine, scope: str, siz
         (value, scope, SCOPES[scope].devices),
     )
     if running:
-        _become(transaction, [mine], running[0][0], scope)
+        _become(transaction, [mine.number], running[0][0], scope)
     return bool(running)
 
 
@@ -138,19 +138,19 @@ def _count_near(transaction: Transaction, step: Open, scope: str, most: int) -> 
 
 def _join(transaction: Transaction, step: Open, scope: str) -> None:
     """Let what went down about when one did, and is in no mass outage yet, be parts of one head."""
-    members = [_Mine(*row) for row in _near(transaction, step, scope, "number, part_of, shared", "AND shared = ''")]
+    members = [number for (number,) in _near(transaction, step, scope, "number", "AND shared = ''")]
     heads = _near(
         transaction, step, scope, "COALESCE(part_of, number)", f"AND shared = '{scope}' ORDER BY started_at LIMIT 1"
     )
-    if not heads and not members:  # all near ones are part of another kind
-        return
     if heads:
         head = heads[0][0]
-    else:
-        head = min(one.number for one in members)
+    elif members:
+        head = min(members)
         leave(transaction, head)
         transaction.run("UPDATE incident SET shared = ? WHERE number = ?", (scope, head))
-    _become(transaction, [one for one in members if one.number != head], head, scope)
+    else:  # all near ones are part of another kind
+        return
+    _become(transaction, [number for number in members if number != head], head, scope)
 
 
 def _near(transaction: Transaction, step: Open, scope: str, columns: str, rest: str) -> list[tuple[Any, ...]]:
@@ -160,10 +160,10 @@ def _near(transaction: Transaction, step: Open, scope: str, columns: str, rest: 
     )
 
 
-def _become(transaction: Transaction, members: Sequence[_Mine], head: int, scope: str) -> None:
+def _become(transaction: Transaction, members: Sequence[int], head: int, scope: str) -> None:
     """Make incidents parts of a head."""
     for begin in range(0, len(members), _AT_ONCE):
-        numbers = [one.number for one in members[begin : begin + _AT_ONCE]]
+        numbers = members[begin : begin + _AT_ONCE]
         places = ", ".join("?" * len(numbers))
         for (number,) in transaction.rows(
             f"SELECT DISTINCT part_of FROM incident WHERE part_of IN ({places})",  # noqa: S608 - constants
