@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter import conventions as c
 from grafana.source.queries import DOWNTIME
 from prometheus import slo_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     Value = Callable[[int], float]
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ENGINES: Final = ("wa", "telegram", "instagram", "facebook")
 _TARGET: Final = ',instance="a:9877",job="device-exporter"'
 _DAY: Final = 86_400
+_HEAD: Final = 40 * 60
+"""Seconds until now that are in memory: more than a rule about devices looks back. In life it is 2 hours at least."""
 
 
 class LargeFleet(NamedTuple):
@@ -112,55 +114,67 @@ class LargeFleet(NamedTuple):
 
     # -- before -------------------------------------------------------------------------------------------------------
 
-    def write(self, file: Path, days: int) -> None:
-        """Write the past: groups every hour for `days` and every minute of the last day, devices a day ago."""
+    def write_past(self, file: Path, days: int) -> None:
+        """Write what Prometheus keeps in blocks: groups every hour for `days` and every minute of the last day."""
         hours = range(self.end - days * _DAY, self.end - _DAY, 3600)
-        minutes = range(self.end - _DAY, self.end - 120, 60)
-        per_device = self.devices // self.businesses
+        minutes = range(self.end - _DAY, self.end - _HEAD, 60)
         with file.open("w") as out:
-            for metric, value in self._sums(per_device):
-                out.write(f"# TYPE {metric.removesuffix('_total')} {'counter' if '_total' in metric else 'gauge'}\n")
-                tail = "".join(f"%s {value(at)} {at}\n" for at in (*hours, *minutes))
-                for group in self.groups():
-                    out.write(tail.replace("%s", f"{metric}{{{group}{_TARGET}}}"))
-            out.write(f"# TYPE {c.FLEET_DEVICES} gauge\n")
-            for state, number in self._states(per_device):
-                tail = "".join(f"%s {number} {at}\n" for at in minutes)
-                for group in self.groups():
-                    out.write(tail.replace("%s", f'{c.FLEET_DEVICES}{{{group},state="{state}"{_TARGET}}}'))
-            out.write(f"# TYPE {c.SELF_PREFIX}_build_info gauge\n")
-            out.writelines(f'{c.SELF_PREFIX}_build_info{{version="1"{_TARGET}}} 1 {at}\n' for at in (*hours, *minutes))
-            out.write(f"# TYPE {c.DEVICE_DOWN_SINCE} gauge\n")
-            for n in self.down_devices():
-                since = self.since(n)
-                head = f"{c.DEVICE_DOWN_SINCE}{{{self.names(n)}{_TARGET}}} {since} "
-                out.writelines(f"{head}{at}\n" for at in minutes if at >= since)
-            out.write(f"# TYPE {DOWNTIME} gauge\n")
-            for n in self.down_devices():  # as the rules would have recorded it
-                head = f"{DOWNTIME}{{{self.names(n, recorded=True)}}} 300 "
-                out.writelines(f"{head}{at}\n" for at in minutes if at >= self.since(n) and not at % 300)
-            self._write_recorded(out, (*hours, *minutes))
-            for metric in (c.DEVICE_DOWNTIME, c.DEVICE_DISCONNECTS):
-                out.write(f"# TYPE {metric.removesuffix('_total')} counter\n")
-                out.writelines(
-                    f"{metric}{{{self.labels(n)}{_TARGET}}} 0 {self.end - _DAY}\n" for n in range(self.devices)
-                )
-            out.write("# EOF\n")
+            out.writelines(self._before((*hours, *minutes), self.end - _DAY))
 
-    def _write_recorded(self, out: TextIO, times: Iterable[int]) -> None:
-        """Write what the SLO rules would have recorded of each business: all of the last hour, one window before."""
+    def recent(self, now: int) -> bytes:
+        """Return what it keeps in memory, where the rules about devices look: every minute since, as a late scrape.
+
+        Of devices it is what rules find that are evaluated between a few seconds and four minutes after `now`.
+        """
+        minutes = range(self.end - _HEAD, self.end - 30, 60)
+        return "".join(self._before(minutes, now - 31 * 60, now - 5 * 60)).encode()
+
+    def _before(self, times: Sequence[int], *looks: int) -> Iterator[str]:
+        """Yield OpenMetrics: of groups at all `times`, of devices' counters at `looks`."""
+        minutes = [at for at in times if at >= self.end - _DAY]
+        per_device = self.devices // self.businesses
+        for metric, value in self._sums(per_device):
+            yield f"# TYPE {metric.removesuffix('_total')} {'counter' if '_total' in metric else 'gauge'}\n"
+            tail = "".join(f"%s {value(at)} {at}\n" for at in times)
+            for group in self.groups():
+                yield tail.replace("%s", f"{metric}{{{group}{_TARGET}}}")
+        yield f"# TYPE {c.FLEET_DEVICES} gauge\n"
+        for state, number in self._states(per_device):
+            tail = "".join(f"%s {number} {at}\n" for at in minutes)
+            for group in self.groups():
+                yield tail.replace("%s", f'{c.FLEET_DEVICES}{{{group},state="{state}"{_TARGET}}}')
+        yield f"# TYPE {c.SELF_PREFIX}_build_info gauge\n"
+        yield from (f'{c.SELF_PREFIX}_build_info{{version="1"{_TARGET}}} 1 {at}\n' for at in times)
+        yield f"# TYPE {c.DEVICE_DOWN_SINCE} gauge\n"
+        for n in self.down_devices():
+            since = self.since(n)
+            head = f"{c.DEVICE_DOWN_SINCE}{{{self.names(n)}{_TARGET}}} {since} "
+            yield from (f"{head}{at}\n" for at in minutes if at >= since)
+        yield f"# TYPE {DOWNTIME} gauge\n"
+        for n in self.down_devices():  # as the rules would have recorded it
+            head = f"{DOWNTIME}{{{self.names(n, recorded=True)}}} 300 "
+            yield from (f"{head}{at}\n" for at in minutes if at >= self.since(n) and not at % 300)
+        yield from self._recorded(times)
+        for metric in (c.DEVICE_DOWNTIME, c.DEVICE_DISCONNECTS):
+            yield f"# TYPE {metric.removesuffix('_total')} counter\n"
+            for n in range(self.devices):
+                yield from (f"{metric}{{{self.labels(n)}{_TARGET}}} 0 {at}\n" for at in looks)
+        yield "# EOF\n"
+
+    def _recorded(self, times: Sequence[int]) -> Iterator[str]:
+        """Yield what the SLO rules would have recorded of each business: all of the last hour, one window before."""
         near = [at for at in times if at > self.end - 3600]
         for window in slo_rules.WINDOWS:
             name = window.name
-            chosen = list(times) if name == "6h" else near
+            chosen = times if name == "6h" else near
             for series in (slo_rules.downtime(name), slo_rules.observed(name), slo_rules.burn("engine_business", name)):
-                self._write_alike(out, series, chosen)
-        self._write_alike(out, slo_rules.budget_remaining("engine_business"), near)
+                yield from self._alike(series, chosen)
+        yield from self._alike(slo_rules.budget_remaining("engine_business"), near)
 
-    def _write_alike(self, out: TextIO, series: str, times: Iterable[int]) -> None:
+    def _alike(self, series: str, times: Iterable[int]) -> Iterator[str]:
         tail = "".join(f"%s 0.5 {at}\n" for at in times)
-        out.write(f"# TYPE {series} gauge\n")
-        out.writelines(tail.replace("%s", f"{series}{{{group}}}") for group in self.groups())
+        yield f"# TYPE {series} gauge\n"
+        yield from (tail.replace("%s", f"{series}{{{group}}}") for group in self.groups())
 
 
 def _family(name: str, kind: str, samples: Iterable[tuple[str, float]]) -> Iterator[str]:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KEEP = "--storage.tsdb.retention.time=400d"
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+_RECORDED = [
+    {"source_labels": ["__name__"], "regex": ".+:.+", "target_label": label, "replacement": ""}
+    for label in ("job", "instance")
+]
+"""What rules recorded has no target, also where a benchmark's target tells it."""
 
 
 def tool(name: str) -> str:
@@ -36,14 +42,15 @@ def blocks(samples: Path, data: Path) -> None:
 
 
 class Target:
-    """An exporter's /metrics, made up: `text` is called for each scrape."""
+    """An exporter's /metrics, made up: `text` is called for each scrape. It may be OpenMetrics with timestamps."""
 
     def __init__(self, text: Callable[[], bytes]) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = text()
                 self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                of_their_time = body.endswith(b"# EOF\n")
+                self.send_header("Content-Type", _OPENMETRICS if of_their_time else "text/plain; version=0.0.4")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -79,7 +86,13 @@ class Prometheus:
         config = {
             "global": {"scrape_interval": scrape, "scrape_timeout": scrape, "evaluation_interval": every},
             "rule_files": [f"{own}/*.yml"],
-            "scrape_configs": [{"job_name": "device-exporter", "static_configs": [{"targets": [target.address]}]}]
+            "scrape_configs": [
+                {
+                    "job_name": "device-exporter",
+                    "static_configs": [{"targets": [target.address]}],
+                    "metric_relabel_configs": _RECORDED,
+                }
+            ]
             if target
             else [],
         }

@@ -41,7 +41,7 @@ def test_a_simulated_months_recorded_availability_is_the_reports(tmp_path: Path)
     load(text, tmp_path / "data", "--max-block-duration=30d")  # without it promtool reads the file once every 2 h
     with prometheus(tmp_path, quick_rules(tmp_path)) as server:
         ratio = "engine:fleet_availability:ratio_increase30d"
-        recorded = wait_for(lambda: server.query(ratio, int(time.time())), "the rules record", 60, every=0.5)
+        recorded = wait_for(lambda: server.query(ratio, int(time.time())), "the rules record", 240, every=0.5)
     with open_reader(f"sqlite:///{journal}") as reader:
         rows = availability(reader.histories(), blind=[], start=now - MONTH, end=now, by="engine")
     expected = {f"engine:fleet_availability:ratio_increase30d,{row.key}": row.availability_ratio for row in rows}
