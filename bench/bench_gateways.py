@@ -43,7 +43,7 @@ def webhooks(directory: Path, rounds: int, seconds: float) -> Row:
     pairs = list(zip(spent["session"], spent["device"], strict=True))[1:]  # the first one warms up
     ours, other = (median(pair[place] for pair in pairs) for place in (0, 1))
     return Row(
-        "12", "gateway's webhook, durable", f"{number(ours)} µs", f"built-in: {number(other)} µs",
+        "10", "gateway's webhook, durable", f"{number(ours)} µs", f"built-in: {number(other)} µs",
         note=f"Evolution's connection.update, median of {rounds} rounds of {seconds:g} s each in turn",
         **at_most(median(one / two for one, two in pairs), 1.5, " x"),
     )  # fmt: skip
@@ -78,7 +78,7 @@ def polling(directory: Path, sessions: int, polls: int) -> Row:
         used = (sum(server.cpu().values()) - begun) / polls
     gateway.shutdown()
     return Row(
-        "12b", f"state API, {sessions:,} sessions every {INTERVAL:.0f} s", f"{number(used * 1000)} ms a poll",
+        "10b", f"state API, {sessions:,} sessions every {INTERVAL:.0f} s", f"{number(used * 1000)} ms a poll",
         note=f"{polls} polls, one request each for the states of all sessions; an answer of {len(answer) / 1e6:.1f} MB",
         **at_most(used / INTERVAL * 100, 2, " % of a core"),
     )  # fmt: skip

@@ -94,8 +94,12 @@ def report(rows: list[Row], file: Path | None) -> None:
 
 
 def read(file: Path) -> list[Row]:
-    """Return the rows of a file, in the order of their keys."""
-    return ordered(msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines())
+    """Return the rows of a file, in the order of their keys. ValueError where two benchmarks use one key."""
+    found = [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
+    twice = {row.key for row in found if sum(other.key == row.key for other in found) > 1}
+    if twice:
+        raise ValueError(f"rows of one key: {', '.join(sorted(twice))}")
+    return ordered(found)
 
 
 def ordered(rows: Iterable[Row]) -> list[Row]:
