@@ -1,12 +1,15 @@
 """Availability for the API, computed from the journal.
 
 A report reads every event of every device, so there is a bulkhead around them: one is computed at a time, a few wait,
-and those who ask for the same share one computation. What raises the alarm does not notice them.
+and those who ask for the same share one computation, which ends when nobody waits for it any more. What raises the
+alarm does not notice them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import Overloaded
@@ -26,6 +29,16 @@ WAITING: Final = 8
 """Different reports that may wait; whoever comes after them is asked to try again."""
 
 
+class _Report:
+    """A report that is being computed, or waits for its turn."""
+
+    def __init__(self) -> None:
+        self.askers = 0
+        self.abandoned = threading.Event()
+        """Set where all of them have gone: the thread that computes looks at it with each device."""
+        self.task: asyncio.Task[list[Row]]
+
+
 class Reports:
     """Computes the rows of reports, by the policies of the time at which they are asked for."""
 
@@ -33,27 +46,42 @@ class Reports:
         self._recorder = recorder
         self._config = config
         self._turn = asyncio.Lock()
-        self._computing: dict[Wanted, asyncio.Task[list[Row]]] = {}
+        self._computing: dict[Wanted, _Report] = {}
 
     async def rows(self, by: str, start: float, end: float) -> list[Row]:
-        """Return the rows of a report; times in Unix seconds. Overloaded where too many others wait."""
+        """Return the rows of a report; times in Unix seconds. Overloaded where too many others wait.
+
+        Cancel it where the answer is not wanted any more.
+        """
         wanted = (by, start, end)
-        task = self._computing.get(wanted)
-        if task is None:
+        report = self._computing.get(wanted)
+        if report is None:
             if len(self._computing) > WAITING:
                 raise Overloaded("too many reports are being computed")
-            task = self._computing[wanted] = asyncio.create_task(self._compute(*wanted), name="report")
-            task.add_done_callback(lambda _: self._computing.pop(wanted))
-        return await asyncio.shield(task)  # others may wait for it, too
+            report = self._computing[wanted] = _Report()
+            report.task = asyncio.create_task(self._compute(report.abandoned, *wanted), name="report")
+            report.task.add_done_callback(lambda _: self._drop(wanted, report))
+        report.askers += 1
+        try:
+            return await asyncio.shield(report.task)  # others may wait for it, too
+        finally:
+            report.askers -= 1
+            if not report.askers:
+                report.abandoned.set()
+                self._drop(wanted, report)  # whoever asks from now on has one of their own
 
-    async def _compute(self, by: str, start: float, end: float) -> list[Row]:
+    def _drop(self, wanted: Wanted, report: _Report) -> None:
+        if self._computing.get(wanted) is report:
+            del self._computing[wanted]
+
+    async def _compute(self, abandoned: threading.Event, by: str, start: float, end: float) -> list[Row]:
         present = self._config()
 
         def compute(reader: Reader) -> list[Row]:
             blind = reader.blind_intervals()
             pairs = [(pair.channel, pair.backup) for pair in present.failover]
             return availability(
-                source_by(by, reader, pairs).histories(),
+                takewhile(lambda _: not abandoned.is_set(), source_by(by, reader, pairs).histories()),
                 blind=blind,
                 start=start,
                 end=end,
@@ -62,4 +90,4 @@ class Reports:
             )
 
         async with self._turn:
-            return await self._recorder.read(compute)
+            return [] if abandoned.is_set() else await self._recorder.read(compute)

@@ -9,33 +9,37 @@ import asyncio
 import base64
 import binascii
 import heapq
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
 from exporter.gateways.reasons import UNKNOWN
 from exporter.report.availability import KEYS
-from exporter.web import answers
+from exporter.web import answers, connections
 from exporter.web.api_types import Availability, DevicesPage, DeviceState, Outages, OutageSpan
 from exporter.web.openapi import Error
 from exporter.web.operations import MOMENT, BadParameter, NotFound, Operation, Query, choice, moment, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from exporter.domain.accounts import Device
     from exporter.domain.timeline import Outage
     from exporter.report.availability import Row
     from exporter.web.ports import RecorderPort
 
-    Account = Callable[[str, float, float], Awaitable[list[Row]]]
+    Account = Callable[[str, float, float], Coroutine[Any, Any, list[Row]]]
     """(by, start, end) → rows of exporter.report.availability."""
+
+_Result = TypeVar("_Result")
 
 SLICE: Final = 5000
 """Devices looked at between two turns of the loop."""
 MOST: Final = 1000
 USUAL: Final = 100
 WINDOW: Final = 30 * 86400.0
+LOOK: Final = 0.5
+"""Seconds between two looks whether who waits for a long answer is still there."""
 
 
 _START: Final = Query("start", MOMENT, "Begin of the window: Unix seconds or RFC 3339.")
@@ -164,7 +168,8 @@ class Api:
         start = moment(request, "start", max(0.0, end - WINDOW))
         if start >= end:
             raise BadParameter("start must be before end, and not in the future")
-        return answers.json(Availability(start, end, by, await self._account(by, start, end)))
+        rows = await _while_there(request, self._account(by, start, end))
+        return answers.json(Availability(start, end, by, rows))
 
     def _state_of(self, device: Device, now: float) -> DeviceState:
         identity, timeline = device.identity, device.timeline
@@ -191,6 +196,31 @@ def _matches(device: Device | None, state: str | None, wanted: dict[str, str]) -
         return False
     identity = device.identity
     return all(getattr(identity, name) == value for name, value in wanted.items())
+
+
+async def _while_there(request: web.Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Return what `work` returns; cancel it and raise ConnectionResetError where the client goes away meanwhile.
+
+    A client that closes its side counts as gone, as for Go's net/http and nginx: nobody could tell the two apart before
+    the answer is written. aiohttp could cancel handlers itself, but only all of them, and one that changes something
+    must come to its end.
+    """
+    task = asyncio.create_task(work)
+    try:
+        while not task.done():
+            if _has_left(request):
+                raise ConnectionResetError("the client went away")
+            await asyncio.wait((task,), timeout=LOOK)
+        return await task
+    finally:
+        task.cancel()
+
+
+def _has_left(request: web.Request) -> bool:
+    connection = connections.of(request)
+    if connection is not None and connection.half_closed:
+        connection.abort("")
+    return connection is None or connection.half_closed
 
 
 def _overlaps(outage: Outage, start: float, end: float) -> bool:

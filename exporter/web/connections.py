@@ -9,7 +9,7 @@ between requests; this adds, for each listener:
 - a client that takes none of its answer for `stall_timeout` is cut off;
 - at `max_connections` a new connection takes the place of the one that has waited longest without a request in
   progress, of those that never had a good one first; only if all are busy it is refused with 503;
-- a client that closes its side once it has sent its request gets its answer.
+- a client that closes its side once it has sent its request gets its answer, but for reports (`half_closed`).
 
 The checks are a sweep over the connections every `sweep_interval`, so that a request itself costs little. Bodies have
 their own time-out where they are read.
@@ -184,6 +184,11 @@ class Connection(asyncio.Protocol):
         self._stalled = None
         if self._inner is not None:
             self._inner.resume_writing()
+
+    @property
+    def half_closed(self) -> bool:
+        """Whether the client will send nothing more: it has gone away, or reads to the end of this answer at most."""
+        return self._half_closed
 
     # -- what the handler tells -------------------------------------------------------------------------------------
 

@@ -43,14 +43,18 @@ class Terminal:
         self.shown += data.decode()
         return data
 
-    def answer(self, question, text):
-        """Type a text once the question, which has not been shown yet, stands there."""
+    def asked(self, question):
+        """Wait until the question, which has not been shown yet, stands there."""
         since = len(self.shown)
         while not re.search(question, self.shown[since:]):
             if not self.read():
                 raise AssertionError(f"{question!r} was not asked: {self.shown}")
         # getpass switches the echo off just after it has asked
         time.sleep(0.05)
+
+    def answer(self, question, text):
+        """Type a text once the question stands there."""
+        self.asked(question)
         os.write(self.fd, f"{text}\n".encode())
 
     def end(self):
@@ -190,6 +194,7 @@ def test_ctrl_c_changes_nothing(folder):
     terminal = Terminal(folder)
     terminal.answer("1/8", "en")
     terminal.answer("Time zone", "WIT")
+    terminal.asked("Address")
     terminal.interrupt()
 
     assert terminal.end() == 130

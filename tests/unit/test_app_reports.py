@@ -96,3 +96,43 @@ async def test_one_is_computed_at_a_time_and_beyond_some_that_wait_one_is_asked_
     recorder.reader.let_go.set()
     await asyncio.gather(*asking)
     assert (recorder.reader.reports, recorder.reader.most) == (WAITING + 1, 1)
+
+
+async def test_a_report_that_nobody_waits_for_ends(recorder: FakeRecorder) -> None:
+    reports = reports_of(recorder)
+    asking = [asyncio.create_task(reports.rows("engine", 0, 100)) for _ in range(2)]
+    await until(lambda: recorder.reader.reading == 1)
+    asking[0].cancel()
+    await asyncio.wait(asking, timeout=0.1)
+    assert recorder.reader.reading == 1, "the other one waits for it"
+
+    asking[1].cancel()
+    await until(lambda: recorder.reader.reading == 0)
+
+
+async def test_one_that_nobody_waits_for_any_more_takes_no_turn_and_no_place(recorder: FakeRecorder) -> None:
+    reports = reports_of(recorder)
+    first = asyncio.create_task(reports.rows("engine", 0, 100))
+    await until(lambda: recorder.reader.reading == 1)
+    others = [asyncio.create_task(reports.rows("engine", 0, number)) for number in range(WAITING)]
+    await asyncio.sleep(0)
+    for one in others:
+        one.cancel()
+    await asyncio.wait(others)
+    again = [asyncio.create_task(reports.rows("engine", 0, number)) for number in range(WAITING)]
+    recorder.reader.let_go.set()
+    await asyncio.gather(first, *again)
+    assert recorder.reader.reports == 1 + WAITING
+
+
+async def test_who_asks_for_what_was_abandoned_has_it_computed_anew(recorder: FakeRecorder) -> None:
+    reports = reports_of(recorder)
+    gone = asyncio.create_task(reports.rows("engine", 0, 100))
+    await until(lambda: recorder.reader.reading == 1)
+    gone.cancel()
+    await asyncio.wait((gone,))
+    again = asyncio.create_task(reports.rows("engine", 0, 100))
+    await until(lambda: recorder.reader.reports == 2)
+    recorder.reader.let_go.set()
+    assert await again == []
+    assert recorder.reader.most == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import logging
 import re
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +21,7 @@ from exporter.domain.timeline import Outage
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.report.availability import Row
 from exporter.web.operations import Operation
+from tests.patience import patient
 from tests.unit.web_site import NOW, FakeRecorder, Site, WebNames, exchange, running
 
 T = int(NOW)
@@ -367,6 +370,29 @@ async def test_availability_is_computed_for_the_window_that_is_asked_for(query, 
 
 
 # OpenAPI ----------------------------------------------------------------------------------------------------------
+async def test_availability_is_not_computed_for_a_client_that_went_away(caplog):
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def account(_by: str, _start: float, _end: float) -> list[Row]:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return []
+
+    caplog.set_level(logging.DEBUG, "exporter.web.protocol")
+    async with running(admin={"account": account}) as site:
+        _, writer = await asyncio.open_connection(*str(site.admin).split(":"))
+        writer.write(b"GET /api/v1/availability HTTP/1.1\r\nHost: x\r\n\r\n")
+        await begun.wait()
+        writer.close()
+        async with asyncio.timeout(patient(20)):
+            await cancelled.wait()
+    assert [record.message for record in caplog.records] == ["the client went away"]
+
+
 async def document_of(site: Site) -> dict[str, Any]:
     _, document, _ = await call(site, "/api/v1/openapi.json")
     assert isinstance(document, dict)
