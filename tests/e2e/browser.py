@@ -10,15 +10,14 @@ import asyncio
 import base64
 import json
 import os
-import shutil
 import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import pytest
 
 from tests.patience import patient
+from tests.tools import require
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -167,13 +166,8 @@ class Tab:
 @asynccontextmanager
 async def browser(folder: Path) -> AsyncIterator[Tab]:
     """Start Chromium and give its one tab."""
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is not installed")
-        pytest.skip("chromium is not installed")
     process = await asyncio.create_subprocess_exec(
-        *(program, *FLAGS, f"--user-data-dir={folder}", "about:blank"),
+        *(require("chromium"), *FLAGS, f"--user-data-dir={folder}", "about:blank"),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,

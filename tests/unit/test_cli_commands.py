@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from exporter.domain.records import Append
 from exporter.domain.timeline import Kind
 from exporter.journal.sqlite.database import Database
 from exporter.report.windows import DEFAULT_TIMEZONE
-from tests.tools import ROOT
+from tests.tools import ROOT, require
 from tests.unit.test_incidents_web import site
 from tests.unit.web_site import NOW, running
 
@@ -268,8 +267,7 @@ ASK = {
 
 @pytest.mark.parametrize("name", SHELLS)
 def test_the_shell_offers_commands_actions_flags_and_values(folder: Path, tmp_path: Path, name: str) -> None:
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is missing")
+    require(name)
     script = tmp_path / "completion"
     script.write_text(shell(folder, f"exporter completion {name}").stdout)
     for line, wanted in OFFERED.items():
