@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from exporter.domain.identity import Identity
 from exporter.journal.identities import COLUMNS, SELECTED, shared
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from exporter.domain.identity import Identity
     from exporter.domain.records import Append
 
 _ALL = f"SELECT d.id, d.identity, {SELECTED} FROM device d JOIN identity i ON i.id = d.identity"  # noqa: S608
@@ -23,7 +23,7 @@ Row = tuple[int, int, int, int]
 """Device, event time, kind, identity: what an event is in the database."""
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """A device's row, its newest identity and that one's row."""
 
     device: int
@@ -57,9 +57,9 @@ class Names:
         rows: list[Row] = []
         for append in batch:
             one = known.get(append.identity.device_id)
-            if one is None or (one[1] is not append.identity and one[1] != append.identity):
+            if one is None or (one.identity is not append.identity and one.identity != append.identity):
                 return None
-            rows.append((one[0], append.timestamp, append.kind, one[2]))
+            rows.append((one.device, append.timestamp, append.kind, one.row))
         return rows
 
     def learn(self, connection: sqlite3.Connection, batch: Sequence[Append]) -> list[Row]:
