@@ -16,6 +16,13 @@ SELECTED: Final = ", ".join(f"i.{column}" for column in COLUMNS)
 
 
 def shared(texts: Sequence[str]) -> Identity:
-    """Return an identity that shares the strings which many devices have in common; a channel has one, as a rule."""
+    """Return an identity that shares the strings which many devices have in common; a channel has one, as a rule.
+
+    ValueError where one of them is no text, as a damaged storage gives it.
+    """
+    try:
+        "".join(texts)  # asks all of them at once
+    except TypeError:
+        raise ValueError("an identity has a field that is no text") from None
     device_id, name, engine, channel_id, channel_name, *others = texts
     return Identity(device_id, name, sys.intern(engine), channel_id, channel_name, *map(sys.intern, others))

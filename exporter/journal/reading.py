@@ -1,4 +1,7 @@
-"""What the reader of every storage asks in the same words. JournalUnavailable where `rows` raises it."""
+"""What the reader of every storage asks in the same words. JournalUnavailable where `rows` raises it.
+
+JournalDamaged where what is there cannot be what was written.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.domain.identity import Identity
+import msgspec
+
 from exporter.domain.records import Blind
 from exporter.domain.timeline import Kind
+from exporter.errors import JournalDamaged
 from exporter.journal.history import history
-from exporter.journal.identities import SELECTED
+from exporter.journal.identities import SELECTED, shared
 from exporter.journal.retention import base
 from exporter.journal.told import with_told
 
@@ -18,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from exporter.domain.records import History
-    from exporter.domain.timeline import Event
     from exporter.journal.port import Rows
 
 DEVICES: Final = f"SELECT d.id, d.base, {SELECTED} FROM device d JOIN identity i ON i.id = d.identity"  # noqa: S608
@@ -41,9 +45,9 @@ def histories(
     for row in devices:
         while current is not None and current[0] < row[0]:
             current = next(by_device, None)
-        own: list[Event] = []
+        own: Iterable[tuple[int, int]] = ()
         if current is not None and current[0] == row[0]:
-            own = [(timestamp, Kind(kind)) for _, timestamp, kind in current[1]]
+            own = [(timestamp, kind) for _, timestamp, kind in current[1]]
             current = next(by_device, None)
         yield _history(rows, row, own)
 
@@ -54,7 +58,7 @@ def device(rows: Rows, device_id: str) -> History | None:
     if not found:
         return None
     events = rows.rows("SELECT timestamp, kind FROM event WHERE device = ?", (found[0][0],))
-    return _history(rows, found[0], [(timestamp, Kind(kind)) for timestamp, kind in events])
+    return _history(rows, found[0], events)
 
 
 def disconnects_since(rows: Rows, start: int) -> list[tuple[str, int]]:
@@ -68,5 +72,10 @@ def blind_intervals(rows: Rows) -> list[Blind]:
     return [Blind(start / 1000, end / 1000) for start, end in found]
 
 
-def _history(rows: Rows, row: Sequence[Any], events: list[Event]) -> History:
-    return with_told(rows, history(Identity(*row[2:]), events, base(row[1])))
+def _history(rows: Rows, row: Sequence[Any], events: Iterable[tuple[int, int]]) -> History:
+    try:
+        own = [(timestamp, Kind(kind)) for timestamp, kind in events]
+        found = history(shared(row[2:]), own, base(row[1]))
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        raise JournalDamaged(f"the journal cannot be read: {error}") from error
+    return with_told(rows, found)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from prometheus_client import CollectorRegistry
 
+from exporter.domain.identity import Identity
 from exporter.domain.timeline import Kind
 from exporter.errors import ConfigError, JournalDamaged, JournalUnavailable
 from exporter.journal.sqlite import damage, wal
@@ -233,6 +234,40 @@ async def test_no_bit_that_flips_changes_or_loses_an_event_unsaid(tmp_path: Path
             assert found == truth[: len(found)]
         shutil.rmtree(folder)
     assert told
+
+
+@pytest.mark.parametrize("column", Identity.__struct_fields__)
+async def test_a_name_that_is_no_text_any_more_is_damage_to_a_start_and_to_a_report(
+    tmp_path: Path, column: str
+) -> None:
+    """One bit tells a text from bytes; a name is in no index, so the database itself finds nothing wrong."""
+    left, _ = await killed(tmp_path / "run", tmp_path / "left")
+    with closing(sqlite3.connect(left / NAME)) as connection:
+        connection.execute(f"UPDATE identity SET {column} = CAST({column} AS BLOB) WHERE id = 1")
+        connection.commit()
+
+    refused = await start(left)
+
+    assert refused.events is None
+    assert str(left / NAME) in refused.told
+    assert damage.ADVICE in refused.told
+    with SqliteReader(left / NAME) as reader, pytest.raises(JournalDamaged, match="cannot be read"):
+        list(reader.histories())
+
+
+def test_an_event_of_no_kind_is_damage_to_a_report(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    database = open_database(path)
+    database.append([append(NOW, Kind.CONNECTED)], 0)
+    database.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE event SET kind = 65")
+        connection.commit()
+    with SqliteReader(path) as reader:
+        with pytest.raises(JournalDamaged, match="cannot be read"):
+            list(reader.histories())
+        with pytest.raises(JournalDamaged, match="cannot be read"):
+            reader.device("d1")
 
 
 async def test_damage_that_a_look_finds_while_it_runs_stops_it_for_good(tmp_path: Path) -> None:

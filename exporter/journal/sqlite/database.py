@@ -91,7 +91,7 @@ class Database:
 
     def append(self, batch: Sequence[Append], after: int) -> Appended:
         """Append events (see `Journal`)."""
-        with self._use() as connection:
+        with self._decoding(), self._use() as connection:
             at, exposed = self._tick()
             first = self._last + 1
             rows = self._names.rows(batch)
@@ -250,7 +250,8 @@ class Database:
         connection = connect(self._path)
         try:
             migrate(connection, self._pieces)
-            self._names = Names(connection)
+            with self._decoding():
+                self._names = Names(connection)
             self._last = events.last(connection)
             self._pruned_before = meta.get(connection, "pruned_before")
         except BaseException:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exporter.domain.identity import Identity
 from exporter.domain.records import DeviceHistory, Record
 from exporter.domain.timeline import Kind
-from exporter.journal.identities import SELECTED
+from exporter.journal.identities import SELECTED, shared
 from exporter.journal.retention import base
 from exporter.journal.sqlite import meta
 
@@ -73,7 +72,7 @@ def having(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[tuple[int
 def after(connection: sqlite3.Connection, names: Names, number: int, limit: int = -1) -> list[Numbered]:
     """Return the records beyond a number, in order."""
     rows = connection.execute(_RECORDS, (number, limit))
-    return [(row[0], Record(names.shared(Identity(*row[5:])), row[1], Kind(row[2]), row[3], row[4])) for row in rows]
+    return [(row[0], Record(names.shared(shared(row[5:])), row[1], Kind(row[2]), row[3], row[4])) for row in rows]
 
 
 def histories(connection: sqlite3.Connection, devices: Collection[str], upto: int) -> dict[str, DeviceHistory]:
