@@ -152,12 +152,11 @@ ALERT_FAILOVER_FAILED: Final = "FailoverFailed"
 ALERT_NO_BACKUP: Final = "NoBackupAvailable"
 
 DIGEST_LABEL: Final = "digest"  # of an alert that ManyDevicesDown speaks for: "yes"
-ALERT_LABELS: Final = frozenset(
-    (*DEVICE_LABELS, "alertname", "gateway", "severity", "source", "escalation", DIGEST_LABEL)
-)
-
 ESCALATION_LABEL: Final = "escalation"  # whom an alert escalates to
 ACK_LABEL: Final = "ack"  # of what is told about an acknowledgement: its number
+ALERT_LABELS: Final = frozenset(
+    (*DEVICE_LABELS, "alertname", "gateway", "severity", "source", ESCALATION_LABEL, ACK_LABEL, DIGEST_LABEL)
+)
 
 # Annotations of alerts that the relay reads; numbers as decimal digits
 FORGOTTEN_ANNOTATION: Final = "forgotten"  # of an alert that ends because its device is watched no longer

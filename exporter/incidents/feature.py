@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from exporter.conventions import ALERT_DEVICE_DOWN_ESCALATED
+from exporter.conventions import ALERT_DEVICE_DOWN_ESCALATED, ESCALATION_LABEL
+from exporter.domain.policy import MANAGEMENT
 from exporter.domain.thresholds import OF_ALERTS
 from exporter.failover.machine import SWITCH
 from exporter.incidents.api import IncidentApi
@@ -65,12 +66,14 @@ class IncidentsFeature:
         """Let the timeline show that Alertmanager has an alert, or what mutes it there."""
         if alert.name not in OF_ALERTS:
             return
-        kind = ESCALATED if alert.name == ALERT_DEVICE_DOWN_ESCALATED else ALERTED
         at, device_id = alert.acknowledged_at or 0.0, alert.labels["device_id"]
         if alert.muted_by:
             self.service.note_event(MUTED, at, alert.muted_by, device_id=device_id)
+        elif alert.name == ALERT_DEVICE_DOWN_ESCALATED:
+            to = alert.labels.get(ESCALATION_LABEL, MANAGEMENT)
+            self.service.note_event(ESCALATED, at, "" if to == MANAGEMENT else to, device_id=device_id)
         else:
-            self.service.note_event(kind, at, device_id=device_id)
+            self.service.note_event(ALERTED, at, device_id=device_id)
 
     def explained(self, device_id: str, at: int, reason: str) -> None:
         """Let the timeline show why the device is down."""

@@ -89,7 +89,9 @@ class Incidents:
         """Put a line into the timeline of a device's incident, or into those of a channel; never waits, never raises.
 
         It goes into the open incident; before one is open it waits for it; after the end it goes into the last one.
-        The same kind and time twice is one line. It is durable within a second, not when this returns.
+        The same kind and time twice is one line. That an alert was handed over, or is muted, is one line at whatever
+        time, for each `text` (whom it escalates to, what mutes it). It is durable within a second, not when this
+        returns.
         """
         self._events.append((device_id, channel_id, kind, at, text))
         self._wake.set()
@@ -247,7 +249,7 @@ class Incidents:
 
     def _lines(self, device_id: str | None, channel_id: str | None, kind: str, at: float, text: str) -> list[Add]:
         once = kind in (ALERTED, ESCALATED, MUTED)
-        key = kind if once else f"{kind} {at:.3f}"
+        key = f"{kind} {text}".rstrip() if once else f"{kind} {at:.3f}"
         devices = [device_id] if device_id is not None else self._devices_of(channel_id)
         return [self.open.line(device, key, at, kind, text) for device in devices]
 

@@ -21,7 +21,7 @@ _NAMED: Final = {model.STATUS: "status", model.MUTED: "muted", model.REASON: "re
 _OF_SOMEBODY: Final = (model.ACK_UNDONE, model.ACK_EXPIRED)
 _UNTIL: Final = (model.ACKNOWLEDGED, model.SILENCED)
 _CORRECTED: Final = (model.START_CORRECTED, model.END_CORRECTED)
-_SAID: Final = frozenset((*_NAMED, *_OF_SOMEBODY, *_CORRECTED, model.SENT))
+_SAID: Final = frozenset((*_NAMED, *_OF_SOMEBODY, *_CORRECTED, model.SENT, model.ESCALATED))
 """Kinds whose text is part of the headline."""
 
 
@@ -67,6 +67,8 @@ class Wording(wording.Wording):
         if entry.kind in _UNTIL:
             until, by, _ = model.parted(text)
             return {"by": by, "until": self.clock(until)}
+        if entry.kind == model.ESCALATED:
+            return {"to": text or self.text("management")}
         if entry.kind in _CORRECTED:
             old, new = (self.time(float(at), seconds=True) for at in text.split(" "))
             return {"old": old, "new": new}

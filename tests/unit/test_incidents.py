@@ -10,7 +10,7 @@ from exporter.conventions import AFFECTED_ANNOTATION, WAITING_ANNOTATION
 from exporter.domain.policy import Policies, Policy
 from exporter.domain.timeline import Kind, Outage, outages
 from exporter.errors import JournalUnavailable
-from exporter.incidents.model import ALERTED, MUTED, SENT, SWITCHED, SWITCHED_BACK
+from exporter.incidents.model import ALERTED, ESCALATED, MUTED, SENT, SWITCHED, SWITCHED_BACK
 from exporter.incidents.reconcile import outage_of
 from exporter.incidents.service import AlreadyResolved
 from tests.patience import eventually
@@ -407,6 +407,19 @@ async def test_that_an_alert_is_muted_is_one_line_and_each_text_that_was_sent_an
         await site.go(at)
     found = [(entry.kind, entry.text) for entry in site.timeline()[1:]]
     assert sorted(found) == [("muted", "EngineOutage"), ("sent", "sms"), ("sent", "sms")]
+
+
+async def test_each_step_of_an_escalation_and_each_alert_that_mutes_is_a_line():
+    site = await down()
+    for at in (OPENED + 1, OPENED + 2):
+        for to in ("", "director"):
+            site.incidents.note_event(ESCALATED, at, to, device_id="device_1")
+        for by in ("DeviceFlapping", "EngineOutage"):
+            site.incidents.note_event(MUTED, at, by, device_id="device_1")
+        await site.go(at)
+    found = [(entry.kind, entry.text) for entry in site.timeline()[1:]]
+    muted = [("muted", "DeviceFlapping"), ("muted", "EngineOutage")]
+    assert sorted(found) == [("escalated", ""), ("escalated", "director"), *muted]
 
 
 async def test_what_happens_before_the_threshold_waits_for_the_incident():

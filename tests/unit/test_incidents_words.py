@@ -110,6 +110,8 @@ def test_corrections_name_both_times():
         pytest.param("alerted", "", "Alert handed to Alertmanager", id="taken by Alertmanager, which is no person"),
         pytest.param("muted", "EngineOutage", "Muted: part of the mass outage that is told of", id="muted"),
         pytest.param("muted", "NewAlert", "Muted: NewAlert", id="muted by what has no words"),
+        pytest.param("escalated", "", "Escalation to management handed to Alertmanager", id="escalated"),
+        pytest.param("escalated", "director", "Escalation to director handed to Alertmanager", id="the next step"),
         pytest.param("sent", "sms", "Message sent (sms)", id="sent"),
     ],
 )
