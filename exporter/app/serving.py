@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.config import Config
-
-log = logging.getLogger(__name__)
 
 
 def serve(load: Callable[[], Config]) -> int:

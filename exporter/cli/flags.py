@@ -57,11 +57,6 @@ def add_language_flag(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--language", choices=("id", "en"), help=f"default: {default}")
 
 
-def add_former(parser: argparse.ArgumentParser, former: str, flag: str) -> None:
-    """Take a flag by its former name, too, without showing it."""
-    parser.add_argument(former, dest=flag.removeprefix("--").replace("-", "_"), help=argparse.SUPPRESS)
-
-
 def duration(text: str) -> float:
     """Return the seconds of a duration."""
     try:

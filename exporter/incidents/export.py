@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from exporter.incidents.model import NOTE, REASON, Incident
-from exporter.lib.safe_text import csv_line, one_line
+from exporter.lib.safe_text import csv_line, named, one_line
 from exporter.lib.times import local, rfc3339
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class Export:
         facts = [
             ("status", self._status(incident)),
             ("severity", wording.known("severity", incident.severity)),
-            ("device", _named(incident.device_name, incident.device_id)),
-            ("channel", _named(incident.channel_name, incident.channel_id)),
+            ("device", named(incident.device_name, incident.device_id)),
+            ("channel", named(incident.channel_name, incident.channel_id)),
             ("engine", wording.engine(incident.engine)),
-            ("business", _named(incident.business_name, incident.business_id)),
+            ("business", named(incident.business_name, incident.business_id)),
             ("started", wording.time(incident.started_at, seconds=True)),
             ("duration", wording.duration(incident.duration_seconds)),
             ("affected", self._count(incident.affected_conversations)),
@@ -122,7 +122,3 @@ def _reason(entries: Sequence[Entry]) -> str:
 
 def _value(name: str, value: object) -> object:
     return rfc3339(value) if name in _TIMES and isinstance(value, int | float) else value
-
-
-def _named(name: str, identifier: str) -> str:
-    return f"{name} ({identifier})" if name else identifier

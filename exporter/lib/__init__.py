@@ -1,1 +1,1 @@
-"""What the standard library lacks, without a word about devices."""
+"""What the standard library lacks; it stands on nothing else of the exporter."""

@@ -67,7 +67,7 @@ class Notification(msgspec.Struct, frozen=True):
     """Alerts of the group that `max_alerts` left out."""
 
     def devices_down(self) -> list[str]:
-        """Return the ids of the devices that it says are down."""
+        """Return the ids of the devices that its firing alerts are about."""
         down = (alert.labels.get("device_id", "") for alert in self.alerts if alert.firing)
         return list(dict.fromkeys(device_id for device_id in down if device_id))
 

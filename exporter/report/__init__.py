@@ -1,1 +1,1 @@
-"""Exact availability from the journal: the arithmetic, and the `report` command that prints it."""
+"""Exact availability from the journal: the arithmetic, and what a report looks like."""

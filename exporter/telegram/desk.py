@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from exporter.acknowledge.links import Scope
 from exporter.acknowledge.service import OutageOver
@@ -37,13 +37,6 @@ log = logging.getLogger(__name__)
 
 LASTING: Final[dict[str, float | None]] = {"1h": 3600.0, "4h": 4 * 3600.0}
 _NAME_LENGTH: Final = 64
-
-
-class Outage(NamedTuple):
-    """What a message is about: its token, and where that leads."""
-
-    scope: Scope
-    token: str
 
 
 class Desk:

@@ -1,1 +1,1 @@
-"""The two HTTP listeners: the webhook that faces the internet, and the admin side for metrics, API and pages."""
+"""The three HTTP listeners: webhooks, which face the internet; metrics, API and operators' pages; pages for all."""

@@ -1,4 +1,4 @@
-"""The answers that both listeners give: plain text, JSON, and the one error shape `{"error": …, "code": …}`."""
+"""The answers that all listeners give: plain text, JSON, and the one error shape `{"error": …, "code": …}`."""
 
 from __future__ import annotations
 

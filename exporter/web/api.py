@@ -50,7 +50,7 @@ _PAGE_QUERY: Final = (
     Query("limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}, "Devices on a page."),
     Query(
         "cursor",
-        {"type": "string", "pattern": "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2,3})?$"},
+        {"type": "string", "pattern": _CURSOR},
         "`next` of the page before.",
     ),
     Query("state", {"type": "string", "enum": ["up", "down"]}, "Only devices in this state."),

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Schema = dict[str, Any]
 
 TEXT: Final = "text/plain"
-HTML: Final = "text/html"
 _DATE: Final = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
 _OFFSET: Final = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
