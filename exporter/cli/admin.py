@@ -18,7 +18,6 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -26,11 +25,13 @@ from exporter.config.secret import read_secret
 from exporter.errors import ConfigError, ExporterError
 from exporter.lib.address import split_url
 from exporter.lib.safe_text import one_line
+from exporter.lib.times import zone_of
 from exporter.web.api_types import STATUS_PATH, Status
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
+    from zoneinfo import ZoneInfo
 
 _Kind = TypeVar("_Kind")
 
@@ -122,7 +123,7 @@ class Client:
 
     def zone(self) -> ZoneInfo:
         """Return the time zone in which the exporter's people read times."""
-        return ZoneInfo(self.get(STATUS_PATH, Status).timezone)
+        return zone_of(self.get(STATUS_PATH, Status).timezone)
 
     def _read(self, content: bytes, kind: type[_Kind]) -> _Kind:
         try:

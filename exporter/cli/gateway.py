@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 from exporter.cli.commands import add_parser
 from exporter.cli.flags import add_configuration_flags, add_json_flag, configuration
@@ -19,6 +18,7 @@ from exporter.config.gateways import preset_of
 from exporter.errors import ConfigError, ExporterError, InvalidEvent
 from exporter.gateways.events import SessionEvent
 from exporter.lib.durations import format_duration
+from exporter.lib.times import zone_of
 from exporter.web.public import WEBHOOK_PATH
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _show(seen: Sequence[Seen], gateway: Gateway, config: Config, *, as_json: bo
     if not events:
         say("nothing: the body is answered with 200 and counted as ignored")
         return
-    zone = ZoneInfo(config.alerts.timezone)
+    zone = zone_of(config.alerts.timezone)
     soft_after = format_duration(gateway.soft_after or 0)
     rows = [
         (

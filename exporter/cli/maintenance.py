@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -16,6 +14,7 @@ from exporter.cli.output import complain, say, say_json, say_table
 from exporter.errors import ConfigError
 from exporter.lib.durations import format_duration
 from exporter.lib.safe_text import one_line
+from exporter.lib.times import local, zone_name, zone_of
 from exporter.maintenance.api_types import PATH, MaintenanceWindow, NewWindow, Which, Windows
 
 if TYPE_CHECKING:
@@ -115,9 +114,9 @@ def _count(devices: int) -> str:
 
 
 def _when(window: MaintenanceWindow) -> str:
-    zone = ZoneInfo(window.timezone)
-    start, end = (datetime.fromtimestamp(at, zone) for at in (window.start, window.end))
+    zone = zone_of(window.timezone)
+    start, end = (local(at, zone) for at in (window.start, window.end))
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-    begin = f"{start:%Y-%m-%d %H:%M}" if start.tzname() == end.tzname() else f"{start:%Y-%m-%d %H:%M %Z}"
+    begin = f"{start:%Y-%m-%d %H:%M}" + (f" {zone_name(start)}" if start.tzname() != end.tzname() else "")
     repeated = f", repeated: {window.cron}" if window.cron else ""
-    return f"{begin}-{until} {end:%Z} ({format_duration(window.end - window.start)}{repeated})"
+    return f"{begin}-{until} {zone_name(end)} ({format_duration(window.end - window.start)}{repeated})"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from exporter.alerting.client import Client, Refused, Unavailable, session
 from exporter.alerting.members import members_of
@@ -18,6 +17,7 @@ from exporter.alerting.trial import try_out
 from exporter.cli.flags import add_configuration_flags, add_json_flag, configuration
 from exporter.cli.output import say, say_json
 from exporter.errors import ConfigError
+from exporter.lib.times import zone_of
 from exporter.notify.sending import Result, read_urls, send_now
 from exporter.notify.sms import measure
 from exporter.notify.text import Style, render_test
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         return _told(asyncio.run(_by_alertmanager(config, args.target)), "", as_json=args.json)
     target = _target(config, args.target)
     urls = read_urls(target.urls_file) if target.urls_file else tuple(target.urls)
-    style = Style(target.language or config.alerts.language, ZoneInfo(config.alerts.timezone))
+    style = Style(target.language or config.alerts.language, zone_of(config.alerts.timezone))
     text = render_test(args.target, style, time.time())
     return _told(_send(urls, text), text, as_json=args.json)
 

@@ -6,7 +6,6 @@ import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 from exporter.cli.admin import Client
 from exporter.cli.commands import add_parser
@@ -16,6 +15,7 @@ from exporter.errors import ConfigError, ExporterError
 from exporter.gateways.again import proven, rebuilt
 from exporter.journal.storage import open_reader, storage_folder
 from exporter.lib.address import parse_address
+from exporter.lib.times import zone_of
 
 if TYPE_CHECKING:
     import argparse
@@ -55,7 +55,7 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         say_json([{name: value for name, value in one._asdict().items() if name != "payload"} for one in found])
         return 0
-    zone = ZoneInfo(config.alerts.timezone)
+    zone = zone_of(config.alerts.timezone)
     rows = [(str(one.id), local_time(one.received_at, zone), f"{one.times}x", one.code, one.message) for one in found]
     say_table([("ID", "RECEIVED", "TIMES", "CODE", "REASON"), *rows])
     return 0
@@ -64,7 +64,7 @@ def _list(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     config = configuration(args)
     entry = _entry(config, args.id)
-    received = local_time(entry.received_at, ZoneInfo(config.alerts.timezone))
+    received = local_time(entry.received_at, zone_of(config.alerts.timezone))
     say_json({"received": received, **entry._asdict(), "payload": json.loads(entry.payload) if entry.payload else None})
     return 0
 

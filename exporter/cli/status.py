@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from exporter.cli.admin import add_admin_flags, admin
 from exporter.cli.flags import add_json_flag
 from exporter.cli.output import local_time, say, say_json
 from exporter.lib.durations import format_duration
+from exporter.lib.times import zone_of
 from exporter.web.api_types import STATUS_PATH, AlertmanagerState, Status
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say_json(status)
     else:
-        for name, value in _lines(status, ZoneInfo(status.timezone), time.time()):
+        for name, value in _lines(status, zone_of(status.timezone), time.time()):
             say(f"{name:12} {value}")
     told = any(not one.failing and one.reached_at is not None for one in status.alertmanagers)
     return 0 if status.ready and (told or not status.direct_alerts) else 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -18,7 +17,7 @@ from exporter.conventions import (
     POLICY_SEVERITY,
     POLICY_UTC_OFFSET,
 )
-from exporter.lib.times import local, zone_name
+from exporter.lib.times import local, zone_name, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +66,7 @@ class PolicyCollector(Collector):
         yield from (alert_after, escalate_after, objective, severity, self._utc_offset())
 
     def _utc_offset(self) -> Metric:
-        now = local(time.time(), ZoneInfo(self._timezone()))
+        now = local(time.time(), zone_of(self._timezone()))
         family = GaugeMetricFamily(POLICY_UTC_OFFSET, HELP[POLICY_UTC_OFFSET], labels=["zone"])
         family.add_metric([zone_name(now)], (now.utcoffset() or timedelta()).total_seconds())
         return family
