@@ -128,6 +128,7 @@ def _second(second: int) -> str:
 
 
 def _rfc3339(seconds: float) -> str:
+    """Return what `lib.times.rfc3339` would, with the second remembered: there may be a line for each event."""
     milliseconds = int(seconds * 1000)
     return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
 
