@@ -24,7 +24,7 @@ NEXT = """
 import exporter.journal.postgres.events as events
 import exporter.journal.postgres.schema as schema
 schema.MIGRATIONS = (*schema.MIGRATIONS, schema.Migration(({file!r},), {compatible_from}))
-events._APPEND = events._APPEND.replace("journal_append_1", "journal_append_2")
+events._APPEND = events._APPEND.replace(b"journal_append_1", b"journal_append_2")
 """
 """What makes a program of the next version: one more migration, and an append of its own."""
 CHANGE = """
