@@ -165,14 +165,13 @@ class _Rendering:
 
     def _other(self, alert: Alert) -> list[Line]:
         subject = _subject(alert)
-        head: Line = [Name(self._kind(_alertname(alert)))]
+        ours = self.phrases.alert_names.get(_alertname(alert))
+        head: Line = [ours] if ours else [Name(self._kind(_alertname(alert)))]
         with_subject: Line = [*head, " ", Name(subject)] if subject else head
         if not alert.firing:
             over = self.phrases.over_names.get(_alertname(alert))
             told = (
-                [Name(over), *([": ", Name(subject)] if subject else [])]
-                if over
-                else [f"{self.phrases.up}: ", *with_subject]
+                [over, *([": ", Name(subject)] if subject else [])] if over else [f"{self.phrases.up}: ", *with_subject]
             )
             return [[*told, ". ", self.phrases.took.format(self._lasted(alert))]]
         summary = self._summary(alert)
@@ -181,7 +180,10 @@ class _Rendering:
             return [[*with_subject, *since]]
         text: Line = [*(head if subject in summary else with_subject), ": ", Name(summary), *since]
         hit = plain(self._in_language(alert, BUSINESSES_ANNOTATION), _LONGEST_SUMMARY)
-        return [[*text, ". ", Name(hit, len(hit))], text] if hit and not (subject and subject in hit) else [text]
+        if not hit or (subject and subject in hit):
+            return [text]
+        whole = [part._replace(floor=len(part.text)) if isinstance(part, Name) else part for part in text]
+        return [[*whole, ". ", Name(hit, len(hit))], text]  # whom it hits is worth no letter of what it is
 
     def _summary(self, alert: Alert) -> str:
         engine = alert.labels.get("engine", "")

@@ -240,6 +240,15 @@ def test_alerts_that_alertmanager_truncated_are_counted():
     assert text(alert("A"), truncated=9) == "10 perangkat mati (WhatsApp): A, +9 lainnya, sejak 16.20 WIB."
 
 
+def test_whom_a_mass_outage_hits_takes_no_letter_of_what_it_is():
+    hits = ", ".join(["Toko Makmur (1 perangkat)", *["Toko Makmur (1)"] * 4, "+995 bisnis lain"])
+    told = {"summary_id": "WhatsApp: 1000 dari 1000 perangkat mati", "businesses_id": hits}
+    outage = alert("EO", **OUTAGE, annotations=told)
+
+    assert text(outage) == "GANGGUAN MASSAL: WhatsApp: 1000 dari 1000 perangkat mati, sejak 16.20 WIB."
+    assert text(outage, parts=2).endswith(f"sejak 16.20 WIB. {hits}.")
+
+
 def test_a_target_that_takes_two_messages_gets_more_names():
     assert text(*kasir(50), parts=2).count("Kasir") > text(*kasir(50)).count("Kasir")
 
