@@ -176,9 +176,13 @@ class DirectAlerts:
 
     async def _keep_posting(self, way: _Way) -> None:
         clock, interval = self._recorder.clock, way.settings.resend_interval
-        next_resend = clock() + interval
+        now = clock()
+        next_resend = now + interval
         while self._way() == way:
-            now = clock()
+            before, now = now, clock()
+            if now < before:
+                self.alerts.turned_back(now)
+                next_resend = now
             self._post(self.alerts.advance(now))
             if now >= next_resend:
                 next_resend = now + interval

@@ -61,6 +61,10 @@ class DueOutages:
         since, at = self._heard.get(device.identity.device_id, (None, None))
         return at if since == device.timeline.since else None
 
+    def turned_back(self, now: float) -> None:
+        """Take what was heard by a clock that was ahead as heard now, when it has been set right."""
+        self._heard = {device_id: (since, min(at, now)) for device_id, (since, at) in self._heard.items()}
+
     def counts_at(self, device: Device, now: float) -> float | None:
         """Return until when the outage of a device is old news, whose end may be on the way; None: it is not."""
         heard_at = self.heard_at(device)

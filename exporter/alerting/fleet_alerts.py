@@ -132,6 +132,11 @@ class FleetAlerts:
         for device in self._fleet.down.values():
             self._due.schedule(device, now, now)  # a threshold that was lowered counts from now
 
+    def turned_back(self, now: float) -> None:
+        """Schedule anew where the clock was ahead and has been set right: by it a true outage was old news."""
+        self._due.turned_back(now)
+        self.reconsider(now)
+
     def advance(self, now: float) -> list[Alert]:
         """Do what is due at `now`; return what must be posted, in order."""
         self.taken.advance(now)

@@ -113,6 +113,15 @@ def test_an_outage_of_yesterday_that_goes_on_is_told_when_its_end_does_not_follo
     assert story.alert().starts_at == NOW - 36_000
 
 
+@pytest.mark.parametrize("ahead", [660, 25_200])
+def test_an_outage_heard_by_a_clock_far_ahead_is_told_when_that_is_set_right(story: Story, ahead: int) -> None:
+    story.up(-80_000)
+    assert story.down(ahead, event_at=0) == []
+    assert story.at(5) == []
+    story.alerts.turned_back(NOW + 5)
+    assert story.at(5) == BOTH
+
+
 def test_an_event_that_the_sender_tried_for_ninety_seconds_is_news(story: Story) -> None:
     story.up(-80_000)
     assert story.down(0, event_at=-90) == BOTH
