@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bodies import device_event
+from tests.e2e.harness import Alertmanager, running
 from tests.e2e.preload import preloaded
 from tests.e2e.process import ExporterProcess
 from tests.patience import wait_for
@@ -50,3 +51,21 @@ def test_a_clock_that_was_ahead_at_the_start_adds_nothing_to_an_outage_once_it_i
         assert exporter.api("incidents")["incidents"] == []
         (outage,) = exporter.api("devices/d1/outages")["outages"]
         assert (outage["start"], outage["end"]) == (down, down + 2)
+
+
+@pytest.mark.binaries
+def test_an_outage_that_was_heard_while_the_clock_was_far_ahead_is_told_once_it_is_set_right(tmp_path: Path) -> None:
+    clock, file = tmp_path / "clock", tmp_path / "exporter.yml"
+    clock.write_text("700")
+    variables = {**preloaded("wrong_clock", tmp_path), "CLOCK": str(clock)}
+    alertmanager = Alertmanager(tmp_path, "{route: {receiver: nobody}, receivers: [{name: nobody}]}")
+    with running(alertmanager):
+        file.write_text(f"alertmanager: {{urls: ['{alertmanager.url}'], resend_interval: 2s}}\n")
+        with ExporterProcess(tmp_path / "exporter", "--config.file", str(file), variables=variables) as exporter:
+            now = int(time.time())
+            exporter.post(device_event("d1", now - 60, up=True))
+            exporter.post(device_event("d1", now, up=False))
+            assert exporter.sample("device_up", device_id="d1") == 0
+            assert alertmanager.alerts("alertname=DeviceDown") == [], "by the wrong clock it is old news"
+            clock.write_text("0")
+            wait_for(lambda: alertmanager.alerts("alertname=DeviceDown"), "people are told", 30)
