@@ -274,7 +274,7 @@ class Exporter:
             self._exposition,
             instruments,
             reload=self.reload,
-            account=Reports(self.recorder, current).rows,
+            account=Reports(self.recorder, current).answer,
             reason_of=self.features.sessions.service.reasons.of,
             ready=ready,
             settings=lambda: current().web,

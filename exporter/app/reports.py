@@ -1,8 +1,8 @@
 """Availability for the API, computed from the journal.
 
 A report reads every event of every device, so there is a bulkhead around them: one is computed at a time, a few wait,
-and those who ask for the same share one computation, which ends when nobody waits for it any more. What raises the
-alarm does not notice them.
+and those who ask for the same share one computation and the bytes of its answer. It ends when nobody waits for it any
+more. What raises the alarm does not notice them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import threading
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from exporter.errors import Overloaded
-from exporter.report.availability import Row, availability
+from exporter.report.availability import availability
 from exporter.report.groups import source_by
+from exporter.web.api_types import Availability
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +39,11 @@ class _Report:
         self.askers = 0
         self.abandoned = threading.Event()
         """Set where all of them have gone: the thread that computes looks at it with each device."""
-        self.task: asyncio.Task[list[Row]]
+        self.task: asyncio.Task[bytes]
 
 
 class Reports:
-    """Computes the rows of reports, by the policies of the time at which they are asked for."""
+    """Computes the answers of reports, by the policies of the time at which they are asked for."""
 
     def __init__(self, recorder: Recorder, config: Callable[[], Config]) -> None:
         self._recorder = recorder
@@ -48,8 +51,8 @@ class Reports:
         self._turn = asyncio.Lock()
         self._computing: dict[Wanted, _Report] = {}
 
-    async def rows(self, by: str, start: float, end: float) -> list[Row]:
-        """Return the rows of a report; times in Unix seconds. Overloaded where too many others wait.
+    async def answer(self, by: str, start: float, end: float) -> bytes:
+        """Return an `Availability` as JSON; times in Unix seconds. Overloaded where too many others wait.
 
         Cancel it where the answer is not wanted any more.
         """
@@ -74,13 +77,13 @@ class Reports:
         if self._computing.get(wanted) is report:
             del self._computing[wanted]
 
-    async def _compute(self, abandoned: threading.Event, by: str, start: float, end: float) -> list[Row]:
+    async def _compute(self, abandoned: threading.Event, by: str, start: float, end: float) -> bytes:
         present = self._config()
 
-        def compute(reader: Reader) -> list[Row]:
+        def compute(reader: Reader) -> bytes:
             blind = reader.blind_intervals()
             pairs = [(pair.channel, pair.backup) for pair in present.failover]
-            return availability(
+            rows = availability(
                 takewhile(lambda _: not abandoned.is_set(), source_by(by, reader, pairs).histories()),
                 blind=blind,
                 start=start,
@@ -88,6 +91,7 @@ class Reports:
                 by=by,
                 objective=lambda engine: present.policies.for_engine(engine).objective_ratio,
             )
+            return msgspec.json.encode(Availability(start, end, by, rows))  # megabytes: here, and once for all
 
         async with self._turn:
-            return [] if abandoned.is_set() else await self._recorder.read(compute)
+            return b"" if abandoned.is_set() else await self._recorder.read(compute)

@@ -86,4 +86,9 @@ def text(body: str, status: int = 200) -> web.Response:
 
 def json(value: object, status: int = 200) -> web.Response:
     """Return any value that msgspec can encode."""
-    return web.Response(status=status, body=_encode(value), content_type="application/json", headers=HEADERS)
+    return encoded(_encode(value), status)
+
+
+def encoded(body: bytes, status: int = 200) -> web.Response:
+    """Return what is JSON already."""
+    return web.Response(status=status, body=body, content_type="application/json", headers=HEADERS)

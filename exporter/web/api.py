@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 
     from exporter.domain.accounts import Device
     from exporter.domain.timeline import Outage
-    from exporter.report.availability import Row
     from exporter.web.ports import RecorderPort
 
-    Account = Callable[[str, float, float], Coroutine[Any, Any, list[Row]]]
-    """(by, start, end) → rows of exporter.report.availability."""
+    Account = Callable[[str, float, float], Coroutine[Any, Any, bytes]]
+    """(by, start, end) → an `Availability` as JSON."""
 
 _Result = TypeVar("_Result")
 
@@ -168,8 +167,7 @@ class Api:
         start = moment(request, "start", max(0.0, end - WINDOW))
         if start >= end:
             raise BadParameter("start must be before end, and not in the future")
-        rows = await _while_there(request, self._account(by, start, end))
-        return answers.json(Availability(start, end, by, rows))
+        return answers.encoded(await _while_there(request, self._account(by, start, end)))
 
     def _state_of(self, device: Device, now: float) -> DeviceState:
         identity, timeline = device.identity, device.timeline

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from exporter.app.reports import WAITING, Reports
@@ -78,10 +79,12 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_those_who_ask_for_the_same_share_one_computation(recorder: FakeRecorder) -> None:
     reports = reports_of(recorder)
-    asking = [asyncio.create_task(reports.rows("engine", 0, 100)) for _ in range(10)]
+    asking = [asyncio.create_task(reports.answer("engine", 0, 100)) for _ in range(10)]
     await until(lambda: recorder.reader.reading == 1)
     recorder.reader.let_go.set()
-    assert await asyncio.gather(*asking) == [[]] * 10
+    answers = await asyncio.gather(*asking)
+    assert msgspec.json.decode(answers[0]) == {"start": 0.0, "end": 100.0, "by": "engine", "rows": []}
+    assert all(one is answers[0] for one in answers)
     assert recorder.reader.reports == 1
 
 
@@ -89,10 +92,10 @@ async def test_one_is_computed_at_a_time_and_beyond_some_that_wait_one_is_asked_
     recorder: FakeRecorder,
 ) -> None:
     reports = reports_of(recorder)
-    asking = [asyncio.create_task(reports.rows("engine", 0, 100 + number)) for number in range(WAITING + 1)]
+    asking = [asyncio.create_task(reports.answer("engine", 0, 100 + number)) for number in range(WAITING + 1)]
     await until(lambda: recorder.reader.reading == 1)
     with pytest.raises(Overloaded):
-        await reports.rows("engine", 0, 1)
+        await reports.answer("engine", 0, 1)
     recorder.reader.let_go.set()
     await asyncio.gather(*asking)
     assert (recorder.reader.reports, recorder.reader.most) == (WAITING + 1, 1)
@@ -100,7 +103,7 @@ async def test_one_is_computed_at_a_time_and_beyond_some_that_wait_one_is_asked_
 
 async def test_a_report_that_nobody_waits_for_ends(recorder: FakeRecorder) -> None:
     reports = reports_of(recorder)
-    asking = [asyncio.create_task(reports.rows("engine", 0, 100)) for _ in range(2)]
+    asking = [asyncio.create_task(reports.answer("engine", 0, 100)) for _ in range(2)]
     await until(lambda: recorder.reader.reading == 1)
     asking[0].cancel()
     await asyncio.wait(asking, timeout=0.1)
@@ -112,14 +115,14 @@ async def test_a_report_that_nobody_waits_for_ends(recorder: FakeRecorder) -> No
 
 async def test_one_that_nobody_waits_for_any_more_takes_no_turn_and_no_place(recorder: FakeRecorder) -> None:
     reports = reports_of(recorder)
-    first = asyncio.create_task(reports.rows("engine", 0, 100))
+    first = asyncio.create_task(reports.answer("engine", 0, 100))
     await until(lambda: recorder.reader.reading == 1)
-    others = [asyncio.create_task(reports.rows("engine", 0, number)) for number in range(WAITING)]
+    others = [asyncio.create_task(reports.answer("engine", 0, number)) for number in range(WAITING)]
     await asyncio.sleep(0)
     for one in others:
         one.cancel()
     await asyncio.wait(others)
-    again = [asyncio.create_task(reports.rows("engine", 0, number)) for number in range(WAITING)]
+    again = [asyncio.create_task(reports.answer("engine", 0, number)) for number in range(WAITING)]
     recorder.reader.let_go.set()
     await asyncio.gather(first, *again)
     assert recorder.reader.reports == 1 + WAITING
@@ -127,12 +130,12 @@ async def test_one_that_nobody_waits_for_any_more_takes_no_turn_and_no_place(rec
 
 async def test_who_asks_for_what_was_abandoned_has_it_computed_anew(recorder: FakeRecorder) -> None:
     reports = reports_of(recorder)
-    gone = asyncio.create_task(reports.rows("engine", 0, 100))
+    gone = asyncio.create_task(reports.answer("engine", 0, 100))
     await until(lambda: recorder.reader.reading == 1)
     gone.cancel()
     await asyncio.wait((gone,))
-    again = asyncio.create_task(reports.rows("engine", 0, 100))
+    again = asyncio.create_task(reports.answer("engine", 0, 100))
     await until(lambda: recorder.reader.reports == 2)
     recorder.reader.let_go.set()
-    assert await again == []
+    assert await again
     assert recorder.reader.most == 1

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 import jsonschema
+import msgspec
 import pytest
 from aiohttp import web
 from openapi_spec_validator import validate
@@ -20,6 +21,7 @@ from yarl import URL
 from exporter.domain.timeline import Outage
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.report.availability import Row
+from exporter.web.api_types import Availability
 from exporter.web.operations import Operation
 from tests.patience import patient
 from tests.unit.web_site import NOW, FakeRecorder, Site, WebNames, exchange, running
@@ -356,9 +358,9 @@ ROW = Row("wa", "wa", 2, "wa", None, 0.99, 10.0, 1000.0, 5.0, 0.0, 2, 8.0, None,
 async def test_availability_is_computed_for_the_window_that_is_asked_for(query, asked):
     seen: list[tuple[str, float, float]] = []
 
-    async def account(by: str, start: float, end: float) -> list[Row]:
+    async def account(by: str, start: float, end: float) -> bytes:
         seen.append((by, start, end))
-        return [ROW]
+        return msgspec.json.encode(Availability(start, end, by, [ROW]))
 
     async with running(admin={"account": account}) as site:
         status, body, _ = await call(site, f"/api/v1/availability{query}")
@@ -373,14 +375,14 @@ async def test_availability_is_computed_for_the_window_that_is_asked_for(query, 
 async def test_availability_is_not_computed_for_a_client_that_went_away(caplog):
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def account(_by: str, _start: float, _end: float) -> list[Row]:
+    async def account(_by: str, _start: float, _end: float) -> bytes:
         begun.set()
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
             cancelled.set()
             raise
-        return []
+        return b""
 
     caplog.set_level(logging.DEBUG, "exporter.web.protocol")
     async with running(admin={"account": account}) as site:
@@ -446,8 +448,8 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("method", "template", "path", "status"), EXAMPLES)
 async def test_answers_are_as_the_document_says(method, template, path, status):
-    async def account(_by: str, _start: float, _end: float) -> list[Row]:
-        return [ROW]
+    async def account(by: str, start: float, end: float) -> bytes:
+        return msgspec.json.encode(Availability(start, end, by, [ROW]))
 
     async with running(admin={"account": account}) as site:
         fill(site.recorder)
@@ -497,8 +499,8 @@ def accepts(schema: dict[str, Any], text: str) -> bool:
 
 
 async def test_the_document_takes_no_value_of_a_parameter_that_the_handler_refuses():
-    async def account(_by: str, _start: float, _end: float) -> list[Row]:
-        return []
+    async def account(by: str, start: float, end: float) -> bytes:
+        return msgspec.json.encode(Availability(start, end, by, []))
 
     looser = []
     async with running(admin={"account": account}) as site:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from exporter.domain.fleet import Fleet
@@ -23,7 +24,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import SelfMetrics
 from exporter.web import answers
 from exporter.web.admin import admin_app
-from exporter.web.api_types import STATUS_PATH, AlertmanagerState, BlindSpan, Status
+from exporter.web.api_types import STATUS_PATH, AlertmanagerState, Availability, BlindSpan, Status
 from exporter.web.instruments import WebInstruments
 from exporter.web.limits import Limits
 from exporter.web.listeners import Listener, Listeners, Listening
@@ -206,8 +207,8 @@ async def _nothing() -> None:
     """Reload nothing."""
 
 
-async def _no_rows(_by: str, _start: float, _end: float) -> list[Any]:
-    return []
+async def _no_rows(by: str, start: float, end: float) -> bytes:
+    return msgspec.json.encode(Availability(start, end, by, []))
 
 
 @dataclass
