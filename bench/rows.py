@@ -7,6 +7,7 @@ which `python -m bench` makes one table.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,9 +97,9 @@ def report(rows: list[Row], file: Path | None) -> None:
 def read(file: Path) -> list[Row]:
     """Return the rows of a file, in the order of their keys. ValueError where two benchmarks use one key."""
     found = [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
-    twice = {row.key for row in found if sum(other.key == row.key for other in found) > 1}
+    twice = sorted(key for key, times in Counter(row.key for row in found).items() if times > 1)
     if twice:
-        raise ValueError(f"rows of one key: {', '.join(sorted(twice))}")
+        raise ValueError(f"rows of one key: {', '.join(twice)}")
     return ordered(found)
 
 

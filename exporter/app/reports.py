@@ -63,7 +63,6 @@ class Reports:
                 raise Overloaded("too many reports are being computed")
             report = self._computing[wanted] = _Report()
             report.task = asyncio.create_task(self._compute(report.abandoned, *wanted), name="report")
-            report.task.add_done_callback(lambda _: self._drop(wanted, report))
         report.askers += 1
         try:
             return await asyncio.shield(report.task)  # others may wait for it, too
@@ -71,11 +70,7 @@ class Reports:
             report.askers -= 1
             if not report.askers:
                 report.abandoned.set()
-                self._drop(wanted, report)  # whoever asks from now on has one of their own
-
-    def _drop(self, wanted: Wanted, report: _Report) -> None:
-        if self._computing.get(wanted) is report:
-            del self._computing[wanted]
+                del self._computing[wanted]  # whoever asks from now on has one of their own
 
     async def _compute(self, abandoned: threading.Event, by: str, start: float, end: float) -> bytes:
         present = self._config()

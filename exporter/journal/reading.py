@@ -45,11 +45,11 @@ def histories(
     for row in devices:
         while current is not None and current[0] < row[0]:
             current = next(by_device, None)
-        own: Iterable[tuple[int, int]] = ()
         if current is not None and current[0] == row[0]:
-            own = [(timestamp, kind) for _, timestamp, kind in current[1]]
+            yield _history(rows, row, ((timestamp, kind) for _, timestamp, kind in current[1]))
             current = next(by_device, None)
-        yield _history(rows, row, own)
+        else:
+            yield _history(rows, row, ())
 
 
 def device(rows: Rows, device_id: str) -> History | None:

@@ -165,8 +165,8 @@ class _Rendering:
 
     def _other(self, alert: Alert) -> list[Line]:
         subject = _subject(alert)
-        ours = self.phrases.alert_names.get(_alertname(alert))
-        head: Line = [ours] if ours else [Name(self._kind(_alertname(alert)))]
+        kind = self._kind(_alertname(alert))
+        head: Line = [kind if _alertname(alert) in self.phrases.alert_names else Name(kind)]
         with_subject: Line = [*head, " ", Name(subject)] if subject else head
         if not alert.firing:
             over = self.phrases.over_names.get(_alertname(alert))

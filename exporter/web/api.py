@@ -9,7 +9,7 @@ import asyncio
 import base64
 import binascii
 import heapq
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     Account = Callable[[str, float, float], Coroutine[Any, Any, bytes]]
     """(by, start, end) → an `Availability` as JSON."""
-
-_Result = TypeVar("_Result")
 
 SLICE: Final = 5000
 """Devices looked at between two turns of the loop."""
@@ -196,7 +194,7 @@ def _matches(device: Device | None, state: str | None, wanted: dict[str, str]) -
     return all(getattr(identity, name) == value for name, value in wanted.items())
 
 
-async def _while_there(request: web.Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+async def _while_there(request: web.Request, work: Coroutine[Any, Any, bytes]) -> bytes:
     """Return what `work` returns; cancel it and raise ConnectionResetError where the client goes away meanwhile.
 
     A client that closes its side counts as gone, as for Go's net/http and nginx: nobody could tell the two apart before

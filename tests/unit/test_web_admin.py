@@ -371,7 +371,6 @@ async def test_availability_is_computed_for_the_window_that_is_asked_for(query, 
         assert body["rows"][0]["mttr_seconds"] is None
 
 
-# OpenAPI ----------------------------------------------------------------------------------------------------------
 async def test_availability_is_not_computed_for_a_client_that_went_away(caplog):
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
@@ -395,6 +394,7 @@ async def test_availability_is_not_computed_for_a_client_that_went_away(caplog):
     assert [record.message for record in caplog.records] == ["the client went away"]
 
 
+# OpenAPI ----------------------------------------------------------------------------------------------------------
 async def document_of(site: Site) -> dict[str, Any]:
     _, document, _ = await call(site, "/api/v1/openapi.json")
     assert isinstance(document, dict)
@@ -499,11 +499,8 @@ def accepts(schema: dict[str, Any], text: str) -> bool:
 
 
 async def test_the_document_takes_no_value_of_a_parameter_that_the_handler_refuses():
-    async def account(by: str, start: float, end: float) -> bytes:
-        return msgspec.json.encode(Availability(start, end, by, []))
-
     looser = []
-    async with running(admin={"account": account}) as site:
+    async with running() as site:
         fill(site.recorder)
         site.recorder.known_outages["a"] = OUTAGES
         for path, item in (await document_of(site))["paths"].items():

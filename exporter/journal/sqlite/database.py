@@ -91,7 +91,7 @@ class Database:
 
     def append(self, batch: Sequence[Append], after: int) -> Appended:
         """Append events (see `Journal`)."""
-        with self._decoding(), self._use() as connection:
+        with self._use() as connection:
             at, exposed = self._tick()
             first = self._last + 1
             rows = self._names.rows(batch)
@@ -106,7 +106,8 @@ class Database:
                     for number, one in enumerate(batch, first)
                 ]
             else:
-                missed = events.after(connection, self._names, after)
+                with self._decoding():
+                    missed = events.after(connection, self._names, after)
             return Appended(at, numbers, missed)
 
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[Row], at: int, exposed: int) -> bool:
