@@ -71,6 +71,7 @@ class Desk:
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         try:
             async with aiohttp.ClientSession() as self.browser:
+                await eventually(self._is_ready, "the Alertmanager was reached")
                 yield self
         finally:
             for task in tasks:
@@ -80,13 +81,17 @@ class Desk:
             with suppress(Exception):
                 await self.site.kill()
 
+    def _is_ready(self) -> bool:
+        """Whether what comes is told: what came before is what a start finds, and that ends what may be over."""
+        return any(outbox.reached_at is not None for outbox in self.alerts.outboxes)
+
     # -- what happens -------------------------------------------------------------------------------------------------
 
     async def down(self, device_id: str = "d1", *, ago: int = 0, **names: str) -> str:
         """Let a device go down; return the path of its link once its alert is there."""
         at = int(self.site.clock() - ago)
         await self.site.recorder.submit(event(at, up=False, device_id=device_id, **names))
-        path: str = await eventually(lambda: self.link(device_id), "its alert has a link")
+        path = await self.linked(device_id)
         await eventually(lambda: device_id in self.features.incidents.service.open.by_device)
         await self.features.incidents.service.flush()
         return path
@@ -114,6 +119,11 @@ class Desk:
                 if alert["labels"].get("device_id", device_id) == device_id and alert["labels"]["alertname"] == name:
                     return str(alert["annotations"].get("ack_url", "")).removeprefix(EXTERNAL)
         return ""
+
+    async def linked(self, device_id: str, name: str = "DeviceDown") -> str:
+        """Return the path of the link in an alert about a device once it is posted: what mutes it is posted before."""
+        path: str = await eventually(lambda: self.link(device_id, name), f"{name} has a link")
+        return path
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         async with self.browser.request(method, self.url + path, headers=headers) as answer:

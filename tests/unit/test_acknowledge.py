@@ -491,13 +491,13 @@ async def test_a_mass_outage_is_taken_once_for_all_its_devices(desk: Desk) -> No
         )
     desk.site.clock.now += 1  # nobody joined it
     await desk.told("EngineOutage")
-    path = desk.link("", "EngineOutage") or desk.link("d1", "EngineOutage")
+    path = await desk.linked("", "EngineOutage")
     await desk.features.incidents.service.flush()
     page = await desk.get(path)
     assert "8 perangkat terputus" in page.text
     await desk.take(path)
     assert len(list(desk.service.acknowledged(0.0))) == 8
-    own = (await desk.get(desk.link("d3"))).text
+    own = (await desk.get(await desk.linked("d3"))).text
     assert "Ditangani oleh Sari" in own
     assert "undo" not in own
     [silence] = (await eventually(lambda: desk.alertmanager.silences)).values()
@@ -513,7 +513,7 @@ async def test_a_device_that_comes_into_a_mass_outage_is_with_whoever_has_that(d
         await desk.site.recorder.submit(event(int(desk.site.clock()), up=False, **given))
     desk.site.clock.now += 1  # nobody joined it
     await desk.told("EngineOutage")
-    await desk.take(desk.link("", "EngineOutage") or desk.link("d1", "EngineOutage"), note="On the phone with WhatsApp")
+    await desk.take(await desk.linked("", "EngineOutage"), note="On the phone with WhatsApp")
     desk.site.clock.now += 5
     path = await desk.down("late", business="b9")
     page = (await desk.get(path)).text
