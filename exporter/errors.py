@@ -43,6 +43,12 @@ class Overloaded(ExporterError):
     code = "overloaded"
 
 
+class ClockBehind(ExporterError):
+    """A time seems to come from the future, but this machine's clock has gone back. Transient: it is set right soon."""
+
+    code = "clock_behind"
+
+
 class NotLeading(JournalUnavailable):
     """Another exporter leads by now; what only the leader may write was not written."""
 

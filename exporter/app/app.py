@@ -80,6 +80,7 @@ class Exporter:
             self._clock,
             self.metrics,
             retry_span=config.storage.retry_span,
+            max_future_skew=lambda: self.settings.current().webhook.max_future_skew,
         )
         self.recorder.ceilings = config.fleet
         self.recorder.following.on_diverged(self._diverged)
@@ -106,8 +107,7 @@ class Exporter:
         self._housekeeping = Housekeeping(self.metrics)
         self._warn = RateLimited(logging.getLogger("exporter.web"))
         self.public, self.admin, self.pages = self._listeners()
-        every = (self.public, self.admin, self.pages)
-        self._listening = Listeners([listener for listener in every if listener is not None], drain=DRAIN)
+        self._listening = Listeners(list(filter(None, (self.public, self.admin, self.pages))), drain=DRAIN)
         self._to_stop = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()

@@ -36,6 +36,8 @@ class SessionEvent(msgspec.Struct, frozen=True, gc=False):
     identity: Identity
     reason: str = UNKNOWN
     """The class of the reason, of a state that is not up."""
+    heard: bool = False
+    """Whether its time is only when it was heard: then it is later than all that was heard before."""
     shift: int = 0
     """Seconds by which the gateway's own time was wrong, as a wrong time zone makes it; then it is not believed."""
 

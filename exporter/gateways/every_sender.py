@@ -1,6 +1,6 @@
 """What holds for the bodies of every sender: which times can be true, and half characters. Pure.
 
-Codes: timestamp_too_old, timestamp_milliseconds (any unit finer than seconds), timestamp_in_future.
+Codes: timestamp_too_old, timestamp_milliseconds (any unit finer than seconds), IN_FUTURE.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from exporter.errors import InvalidEvent
 
 EARLIEST: Final = 1_420_070_400
 """2015-01-01T00:00:00Z in Unix seconds; nothing that a sender tells of is older."""
+IN_FUTURE: Final = "timestamp_in_future"
 
 
 def refuse_time(timestamp: int) -> NoReturn:
@@ -22,7 +23,7 @@ def refuse_time(timestamp: int) -> NoReturn:
         if low <= timestamp < low * 1000:
             message = f"looks like {unit}; expected Unix time in seconds"
             raise InvalidEvent("timestamp_milliseconds", message, "timestamp")
-    raise InvalidEvent("timestamp_in_future", "is further in the future than max_future_skew allows", "timestamp")
+    raise InvalidEvent(IN_FUTURE, "is further in the future than max_future_skew allows", "timestamp")
 
 
 _ESCAPE: Final = re.compile(

@@ -158,7 +158,7 @@ class Preset:
         owner = Owner(text_at(root, self._owner[0]), text_at(root, self._owner[1]))
         name = text_at(root, self._name)
         identity = self.identify(session, name, owner if owner.id else None, self._engine(root), known)
-        return SessionEvent(round(at * 1000), state, identity, reason, shift)
+        return SessionEvent(round(at * 1000), state, identity, reason, heard=at == now, shift=shift)
 
     def _session_in(self, path: str) -> str:
         parts = path.split("/")[1 if self._options.auth == "path" else 0 :]

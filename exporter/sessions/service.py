@@ -17,6 +17,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 from prometheus_client import Counter
 
 from exporter.conventions import ACCEPTED, DEVICE_RECONNECTS, HELP, IGNORED, REDUNDANT
@@ -101,6 +102,7 @@ class Sessions:
             message = f"the times of gateway {gateway} are off by {hours} hours and not used: set its timezone"
             self._warn.warning(f"shift {gateway}", message, gateway=gateway)
         async with self._turns.of(event.identity.device_id):
+            event = self._in_order(event)
             if event.state == "up":
                 return await self._up(event)
             if event.state == "gone":
@@ -235,6 +237,23 @@ class Sessions:
         newest = device.timeline.newest
         known = self._recent.get(device.identity.device_id, NEVER)
         return at_ms <= known.at_ms if known.second == newest else at_ms // 1000 <= newest
+
+    def _in_order(self, event: SessionEvent) -> SessionEvent:
+        """Return an event as it is, or later than all that is known of its session.
+
+        So where its time is only when it was heard, or where theirs cannot be true.
+        """
+        newest_ms = self._newest_ms(event.identity.device_id)
+        if event.at_ms > newest_ms:
+            return event
+        is_news = event.heard or self._recorder.wrong_clock.overtook(newest_ms / 1000, event.at_ms / 1000)
+        return msgspec.structs.replace(event, at_ms=newest_ms + 1) if is_news else event
+
+    def _newest_ms(self, device_id: str) -> int:
+        device, known = self._recorder.fleet.devices.get(device_id), self._recent.get(device_id, NEVER)
+        newest = device.timeline.newest if device is not None else 0
+        told = known.at_ms if known.second >= newest else newest * 1000 + 999
+        return max([told, *(soft.at_ms for soft in self.waiting.of(device_id))])
 
     # -- the journal --------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from exporter.domain.identity import Identity
     from exporter.domain.records import History
     from exporter.gateways.events import DeviceEvent
+    from exporter.recording.wrong_clock import WrongClock
 
 
 class RecorderPort(Protocol):
@@ -26,7 +27,7 @@ class RecorderPort(Protocol):
 
     @property
     def clock(self) -> Callable[[], float]:
-        """Unix seconds; never runs backwards."""
+        """Unix seconds; may run backwards, see `exporter.lib.clock`."""
 
     @property
     def ready(self) -> bool:
@@ -39,6 +40,10 @@ class RecorderPort(Protocol):
     @property
     def trouble(self) -> str:
         """Why not, in a sentence for operators; empty while all is well."""
+
+    @property
+    def wrong_clock(self) -> WrongClock:
+        """What is known of this machine's clock."""
 
     async def submit(self, event: DeviceEvent) -> str:
         """Return the outcome once the event is on disk; raises JournalUnavailable, Overloaded or InvalidEvent."""

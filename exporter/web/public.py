@@ -3,7 +3,8 @@
 A request is judged in this order, and goes no further than where it fails: path, method, announced length, proof of
 the sender, media type, body, event. So the body of a stranger is never parsed, kept or logged. 2xx is sent only after
 every event is on disk; 503 asks the sender to try again; a body that cannot be understood is quarantined, and answered
-as its gateway says. What a sender's requests look like is its gateway's business: here are paths and answers.
+as its gateway says. So is one from the future, but where this machine's clock has gone back it may come again. What a
+sender's requests look like is its gateway's business: here are paths and answers.
 
 This is a plain handler for aiohttp's low-level server: fixed paths need no router.
 """
@@ -24,8 +25,9 @@ from exporter.conventions import (
     UNAUTHORIZED,
     UNAVAILABLE,
 )
-from exporter.errors import InvalidEvent, JournalUnavailable, Overloaded
+from exporter.errors import ClockBehind, ExporterError, InvalidEvent, JournalUnavailable, Overloaded
 from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, SessionEvent, label_of
+from exporter.gateways.every_sender import IN_FUTURE
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
 
@@ -232,6 +234,8 @@ class Webhook:
             self._warn.warning("not_quarantined", "a refused body was not kept", **told)
             return response if gateway.refuses_invalid else self._unavailable(request, failure)
         self._metrics.event(label, QUARANTINED)
+        if error.code == IN_FUTURE and self._recorder.wrong_clock.is_behind:
+            return self._unavailable(request, ClockBehind())
         return response if gateway.refuses_invalid else answers.json({"quarantined": error.code})
 
     def _unknown(self, request: web.BaseRequest) -> web.Response:
@@ -239,7 +243,7 @@ class Webhook:
         response.headers["WWW-Authenticate"] = "Webhook-Secret"
         return response
 
-    def _unavailable(self, request: web.BaseRequest, error: JournalUnavailable | Overloaded) -> web.Response:
+    def _unavailable(self, request: web.BaseRequest, error: ExporterError) -> web.Response:
         self._log_refusal(request, 503, error.code)
         return answers.error(503, error.code, "not stored, try again", {"Retry-After": answers.RETRY_AFTER})
 

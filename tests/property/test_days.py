@@ -27,7 +27,7 @@ from exporter.report.availability import availability
 from exporter.report.document import compile_report
 from exporter.report.windows import Period
 from exporter.sessions import store
-from tests.unit.journal_site import NOW, FakeClock, Site, append, event
+from tests.unit.journal_site import NOW, FakeClock, Site, event
 
 if TYPE_CHECKING:
     from exporter.journal.port import Reader, Transaction
@@ -101,9 +101,9 @@ class Life:
 
     async def _append(self, device: str, age: int, kind: Kind) -> None:
         """Write what the recorder writes, also at times at which it would not."""
-        if device in self.recorder.fleet.devices and age < KEPT * DAY:
-            one = append(int(self.clock.now) - age, kind, device)
-            await self.recorder._append(one.identity, one.timestamp, one.kind)
+        known = self.recorder.fleet.devices.get(device)
+        if known is not None and age < KEPT * DAY:
+            await self.recorder._append(known.identity, int(self.clock.now) - age, kind)
 
     async def _blind(self, age: int, long: int) -> None:
         end = int(self.clock.now) - age

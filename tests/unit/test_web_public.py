@@ -161,6 +161,18 @@ async def test_a_bad_body_is_refused_with_a_clear_error_counted_and_quarantined(
         assert after.status == 200
 
 
+async def test_what_seems_to_come_from_the_future_may_come_again_where_our_clock_has_gone_back():
+    future = body_with("timestamp", int(NOW) + 600)
+    async with running() as site:
+        site.recorder.wrong_clock.shown(NOW + 600)
+        answer = await exchange(site.public, post(future))
+
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "clock_behind", "30")
+        assert [kept[0] for kept in site.recorder.quarantined] == ["timestamp_in_future"]
+        assert {outcome for _, outcome in site.all_counted()} == {"invalid", "quarantined"}
+        assert (await exchange(site.public, post(body_with("timestamp", 5)))).status == 400  # wrong by any clock
+
+
 GOOD_BUT_ODD = [
     pytest.param(body_with("device.id", 'a"b\\c{}/ %2F é 📱'), id="quotes, backslashes and slashes in an id"),
     pytest.param(body_with("device.name", 'line one\nline "two" \\'), id="a newline in a name"),

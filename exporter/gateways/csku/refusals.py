@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from exporter.errors import InvalidEvent
+from exporter.gateways.every_sender import IN_FUTURE
 
 _PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _EXPECTED: Final = {
@@ -34,7 +35,7 @@ def refusal_of_type(text: str) -> InvalidEvent:
         bound = "is empty" if ">=" in what else f"is longer than {what.rsplit(' ', 1)[1]} characters"
         return InvalidEvent(code, bound, path)
     if "out of range" in what:
-        return InvalidEvent("timestamp_in_future", "is not a Unix time in seconds", path)
+        return InvalidEvent(IN_FUTURE, "is not a Unix time in seconds", path)
     if path == "need_human":
         return InvalidEvent("invalid_type", "expected 0 or 1", path)
     expected = _EXPECTED.get(quoted[0] if quoted else "", what)
