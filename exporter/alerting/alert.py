@@ -75,6 +75,8 @@ class Alert:
     """Numbers and texts for the annotations: conversations affected, the reason and what helps."""
     extent: Extent | None = None
     """Whom it hits, of an alert that speaks for many devices; brought up to date while it fires."""
+    beside: Mapping[str, str] | None = None
+    """The configuration's labels (`alerts.labels`) of its first post, which it keeps; None: not posted yet."""
     fingerprint: Fingerprint = field(init=False)
 
     def __post_init__(self) -> None:

@@ -40,15 +40,18 @@ class Standing(msgspec.Struct, frozen=True, rename="camel"):
 
     labels: dict[str, str]
     starts_at: datetime
+    beside: dict[str, str] = {}
+    """Those of its labels that the configuration gave it."""
 
     def agrees(self, labels: Mapping[str, str]) -> bool:
         """Tell whether it has no other values of these labels, and so may be of this fleet."""
         return all(self.labels.get(name, value) == value for name, value in labels.items())
 
     def without(self, labels: Mapping[str, str]) -> Standing:
-        """Return it without these labels."""
+        """Return it with what it has of these labels beside its own."""
         kept = {name: value for name, value in self.labels.items() if name not in labels}
-        return msgspec.structs.replace(self, labels=kept)
+        beside = {name: value for name, value in self.labels.items() if name in labels}
+        return msgspec.structs.replace(self, labels=kept, beside=beside)
 
 
 class Matcher(msgspec.Struct, frozen=True, rename="camel"):

@@ -267,7 +267,7 @@ class DirectAlerts:
     def _adopt(self, standing: list[Standing]) -> None:
         now = self._recorder.clock()
         for alert in standing:
-            self.alerts.adopt(alert.labels, alert.starts_at.timestamp(), now)
+            self.alerts.adopt(alert.labels, alert.starts_at.timestamp(), now, alert.beside)
         self._wake.set()
 
     def _changed(self, change: Change) -> None:

@@ -26,9 +26,9 @@ class EndedAlerts:
         self._alerts: dict[Fingerprint, Alert] = {}
         self._by_key: dict[Key, set[Fingerprint]] = {}
 
-    def __contains__(self, fingerprint: Fingerprint) -> bool:
-        """Return whether the end of an alert with these labels is repeated."""
-        return fingerprint in self._alerts
+    def get(self, fingerprint: Fingerprint) -> Alert | None:
+        """Return the alert with these labels whose end is repeated."""
+        return self._alerts.get(fingerprint)
 
     def all(self) -> list[Alert]:
         """Return what is repeated, in the order of the ends."""

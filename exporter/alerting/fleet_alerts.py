@@ -84,14 +84,22 @@ class FleetAlerts:
             elif device.timeline.since >= now - resolved_within:
                 self._end_unseen(device, now)
 
-    def adopt(self, labels: Mapping[str, str], starts_at: float, now: float) -> None:
-        """Take over an alert that an Alertmanager has from before this start, as it is there; end it if it is over."""
+    def adopt(
+        self, labels: Mapping[str, str], starts_at: float, now: float, beside: Mapping[str, str] | None = None
+    ) -> None:
+        """Take over an alert that an Alertmanager has from before this start, as it is there; end it if it is over.
+
+        `beside` are labels that the configuration gave it.
+        """
         device = self._fleet.devices.get(labels.get("device_id", ""))
         names = {} if device is None else device_names(device.identity)
-        alert = Alert(labels, starts_at, starts_at, None, names)
+        alert = Alert(labels, starts_at, starts_at, None, names, beside=beside)
         name = alert.name
         ours = self.firing.get(alert.key)
-        if ours is not None and ours.fingerprint == alert.fingerprint:
+        same = ours if ours is not None and ours.fingerprint == alert.fingerprint else self.ended.get(alert.fingerprint)
+        if same is not None and same.acknowledged_at is None:
+            same.beside = beside
+        if same is not None and same is ours:
             return
         if name in MASS_KINDS:
             self._mass.adopt(alert, now)
@@ -99,7 +107,7 @@ class FleetAlerts:
             self._digests.adopt(alert, now)
         elif name == ALERT_DEVICE_FLAPPING and device is not None and ours is None:
             self._fire(alert)  # `tidy` ends it when it is quiet
-        elif name in OF_ALERTS and device is not None and alert.fingerprint not in self.ended:
+        elif name in OF_ALERTS and device is not None and same is None:
             self._adopt_outage(alert, ours, device, now)
 
     def change(self, change: Change, now: float) -> None:
@@ -225,6 +233,7 @@ class FleetAlerts:
             self._fire(alert)  # by the policy of before the start; it goes on
         elif ours.acknowledged_at is None:
             ours.take_labels(alert.labels)  # as it was when it was first posted
+            ours.beside = alert.beside
             self._digests.adopt(ours, now)
         else:
             self._end(alert, now, now)

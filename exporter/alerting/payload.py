@@ -1,4 +1,4 @@
-"""An alert as Alertmanager's API v2 takes it. Pure.
+"""An alert as Alertmanager's API v2 takes it.
 
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml (`postableAlert`)
 """
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 def payload(alert: Alert, now: float, ends_ahead: float, settings: Alerts) -> dict[str, Any]:
     """Return the alert. One that fires ends `ends_ahead` seconds from now unless it is re-sent."""
+    if alert.beside is None:
+        alert.beside = settings.labels  # for good: with others it would be another alert
     return {
-        "labels": {**settings.labels, **alert.labels},
+        "labels": {**alert.beside, **alert.labels},
         "annotations": _annotations(alert, now, settings),
         "startsAt": _time(alert.starts_at),
         "endsAt": _time(now + ends_ahead if alert.ends_at is None else alert.ends_at),

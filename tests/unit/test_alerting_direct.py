@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,11 +32,11 @@ class Direct:
         self.members = Members(lambda: self.config, site.metrics)
         self.alerts = DirectAlerts(site.recorder, lambda: self.config, site.metrics, lambda: self.members.now)
 
-    def configure(self, *urls: str, direct: bool = True) -> None:
+    def configure(self, *urls: str, direct: bool = True, labels: dict[str, str] | None = None) -> None:
         self.config = msgspec.structs.replace(
             self.config,
             alertmanager=Alertmanager(urls=urls, resend_interval=60.0),
-            alerts=Alerts(direct=direct),
+            alerts=Alerts(direct=direct, labels=labels or {}),
         )
 
     def reload(self, *urls: str, **given: Any) -> None:
@@ -88,6 +89,50 @@ async def test_an_event_is_posted_to_every_alertmanager(site: Site, alertmanager
         await direct.report(up=False)
         await eventually(lambda: posted(alertmanager) == BOTH == posted(second))
         await eventually(lambda: direct.delivered() == {"d1": 1.0})
+
+
+def fleets(alertmanager: FakeAlertmanager) -> dict[str, set[tuple[str | None, bool]]]:
+    """Return which values of the label `fleet` devices were told with, and whether as over."""
+    found: dict[str, set[tuple[str | None, bool]]] = {}
+    for alert in (alert for post in alertmanager.posts for alert in post if "device_id" in alert["labels"]):
+        is_over = datetime.fromisoformat(alert["endsAt"]).timestamp() <= NOW + 1000
+        told = alert["labels"].get("fleet"), is_over
+        found.setdefault(alert["labels"]["device_id"], set()).add(told)
+    return found
+
+
+async def test_what_fires_keeps_the_labels_of_the_configuration_that_it_was_first_posted_with(
+    site: Site, alertmanager: FakeAlertmanager
+) -> None:
+    async with running(site, alertmanager.url, labels={"fleet": "jakarta"}) as direct:
+        await direct.report(up=False)
+        await eventually(lambda: posted(alertmanager) == BOTH)
+        direct.reload(alertmanager.url, labels={"fleet": "bandung"})
+        site.clock.now += 3
+        await direct.report(up=False, device_id="d2")
+        await eventually(lambda: "d2" in fleets(alertmanager))
+        site.clock.now += 60
+        await direct.report(up=True)
+        await eventually(lambda: ("jakarta", True) in fleets(alertmanager)["d1"])
+    assert fleets(alertmanager) == {"d1": {("jakarta", False), ("jakarta", True)}, "d2": {("bandung", False)}}
+
+
+@pytest.mark.parametrize("up", [False, True], ids=["that still is down", "that came back meanwhile"])
+async def test_a_start_with_a_new_label_goes_on_with_what_was_told_without(
+    site: Site, alertmanager: FakeAlertmanager, up: bool
+) -> None:
+    async with running(site, alertmanager.url) as direct:
+        await direct.report(up=False)
+        await eventually(lambda: posted(alertmanager) == BOTH)
+    before = [alert for post in alertmanager.posts for alert in post]
+    alertmanager.standing = [{**alert, "fingerprint": alert["labels"]["alertname"]} for alert in before]
+    alertmanager.posts.clear()
+    if up:
+        site.clock.now += 60
+        await direct.report(up=True)
+    async with running(site, alertmanager.url, labels={"fleet": "jakarta"}):
+        await eventually(lambda: "d1" in fleets(alertmanager))
+    assert fleets(alertmanager) == {"d1": {(None, up)}}
 
 
 async def test_an_acknowledgement_counts_for_three_repetitions(site: Site, alertmanager: FakeAlertmanager) -> None:
