@@ -21,6 +21,7 @@ from exporter.gateways.preset import Owner as Business
 from exporter.gateways.state_api import StateReader, api_at
 from exporter.lib.durations import format_duration
 from exporter.lib.times import parse_time, zone_of
+from exporter.lib.visible import shows
 from exporter.lib.yaml import parse_yaml
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _check(gateway: Gateway, mapping: Mapping, path: Path, checks: Checks) -> No
         checks.wrong((*path, "soft_after"), f"must be at most {format_duration(LONGEST_SOFT)}")
     owners: dict[Path, Owner | None] = {("businesses", name): owner for name, owner in gateway.businesses.items()}
     for key, owner in {("business",): gateway.business, **owners}.items():
-        if owner is not None and not (owner.id and owner.id.isprintable()):
+        if owner is not None and not (shows(owner.id) and owner.id.isprintable()):
             checks.wrong((*path, *key, "id"), "must be a printable text")
     _check_state(gateway, mapping, path, checks)
 

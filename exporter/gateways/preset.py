@@ -23,6 +23,7 @@ from exporter.gateways.every_sender import EARLIEST, mend_surrogates
 from exporter.gateways.gateway import JSON
 from exporter.gateways.mapping import Decision, Mapping, Table, Time, Where, meaning, pointers
 from exporter.gateways.pointer import Pointer, compile_pointer, find, text_at
+from exporter.lib.visible import shows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -255,13 +256,14 @@ def _pointers_of(decision: Decision) -> list[Pointer]:
 
 
 def _check(text: str, whole: str, length: int, what: str) -> None:
-    if not text or len(whole) > length or not text.isprintable() or "\ufffd" in text:
+    if not shows(text) or len(whole) > length or not text.isprintable() or "\ufffd" in text:
         raise InvalidEvent("invalid_id", f"must have 1 to {length} printable characters", what)
 
 
 def clean_name(name: str) -> str:
-    """Return a name that can be shown: without control characters, not too long."""
-    return "".join(letter if letter.isprintable() else " " for letter in name[:NAME_LENGTH]).strip()
+    """Return a name that can be shown: without control characters, not too long; empty where nothing is to be seen."""
+    cleaned = "".join(letter if letter.isprintable() else " " for letter in name[:NAME_LENGTH]).strip()
+    return cleaned if shows(cleaned) else ""
 
 
 def _shown(where: Where) -> str:

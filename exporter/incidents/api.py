@@ -22,6 +22,7 @@ from exporter.incidents.export import FORMATS, Export
 from exporter.incidents.model import MANUAL, Entry, Incident
 from exporter.incidents.service import AlreadyResolved
 from exporter.incidents.view import Filter, View
+from exporter.lib.visible import shows
 from exporter.lib.words import LANGUAGES
 from exporter.web import answers
 from exporter.web.body import BodyRefused, read_body
@@ -263,8 +264,12 @@ def cursor(text: str | None) -> int | None:
 
 
 def clean(text: str) -> str:
-    """Return a person's text with plain line ends and spaces, without control characters and white space around it."""
-    return "".join(map(_plain, text.replace("\r\n", "\n"))).strip()
+    """Return a person's text with plain line ends and spaces, without control characters and white space around it.
+
+    Empty where nothing is to be seen of it.
+    """
+    cleaned = "".join(map(_plain, text.replace("\r\n", "\n"))).strip()
+    return cleaned if shows(cleaned) else ""
 
 
 def _plain(letter: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PURE = ("conventions", "errors", "domain", "gateways", "lib.durations")
+PURE = ("conventions", "errors", "domain", "gateways", "lib.durations", "lib.visible")
 """Modules and rooms that know neither clock nor disk."""
 HARMLESS = frozenset(
     (

@@ -268,6 +268,8 @@ def test_an_endless_integer_is_refused():
         ("device.id", "x" * 257, "invalid_id", "device.id: is longer than 256 characters"),
         ("device.id", " ", "invalid_id", "device.id: has no visible character"),
         ("device.id", "\u200b\u200d", "invalid_id", "device.id: has no visible character"),
+        ("device.id", "\u3164", "invalid_id", "device.id: has no visible character"),
+        ("device.bisnis.id", "\u2800\u115f", "invalid_id", "device.bisnis.id: has no visible character"),
         ("device.bisnis.id", "\ufeff ", "invalid_id", "device.bisnis.id: has no visible character"),
         ("device.id", "a\nb", "invalid_id", "device.id: contains the character U+000A, which no id may have"),
         ("device.id", "a\x85b", "invalid_id", "device.id: contains the character U+0085, which no id may have"),

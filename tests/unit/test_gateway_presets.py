@@ -128,7 +128,7 @@ def test_a_session_that_was_deleted_is_down_or_forgotten_as_the_configuration_sa
     assert [event.state for event in read(gateway(tmp_path, "evolution", mapping=override), body)] == ["gone"]
 
 
-@pytest.mark.parametrize("session", ["", "a" * 300, "a\nb", "a\ufffdb"])
+@pytest.mark.parametrize("session", ["", "a" * 300, "a\nb", "a\ufffdb", " ", "\u3164"])
 def test_a_session_that_cannot_be_an_id_is_refused(session, tmp_path):
     with pytest.raises(InvalidEvent):
         read(gateway(tmp_path, "generic"), json.dumps({"session": session, "state": "up"}).encode())

@@ -22,6 +22,7 @@ from exporter.errors import InvalidEvent
 from exporter.gateways.csku.bodies import DeviceBody, MessageBody, User, decode
 from exporter.gateways.events import DeviceEvent, IgnoredEvent, MessageEvent, TestEvent
 from exporter.gateways.every_sender import EARLIEST, refuse_time
+from exporter.lib.visible import shows
 
 if TYPE_CHECKING:
     from exporter.gateways.events import Known, Seen
@@ -78,7 +79,8 @@ def _checked(identity: Identity) -> Identity:
     """Return an equal identity that shares its texts with others; InvalidEvent if one of them cannot be accepted."""
     device_id, device_name, *shared = msgspec.structs.astuple(identity)
     texts = (device_id, device_name, *map(_shared, shared))
-    if not all(map(str.isprintable, texts)) or any(_REPLACED in text or text.isspace() for text in texts):
+    plain = all(text.isascii() and text.isprintable() and not text.isspace() for text in texts)
+    if not plain:
         _check_device_text(identity)
     return Identity(*texts)
 
@@ -88,7 +90,7 @@ def _message_event(name: str, body: MessageBody, latest: float) -> MessageEvent:
         refuse_time(body.timestamp)
     channel, business_id = body.message.channel, body.message.bisnis.id
     ids = body.conversation_id + channel.id + channel.engine + business_id
-    if not ids.isprintable() or _REPLACED in ids or " " in ids:
+    if not (ids.isascii() and ids.isprintable()) or " " in ids:
         _check_id(body.conversation_id, "conversation_id")
         _check_id(channel.id, "message.channel.id")
         _check_id(channel.engine, "message.channel.engine")
@@ -122,7 +124,6 @@ def _shared(text: str) -> str:
 
 # Text ---------------------------------------------------------------------------------------------------------
 _REPLACED: Final = "\ufffd"
-_VISIBLE: Final = re.compile(r"[^\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _NOT_IN_IDS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
 _NOT_IN_NAMES: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -136,7 +137,7 @@ def _check_id(text: str, path: str) -> None:
     found = _NOT_IN_IDS.search(text)
     if found:
         raise InvalidEvent("invalid_id", f"contains the character U+{ord(found[0]):04X}, which no id may have", path)
-    if text and not _VISIBLE.search(text):
+    if text and not shows(text):
         raise InvalidEvent("invalid_id", "has no visible character", path)
 
 
