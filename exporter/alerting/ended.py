@@ -30,6 +30,10 @@ class EndedAlerts:
         """Return the alert with these labels whose end is repeated."""
         return self._alerts.get(fingerprint)
 
+    def is_forgotten(self, key: Key) -> bool:
+        """Return whether an alert is known to have ended as nobody watches what it is about any more."""
+        return any(self._alerts[fingerprint].forgotten for fingerprint in self._by_key.get(key, ()))
+
     def all(self) -> list[Alert]:
         """Return what is repeated, in the order of the ends."""
         return list(self._alerts.values())

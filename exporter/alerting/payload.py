@@ -43,7 +43,7 @@ def _time(at: float) -> str:
 def _annotations(alert: Alert, now: float, settings: Alerts) -> dict[str, str]:
     facts = {name: str(fact) for name, fact in (alert.facts or {}).items() if fact}
     annotations = {**alert.names, **texts(alert), **_extent(alert.extent), **facts}
-    if alert.forgotten:
+    if alert.forgotten and alert.ends_at is not None:
         annotations[FORGOTTEN_ANNOTATION] = "true"
     annotations["runbook_url"] = f"{settings.runbook_url or 'docs/runbook.md'}#{alert.name.lower()}"
     if alert.ends_at is None:

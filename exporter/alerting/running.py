@@ -56,12 +56,13 @@ class RunningAlerts:
         self.begin(alert)
         self._calm[alert.key] = now
 
-    def judge(self, key: Key, now: float, *, holds: bool) -> None:
-        """Take in whether what it is about goes on."""
+    def judge(self, key: Key, now: float, *, holds: bool, forgotten: bool = False) -> None:
+        """Take in whether what it is about goes on, or else whether that is because a device is watched no longer."""
         if holds:
             self._calm.pop(key, None)
-        else:
-            self._calm.setdefault(key, now)
+        elif key not in self._calm:
+            self._calm[key] = now
+            self._alerts[key].forgotten = forgotten
 
     def post_again(self, key: Key, now: float) -> None:
         """Post it once more in a moment, as it is then."""

@@ -170,6 +170,8 @@ class _Rendering:
         with_subject: Line = [*head, " ", Name(subject)] if subject else head
         if not alert.firing:
             over = self.phrases.over_names.get(_alertname(alert))
+            if alert.annotations.get(FORGOTTEN_ANNOTATION):
+                over = self.phrases.forgotten
             told = (
                 [over, *([": ", Name(subject)] if subject else [])] if over else [f"{self.phrases.up}: ", *with_subject]
             )

@@ -144,7 +144,8 @@ class Desk:
         """Return the text of a message, its buttons, and the name of what it shows."""
         words = self._wording()
         if not self._service.runs(scope):
-            return f"{words.text('back')}\n<s>{head}</s>", [], "over"
+            how = "gone" if self._alerts.alerts.ended.is_forgotten(scope.key) else "back"
+            return f"{words.text(how)}\n<s>{head}</s>", [], "over"
         take = [(words.text(f"take_{name}"), f"a|{token}|{name}") for name in LASTING]
         taken = self._service.active.get(scope.key)
         if taken is not None:

@@ -758,6 +758,34 @@ def test_the_outage_of_a_gateway_is_one_message_that_counts_its_devices(story: S
     assert "-GatewayOutage evo" in story.at(160)
 
 
+@pytest.mark.parametrize("came_back", [0, 16], ids=["none of which came back", "most of which came back before"])
+def test_a_gateway_whose_devices_are_forgotten_is_not_back(story: Story, came_back: int) -> None:
+    story.fleet_of(1199)
+    ids = story.fleet_of(20, gateway="evo")
+    go_down(story, 0, ids)
+    for device_id in ids[:came_back]:
+        story.up(90, device_id)
+    for device_id in ids[came_back:-1]:
+        story.forget(100, device_id)
+    assert "-GatewayOutage evo" in story.at(160)
+    [ended] = [alert for alert in story.alerts.ended.all() if alert.name == "GatewayOutage"]
+    assert ended.forgotten is (came_back == 0)
+
+
+def test_a_gateway_that_goes_on_after_some_were_forgotten_is_back_when_it_is(story: Story) -> None:
+    story.fleet_of(1199)
+    ids = story.fleet_of(20, gateway="evo")
+    go_down(story, 0, ids)
+    for device_id in ids[:-1]:
+        story.forget(100, device_id)
+    for device_id in ids[:-1]:
+        story.change(110, Kind.DISCONNECTED, device_id, gateway="evo")  # they were not gone for good
+    for device_id in ids:
+        story.up(200, device_id)
+    assert "-GatewayOutage evo" in story.at(260)
+    assert not story.alerts.ended.is_forgotten(("GatewayOutage", "evo"))
+
+
 def test_a_gateway_that_has_all_devices_of_its_engine_is_told_as_such(story: Story) -> None:
     out = go_down(story, 0, story.fleet_of(20, gateway="evo"))
     assert "GatewayOutage evo" in out

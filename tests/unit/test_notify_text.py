@@ -48,6 +48,7 @@ def kasir(count, **kwargs):
 
 
 OUTAGE = {"alertname": "EngineOutage", "device_id": "", "device_name": "", "business_name": ""}
+GATEWAY = OUTAGE | {"alertname": "GatewayOutage", "gateway": "evo"}
 BUSINESS = {
     "alertname": "BusinessOutage",
     "device_id": "",
@@ -94,6 +95,12 @@ CASES = [
         "TIDAK DIPANTAU LAGI: Kasir (Toko Makmur), WhatsApp. Mati selama 5 mnt 12 dtk (16.20-16.25 WIB).",
         "NO LONGER WATCHED: Kasir (Toko Makmur), WhatsApp. Down for 5 min 12 s (16:20-16:25 WIB).",
         id="a device is watched no longer",
+    ),
+    pytest.param(
+        [alert("", "resolved", annotations={"forgotten": "true"}, **GATEWAY)],
+        "TIDAK DIPANTAU LAGI: evo. Berlangsung 5 mnt 12 dtk.",
+        "NO LONGER WATCHED: evo. Lasted 5 min 12 s.",
+        id="the devices of a gateway are watched no longer",
     ),
     pytest.param(
         [alert("Kasir", alertname="DeviceDownEscalated", escalation="management")],

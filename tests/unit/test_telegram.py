@@ -134,6 +134,16 @@ async def test_one_message_tells_the_outage_who_has_it_and_that_it_is_over(
         assert len(telegram.messages) == 1
 
 
+async def test_a_device_that_is_watched_no_longer_is_not_back(tmp_path: Path, telegram: FakeTelegram) -> None:
+    async with desk_of(tmp_path) as desk, botted(desk, telegram):
+        await desk.down()
+        await eventually(lambda: telegram.messages, "the message")
+        await desk.site.recorder.forget("d1")
+        await eventually(
+            lambda: text_of(telegram) == "🟢 Tidak dipantau lagi\n<s><b>Front desk (WhatsApp) mati</b></s>"
+        )
+
+
 async def test_who_is_not_on_the_list_changes_nothing_and_is_told_so(tmp_path: Path, telegram: FakeTelegram) -> None:
     async with desk_of(tmp_path) as desk, botted(desk, telegram):
         await desk.down()
