@@ -1,10 +1,11 @@
 """The public listener: webhooks, `GET /-/healthy` and `GET /-/ready`, and nothing else.
 
-A request is judged in this order, and goes no further than where it fails: path, method, announced length, proof of
-the sender, media type, body, event. So the body of a stranger is never parsed, kept or logged. 2xx is sent only after
-every event is on disk; 503 asks the sender to try again; a body that cannot be understood is quarantined, and answered
-as its gateway says. So is one from the future, but where this machine's clock has gone back it may come again. What a
-sender's requests look like is its gateway's business: here are paths and answers.
+A request is judged in this order, and goes no further than where it fails: path, method, proof of the sender, announced
+length, media type, body, event; the length comes first where the proof is a signature of the body. So the body of a
+stranger is never parsed, kept or logged. 2xx is sent only after every event is on disk; 503 asks the sender to try
+again; a body that cannot be understood is quarantined, and answered as its gateway says. So is one from the future, but
+where this machine's clock has gone back it may come again. What a sender's requests look like is its gateway's
+business: here are paths and answers.
 
 This is a plain handler for aiohttp's low-level server: fixed paths need no router.
 """
@@ -163,10 +164,10 @@ class Webhook:
         settings, gateway = self._settings(), self._gateway
         if request.method != "POST":
             return answers.http_error(405, {"Allow": "POST"})
-        if (request.content_length or 0) > settings.max_body:
-            return self._refuse(request, 413, "too_large", _too_large(settings.max_body), TOO_LARGE)
         if not gateway.signs_body and not gateway.proves(rest, request.headers, b"", settings.secret):
             return self._unknown(request)
+        if (request.content_length or 0) > settings.max_body:
+            return self._refuse(request, 413, "too_large", _too_large(settings.max_body), TOO_LARGE)
         try:
             body = await read_body(request, settings.max_body, self._body_timeout, gateway.media_types)
         except BodyRefused as refused:

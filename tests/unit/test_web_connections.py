@@ -24,9 +24,9 @@ OTHER = json.dumps(EVENT | {"timestamp": EVENT["timestamp"] + 1}).encode()
 QUICK = Limits(head_timeout=0.3, stall_timeout=0.3, sweep_interval=0.05, linger=0.2)
 
 
-def chunked(*chunks: bytes, end: bool = True) -> bytes:
+def chunked(*chunks: bytes, end: bool = True, secret: str = SECRET) -> bytes:
     """Return a chunked POST."""
-    head = post(b"", Content_Length="", Transfer_Encoding="chunked")
+    head = post(b"", secret=secret, Content_Length="", Transfer_Encoding="chunked")
     return head + b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + (b"0\r\n\r\n" if end else b"")
 
 
@@ -69,6 +69,17 @@ async def test_the_limit_of_a_body_is_exact(size, transfer):
 
         assert answer.status == (200 if size == 65_536 else 413)
         assert site.counted("too_large") == (0 if size == 65_536 else 1)
+
+
+@pytest.mark.parametrize("transfer", ["announced", "chunked"])
+async def test_a_strangers_body_is_a_strangers_however_long_it_is(transfer):
+    body = b"x" * 70_000
+    async with running() as site:
+        request = post(body, secret="wrong") if transfer == "announced" else chunked(body, secret="wrong")
+        answer = await exchange(site.public, request)
+
+        assert (answer.status, answer.code) == (401, "unauthorized")
+        assert (site.counted("unauthorized"), site.counted("too_large")) == (1, 0)
 
 
 async def test_ten_mebibytes_are_refused_before_they_are_sent():
