@@ -30,6 +30,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(ROOT)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell starts what it puts behind itself with it ignored
             kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SETUP_FOLDER": str(folder), "LANG": "C.UTF-8"}
             os.execve(sys.executable, [sys.executable, "-m", "scripts.setup"], kept | env)
 
