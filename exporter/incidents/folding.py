@@ -105,23 +105,42 @@ def _together(transaction: Transaction, step: Open, mine: _Mine, scope: str, siz
     if _are_enough(transaction, step, scope, sizes):
         _join(transaction, step, scope)
         return True
-    running = transaction.rows(
-        f"SELECT COALESCE(part_of, number) FROM incident WHERE {scope} = ? AND shared = ? AND resolved_at IS NULL "  # noqa: S608 - constants
-        "GROUP BY 1 HAVING COUNT(*) >= ? ORDER BY 1 LIMIT 1",
-        (value, scope, SCOPES[scope].devices),
-    )
-    if running:
-        _become(transaction, [mine.number], running[0][0], scope)
-    return bool(running)
+    running = _running(transaction, scope, value)
+    if running is None:
+        return False
+    _become(transaction, [mine.number], running, scope)
+    return True
+
+
+def _running(transaction: Transaction, scope: str, value: str) -> int | None:
+    """Return the head of the first mass outage of a value that still has as many open incidents as make one.
+
+    Its members stand beside each other in an index, so that a look at the first few is enough, however many there are;
+    outages of which only a few are still open are passed by.
+    """
+    least, head = SCOPES[scope].devices, 0
+    while True:
+        heads = transaction.rows(
+            f"SELECT COALESCE(part_of, number) FROM incident WHERE {scope} = ? AND shared = '{scope}' "  # noqa: S608 - constants
+            f"AND resolved_at IS NULL AND COALESCE(part_of, number) >= ? ORDER BY 1 LIMIT {least}",
+            (value, head),
+        )
+        if len(heads) < least:
+            return None
+        if heads[0] == heads[-1]:
+            return heads[0][0]  # type: ignore[no-any-return]
+        head = heads[-1][0]
 
 
 def _are_enough(transaction: Transaction, step: Open, scope: str, sizes: Callable[[str, str], int]) -> bool:
     """Whether as many devices as make a mass outage went down about when one did."""
     kind = SCOPES[scope]
-    if _count_near(transaction, step, scope, kind.devices) < kind.devices:
+    near = _count_near(transaction, step, scope, kind.together or kind.devices)
+    if near < kind.devices:
         return False
+    if kind.together and near >= kind.together:
+        return True  # whatever their share, for which the whole fleet is looked at
     enough = max(kind.devices, math.ceil(kind.share * sizes(scope, getattr(step.identity, scope))))
-    enough = min(enough, kind.together or enough)
     return _count_near(transaction, step, scope, enough) >= enough
 
 

@@ -46,5 +46,14 @@ PIECE: Final = Piece(
         "ALTER TABLE incident_entry ADD COLUMN next_update_at {real};",
         # those that began about when another one did and are in no mass outage: a few beside ten thousands that are
         "CREATE INDEX incident_alone ON incident (started_at) WHERE shared = '';",
+        # what is open of each mass outage, one after the other
+        """
+        CREATE INDEX incident_gateway ON incident (gateway, (COALESCE(part_of, number)))
+            WHERE shared = 'gateway' AND resolved_at IS NULL;
+        CREATE INDEX incident_engine ON incident (engine, (COALESCE(part_of, number)))
+            WHERE shared = 'engine' AND resolved_at IS NULL;
+        CREATE INDEX incident_business ON incident (business_id, (COALESCE(part_of, number)))
+            WHERE shared = 'business_id' AND resolved_at IS NULL;
+        """,
     ),
 )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.incidents.folding import QUIET
+from exporter.incidents import store
+from exporter.incidents.folding import QUIET, fold
 from exporter.incidents.listing import Listing
+from exporter.incidents.model import Open
 from exporter.incidents.view import Filter
 from exporter.incidents.wording import Wording
 from exporter.journal.sqlite.transaction import SqliteTransaction
-from tests.unit.incident_site import BEGIN, THRESHOLD, Desk, identity
+from tests.unit.incident_site import BEGIN, THRESHOLD, Desk, Disk, identity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from exporter.domain.identity import Identity
     from exporter.incidents.listing import Line
 
@@ -24,6 +29,19 @@ LEAST = 60.0
 
 def listing(desk: Desk, *, everything: bool = False) -> Listing:
     return Listing(SqliteTransaction(desk.disk.connection), desk.recorder.now, LEAST, everything=everything)
+
+
+@contextmanager
+def counted(desk: Desk) -> Iterator[list[int]]:
+    """Yield a list whose first item is, afterwards, how much SQLite did."""
+    found = [0]
+
+    def count() -> None:
+        found[0] += 1
+
+    desk.disk.connection.set_progress_handler(count, 100)
+    yield found
+    desk.disk.connection.set_progress_handler(None, 0)
 
 
 def lines(desk: Desk, **wanted: str) -> list[tuple[str, int, int]]:
@@ -193,26 +211,67 @@ async def work_of(count: int) -> int:
     """Return how much SQLite does for a mass outage of so many devices that turns out to be none, device by device."""
     devices = [of(number) for number in range(count)]
     desk = await desk_of(devices)
-    steps = 0
-
-    def count_steps() -> None:
-        nonlocal steps
-        steps += 1
-
-    desk.disk.connection.set_progress_handler(count_steps, 100)
-    for device in devices:
-        desk.recorder.hear(BEGIN, up=False, device=device)
-    await desk.go(BEGIN + 1000)
-    assert lines(desk) == [("d00", count - 1, count)]
-    for device in devices:
-        await desk.hear(BEGIN + 1, up=True, now=BEGIN + 1500, device=device)
-    desk.disk.connection.set_progress_handler(None, 0)
+    with counted(desk) as steps:
+        for device in devices:
+            desk.recorder.hear(BEGIN, up=False, device=device)
+        await desk.go(BEGIN + 1000)
+        assert lines(desk) == [("d00", count - 1, count)]
+        for device in devices:
+            await desk.hear(BEGIN + 1, up=True, now=BEGIN + 1500, device=device)
     assert lines(desk) == []
-    return steps
+    return steps[0]
 
 
 async def test_a_mass_outage_is_as_much_work_a_device_however_many_there_are():
     assert await work_of(320) < 8 * await work_of(80)
+
+
+async def work_beside(count: int) -> int:
+    """Return how much SQLite does for single outages while a mass outage of so many devices runs."""
+    devices = [of(number) for number in range(count + 10)]
+    others = [of(number, engine=f"e{number}", gateway="evo-jkt") for number in range(count + 10, count + 20)]
+    desk = await desk_of([*devices, *others])
+    for device in devices[:count]:
+        desk.recorder.hear(BEGIN, up=False, device=device)
+    await desk.go(BEGIN + 1000)
+    late, again = devices[count:], devices[1:11]
+    with counted(desk) as steps:
+        for place, device in enumerate([*late, *again, *others]):
+            await desk.hear(BEGIN + 2000 + place, up=True, device=device)
+            await outage(desk, device, BEGIN + 5000 + place * 1000)
+    assert lines(desk)[0] == ("d00", count + 19, count + 10)
+    assert len(lines(desk)) == 11
+    return steps[0]
+
+
+async def test_an_outage_beside_a_mass_outage_is_as_much_work_however_many_devices_that_has():
+    assert await work_beside(320) < 1.5 * await work_beside(80)
+
+
+async def test_a_mass_outage_that_a_few_never_came_back_from_does_not_hide_the_one_that_runs():
+    devices = [of(number) for number in range(20)]
+    desk = await desk_of(devices)
+    await all_down(desk, devices[:8])
+    for device in devices[4:8]:
+        await desk.hear(BEGIN + 2000, up=True, device=device)
+    await all_down(desk, devices[8:16], BEGIN + 10_000)
+    await desk.hear(BEGIN + 12_000, up=False, device=devices[16])
+    await desk.go(BEGIN + 13_000)
+    assert lines(desk) == [("d08", 8, 9), ("d00", 7, 8)]
+
+
+@pytest.mark.parametrize(("down", "asked"), [pytest.param(20, [], id="no"), pytest.param(19, ["engine"], id="yes")])
+def test_whether_the_fleet_is_looked_at_for_the_share_that_is_down(down, asked):
+    disk, found = Disk(), []
+    opened = [Open(of(number), BEGIN, BEGIN + LONG, "critical") for number in range(down)]
+
+    def size(scope: str, _value: str) -> int:
+        found.append(scope)
+        return 20
+
+    store.apply(SqliteTransaction(disk.connection), opened)
+    fold(SqliteTransaction(disk.connection), opened, size)
+    assert found == asked
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------
