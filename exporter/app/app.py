@@ -22,7 +22,7 @@ from exporter.app.features import PIECES, Features
 from exporter.app.housekeeping import Housekeeping, rounds
 from exporter.app.leadership import Leadership
 from exporter.app.observing import observe
-from exporter.app.opening import until_it_works
+from exporter.app.opening import opened
 from exporter.app.reports import Reports
 from exporter.app.settings import Settings
 from exporter.app.status import status_operation
@@ -137,9 +137,8 @@ class Exporter:
         """Start everything in its order; what is stopped goes onto the stack where it was started."""
         await self._listening.start()
         self._to_stop.push_async_callback(self.recorder.stop)
-        for step in (self.recorder.start, self.recorder.heartbeat):
-            if not await until_it_works(step, self._stopping, self._warn):
-                return
+        if not await opened(self.recorder, self._stopping, self._warn):
+            return
         self._to_stop.push_async_callback(self._finish, self.recorder.heartbeat)
         for feature in self.features.all:
             if isinstance(feature, Starts):
@@ -249,11 +248,12 @@ class Exporter:
         instruments = self._instruments = WebInstruments(self.metrics, Csku.event_types | Preset.event_types)
         current = self.settings.current
         answering = [feature for feature in self.features.all if isinstance(feature, Answers)]
-        drawing = [feature for feature in self.features.all if isinstance(feature, Draws)]
+
+        def loaded() -> bool:
+            return self.started and self.recorder.ready
 
         def ready() -> bool:
-            recorder = self.recorder
-            return self.started and recorder.ready and recorder.healthy and recorder.following.right
+            return loaded() and self.recorder.healthy and self.recorder.following.right
 
         public = self._public = public_app(
             self.recorder,
@@ -267,7 +267,7 @@ class Exporter:
 
         alerting = self.features.alerting
         status = status_operation(
-            self.recorder, current, alerting, ready=ready, last_event=lambda: instruments.last_event
+            self.recorder, current, alerting, loaded=loaded, ready=ready, last_event=lambda: instruments.last_event
         )
         admin = admin_app(
             self.recorder,
@@ -277,10 +277,11 @@ class Exporter:
             account=Reports(self.recorder, current).answer,
             reason_of=self.features.sessions.service.reasons.of,
             ready=ready,
+            loaded=loaded,
             settings=lambda: current().web,
             web_config=self._web_config,
             operations=[*(operation for feature in answering for operation in feature.operations()), status],
-            routes=[route for feature in drawing for route in feature.routes()],
+            routes=[route for one in self.features.all if isinstance(one, Draws) for route in one.routes()],
             pages=self.features.operators.renderer,
         )
         webhook_address = parse_address(current().webhook.listen_address)
@@ -293,9 +294,8 @@ class Exporter:
 
         pages = None
         if outside is not None:
-            publishing = [feature for feature in self.features.all if isinstance(feature, Publishes)]
-            routes = [route for feature in publishing for route in feature.outside()]
-            app = pages_app(routes, own_hosts=lambda: current().pages.own_hosts)
+            published = [route for one in self.features.all if isinstance(one, Publishes) for route in one.outside()]
+            app = pages_app(published, own_hosts=lambda: current().pages.own_hosts, loaded=loaded)
             pages = listener(Listening("pages", parse_address(outside), app, for_pages))
         return (
             listener(Listening("public", webhook_address, public, for_public)),

@@ -9,28 +9,33 @@ from typing import TYPE_CHECKING, Final
 from exporter.errors import JournalDamaged, JournalUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from exporter.lib.logs import RateLimited
+    from exporter.recording.recorder import Recorder
 
 RETRY: Final = 1.0
 """Seconds between two tries."""
 
 
-async def until_it_works(step: Callable[[], Awaitable[None]], stopping: asyncio.Event, warn: RateLimited) -> bool:
-    """Try a step until the journal takes it; meanwhile webhooks are answered 503. False: the exporter is to stop.
+async def opened(recorder: Recorder, stopping: asyncio.Event, warn: RateLimited) -> bool:
+    """Load the journal and note in it that events are heard, as often as it takes; the recorder tells why it waits.
 
-    JournalDamaged is raised: trying again does not help.
+    Meanwhile webhooks are answered 503. False: the exporter is to stop. JournalDamaged is raised: trying again does
+    not help.
     """
-    while not stopping.is_set():
-        try:
-            await step()
-        except JournalDamaged:
-            raise
-        except JournalUnavailable as error:
-            warn.warning("journal_failing", "the journal cannot be used yet", error=str(error))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), RETRY)
+    for step in (recorder.start, recorder.heartbeat):
+        while not stopping.is_set():
+            try:
+                await step()
+            except JournalDamaged:
+                raise
+            except JournalUnavailable as error:
+                recorder.unopened = str(error)
+                warn.warning("journal_failing", "the journal cannot be used yet", error=str(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), RETRY)
+            else:
+                break
         else:
-            return True
-    return False
+            return False
+    recorder.unopened = ""
+    return True

@@ -38,8 +38,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(status: Status, zone: tzinfo, now: float) -> Iterator[tuple[str, str]]:
-    yield "exporter", f"{status.version}, {'ready' if status.ready else 'loading'}"
-    yield "devices", f"{status.devices}, {status.down} down, {status.in_maintenance} in maintenance"
+    yield "exporter", f"{status.version}, {'ready' if status.ready else 'not ready'}"
+    if status.trouble:
+        yield "trouble", status.trouble
+    if status.devices is None:
+        yield "devices", "not known yet"
+    else:
+        yield "devices", f"{status.devices}, {status.down} down, {status.in_maintenance} in maintenance"
     yield "last event", "none since the start" if status.last_event is None else _ago(status.last_event, zone, now)
     if status.last_blind is None:
         yield "blind", "never"

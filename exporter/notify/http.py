@@ -45,7 +45,8 @@ def operations(relay: Relay) -> list[Operation]:
     outcomes = {200: Sent, **refused}
     summary = "Send Alertmanager's notification as one short text"
     handler = _handler(relay)
-    return [Operation("POST", TEMPLATE, handler, summary, outcomes, body=Notification, tag="notify")]
+    # always: what Prometheus tells of an exporter that cannot load its journal must reach people, twice rather than not
+    return [Operation("POST", TEMPLATE, handler, summary, outcomes, body=Notification, tag="notify", always=True)]
 
 
 def _handler(relay: Relay) -> Handler:

@@ -84,7 +84,7 @@ class Overview:
             renew=RENEW,
             now=recorder.clock(),
             version=__version__,
-            trouble=_trouble(self._sources),
+            trouble="" if recorder.healthy else "trouble_unhealthy",
             down=sum(one.down for one in sums),
             planned=len(fleet.planned),
             devices=len(fleet.devices),
@@ -100,7 +100,7 @@ class Overview:
         return Line(device, state_of(device), why, self._sources.holder(device_id), numbers.get(device_id))
 
     async def _numbers(self, device_ids: list[str]) -> dict[str, int]:
-        if not (device_ids and self._sources.recorder.ready):
+        if not device_ids:
             return {}
         try:
             return await self._sources.recorder.read(lambda reader: View(reader).open_numbers(device_ids))
@@ -113,10 +113,3 @@ def _by_engine(groups: Iterable[Group]) -> list[Sums]:
     for group in groups:
         found.setdefault(group.engine, Sums(group.engine)).add(group)
     return sorted((one for one in found.values() if one.devices), key=lambda one: (-one.down, -one.devices, one.engine))
-
-
-def _trouble(sources: Sources) -> str:
-    """Return the name of the text that says what is wrong with the exporter itself; empty: nothing is."""
-    if not sources.recorder.healthy:
-        return "trouble_unhealthy"
-    return "" if sources.recorder.ready else "trouble_loading"

@@ -73,6 +73,8 @@ class Recorder:
         self.ready = False
         self.heard_until: float | None = None
         """When the journal was last in use before this start, Unix seconds; None: never."""
+        self.unopened = ""
+        """Why the journal could not be opened so far, in a sentence; empty where it was, or was not tried yet."""
         self._metrics = metrics
         self.retry_span = retry_span
         self.ceilings = Ceilings()
@@ -147,7 +149,7 @@ class Recorder:
     @property
     def trouble(self) -> str:
         """Why events cannot be journalled, or had better go elsewhere, in a sentence; empty while all is well."""
-        return self._journal.stats().why or self.following.trouble
+        return self._journal.stats().why or self.unopened or self.following.trouble
 
     @property
     def oldest_wait(self) -> float:
@@ -225,9 +227,6 @@ class Recorder:
         The journal knows of it, so that not even a crash makes a counter decrease. Where it does not answer within
         `PATIENCE`, the time is the last one that it told: gauges are shown, and counters stand still.
         """
-        if not self.ready:
-            yield self.clock()
-            return
         self._exposing += 1
         marking = self._commits.expose()
         renewing = asyncio.create_task(self._renew(), name="exposing")

@@ -17,6 +17,7 @@ from exporter.web import answers
 from exporter.web.api import Api
 from exporter.web.error_pages import errors_as_pages
 from exporter.web.hosts import allowed_hosts_only
+from exporter.web.loading import once_loaded
 from exporter.web.openapi import Error, document
 from exporter.web.operations import TEXT, BadParameter, NotFound, Operation
 from exporter.web.origin import same_origin_only
@@ -48,25 +49,35 @@ def admin_app(
     account: Account,
     settings: Callable[[], WebSettings],
     ready: Callable[[], bool] | None = None,
+    loaded: Callable[[], bool] | None = None,
     web_config: WebConfigFile | None = None,
     operations: Iterable[Operation] = (),
-    routes: Iterable[web.AbstractRouteDef] = (),
+    routes: Iterable[web.RouteDef] = (),
     pages: Renderer | None = None,
     reason_of: Callable[[Device], str] = lambda _device: UNKNOWN,
 ) -> web.Application:
     """Return the admin application.
 
-    `reload` raises ConfigError; `account` computes availability; `ready` tells whether everything has started (the
-    engine's own word without it); `settings` name us, `web_config` brings basic auth and headers.
-    `operations` are described in the OpenAPI document, `routes` (pages for people) are not. `pages` shows errors to
-    people, `reason_of` tells why a device is down.
+    `reload` raises ConfigError; `account` computes availability; `ready` tells whether all works, `loaded` whether the
+    fleet is known (the recorder's own word without them); `settings` name us, `web_config` brings basic auth and
+    headers.
+    `operations` are described in the OpenAPI document, `routes` (pages for people) are not. Until the fleet is known
+    none of them is answered but those that say so (`Operation.always`). `pages` shows errors to people, `reason_of`
+    tells why a device is down.
     """
     specification = bytearray()
     every = [
-        Operation("GET", "/metrics", scrape_handler(recorder, exposition, metrics), "All metrics", {200: TEXT}),
+        Operation(
+            "GET",
+            "/metrics",
+            scrape_handler(recorder, exposition, metrics),
+            "All metrics",
+            {200: TEXT, 503: Error},
+            always=True,
+        ),
         *_state_operations(recorder, ready or (lambda: recorder.ready)),
         *_reload_operations(reload),
-        Operation("GET", SPECIFICATION_PATH, _bytes(specification), "This document", {200: dict}),
+        Operation("GET", SPECIFICATION_PATH, _bytes(specification), "This document", {200: dict}, always=True),
         *Api(recorder, account, reason_of).operations(),
         *operations,
     ]
@@ -76,7 +87,9 @@ def admin_app(
     app = web.Application(
         middlewares=[*shown, allowed_hosts_only(settings), *guards, same_origin_only(settings), _typed_errors]
     )
-    app.add_routes([*(operation.route() for operation in every), *routes])
+    app.add_routes(operation.route() for operation in every if operation.always)
+    of_the_fleet = (operation.route() for operation in every if not operation.always)
+    app.add_routes(once_loaded([*of_the_fleet, *routes], loaded or (lambda: recorder.ready)))
     app.on_response_prepare.append(_mark)
     if web_config is not None:
         app.on_response_prepare.append(web_config.set_headers)
@@ -100,7 +113,7 @@ async def _mark(_: web.Request, response: web.StreamResponse) -> None:
         response.headers[name] = value
 
 
-_NOT_READY: Final = "the journal is not loaded, or what others put into it is not known here"
+NOT_LOADED: Final = "the journal is not loaded, or what others put into it is not known here"
 
 
 def _state_operations(recorder: RecorderPort, is_ready: Callable[[], bool]) -> list[Operation]:
@@ -108,11 +121,12 @@ def _state_operations(recorder: RecorderPort, is_ready: Callable[[], bool]) -> l
     ready = _state(
         is_ready,
         "not_ready",
-        lambda: recorder.trouble or _NOT_READY,
+        lambda: recorder.trouble or NOT_LOADED,
     )
+    told = {200: TEXT, 503: Error}
     return [
-        Operation("GET", "/-/healthy", health, "Whether the process works", {200: TEXT, 503: Error}),
-        Operation("GET", "/-/ready", ready, "Whether the journal is loaded and works", {200: TEXT, 503: Error}),
+        Operation("GET", "/-/healthy", health, "Whether the process works", told, always=True),
+        Operation("GET", "/-/ready", ready, "Whether the journal is loaded and works", told, always=True),
     ]
 
 
@@ -136,7 +150,8 @@ def _reload_operations(reload: Reload) -> list[Operation]:
 
     outcomes = {200: TEXT, 403: Error, 500: Error}
     return [
-        Operation(method, "/-/reload", handle, "Read the configuration again", outcomes) for method in ("POST", "PUT")
+        Operation(method, "/-/reload", handle, "Read the configuration again", outcomes, always=True)
+        for method in ("POST", "PUT")
     ]
 
 

@@ -90,16 +90,19 @@ class Status(msgspec.Struct, frozen=True):
     timezone: str
     """`alerts.timezone`, in which the command line shows times."""
     language: str
-    devices: int
-    down: int
-    in_maintenance: int
+    devices: int | None
+    """Null, like the next two, until the journal is loaded."""
+    down: int | None
+    in_maintenance: int | None
     last_event: float | None
     """When the last valid event was received, null if there was none since the start."""
     last_blind: BlindSpan | None
-    """The last time in which events could be lost unheard."""
+    """The last time in which events could be lost unheard; null also while the journal cannot be read."""
     direct_alerts: bool
     alertmanagers: list[AlertmanagerState]
     unknown_names: list[str]
     """Of `alertmanager.urls` those by DNS whose name cannot be looked up now."""
     targets: list[str]
     """Names under `notify.targets`, which Alertmanager's receivers use."""
+    trouble: str = ""
+    """Why it is not ready or not healthy, in a sentence; empty where all is well."""

@@ -62,6 +62,8 @@ def _operation(op: Operation, schema_of: dict[str, Schema]) -> dict[str, Any]:
     answers = dict(op.answers)
     if op.query or names or op.body is not None:
         answers.setdefault(400, Error)
+    if not op.always:
+        answers.setdefault(503, Error)
     made: dict[str, Any] = {
         "operationId": _identifier(op),
         "summary": op.summary,

@@ -57,7 +57,7 @@ class Operation:
     """One method on one path. `path` is an OpenAPI template; its parameters match everything but an unescaped slash.
 
     `answers` says what a status carries: a msgspec type for JSON, a media type, or None for no body. 400 for a bad
-    parameter and the common errors are added where they can occur.
+    parameter, 503 while the journal is not loaded and the common errors are added where they can occur.
     """
 
     method: str
@@ -72,6 +72,8 @@ class Operation:
     description: str = ""
     parameters: Mapping[str, Schema] = field(default_factory=dict)
     """JSON schemas of path parameters; any text that is not empty without one."""
+    always: bool = False
+    """Whether it is answered before the journal is loaded, too: it says nothing of the fleet, or asks by itself."""
 
     def route(self) -> web.RouteDef:
         """Return the route; GET answers HEAD, too."""

@@ -3,7 +3,7 @@
 It serves what features publish below `/a/` and `/s/`, a status page at `/` for the page's own host, which shows nothing
 else, and nothing of the other listeners. GET and HEAD change nothing; POST is for forms of at most `FORM_LIMIT` bytes.
 Whatever is not there, or is not theirs to see, looks the same. Each address may ask so often and all together so often,
-so that no crowd holds up webhooks.
+so that no crowd holds up webhooks. Before the journal is loaded nothing is known of what is there: then all is 503.
 
 A handler raises `NotFound`, `JournalUnavailable` and `Overloaded`; its own headers go over the ones here.
 """
@@ -20,6 +20,7 @@ from aiohttp import hdrs, web
 
 from exporter.errors import JournalUnavailable, Overloaded
 from exporter.web import answers
+from exporter.web.loading import once_loaded
 from exporter.web.operations import NotFound
 from exporter.web.rates import Rates
 
@@ -89,11 +90,15 @@ def pages_app(
     clock: Callable[[], float] = time.monotonic,
     *,
     own_hosts: Callable[[], Collection[str]] = frozenset,
+    loaded: Callable[[], bool] = lambda: True,
 ) -> web.Application:
-    """Return the application; `clock` counts seconds, `own_hosts` are names that show one status page each."""
+    """Return the application; `clock` counts seconds, `own_hosts` are names that show one status page each.
+
+    `loaded` tells whether the fleet, and what features keep of it, is known.
+    """
     checks: list[Middleware] = [_errors_as_pages, _bounded(clock), _own_page_only(own_hosts), _safe]
     app = web.Application(middlewares=checks, client_max_size=FORM_LIMIT)
-    app.add_routes(routes)
+    app.add_routes(once_loaded(routes, loaded))
     app.on_response_prepare.append(_mark)
     return app
 

@@ -3,9 +3,9 @@
 A request is judged in this order, and goes no further than where it fails: path, method, proof of the sender, announced
 length, media type, body, event; the length comes first where the proof is a signature of the body. So the body of a
 stranger is never parsed, kept or logged. 2xx is sent only after every event is on disk; 503 asks the sender to try
-again; a body that cannot be understood is quarantined, and answered as its gateway says. So is one from the future, but
-where this machine's clock has gone back it may come again. What a sender's requests look like is its gateway's
-business: here are paths and answers.
+again, as everybody is until the journal is loaded; a body that cannot be understood is quarantined, and answered as its
+gateway says. So is one from the future, but where this machine's clock has gone back it may come again. What a sender's
+requests look like is its gateway's business: here are paths and answers.
 
 This is a plain handler for aiohttp's low-level server: fixed paths need no router.
 """
@@ -180,6 +180,9 @@ class Webhook:
     async def _take(
         self, request: web.BaseRequest, body: bytes, rest: str, settings: WebhookSettings
     ) -> web.StreamResponse:
+        if not self._recorder.ready:  # nor is it known what is new: a state of an unknown session is none
+            self._metrics.event(self._gateway.type_of(body), UNAVAILABLE)
+            return self._unavailable(request, JournalUnavailable("the journal is not loaded"))
         now = self._recorder.clock()
         latest = now + settings.max_future_skew
         try:

@@ -535,6 +535,40 @@ class TestFullDisk:
         exporter.send(("d1", now, True))
         assert _account(exporter, "d1") == (1, 50.0, "up")
 
+    def test_nothing_says_that_the_fleet_is_empty_before_its_journal_could_be_opened(self, tmp_path: Path) -> None:
+        config = tmp_path / "exporter.yml"
+        config.write_text("pages:\n  items: [{title: Toko, slug: toko, match: {engine: wa}}]\n")
+        flags = ("--config.file", str(config), "--pages.listen-address", "127.0.0.1:0")
+        with ExporterProcess(tmp_path / "exporter", *flags) as exporter:
+            exporter.send(("d1", int(time.time()) - 60, True))
+            assert self._statuses(exporter) == {200}
+            exporter.stop()
+            exporter.start_on_full_disk()
+            wait_for(lambda: "the journal cannot be used yet" in exporter.log, "a line in the log", 30)
+            assert self._statuses(exporter) == {503}
+            refused = exporter.get("/api/v1/devices")
+            assert (refused.json["code"], refused.headers["Retry-After"]) == ("journal_unavailable", "30")
+            status = exporter.api("status")
+            assert (status["ready"], status["devices"]) == (False, None)
+            assert "exporter.db" in status["trouble"]
+            assert exporter.get("/-/healthy").status == 200
+            assert exporter.get("/-/reload", "POST").status == 200
+            exporter.free_disk()
+            wait_for(exporter.ready, "the journal is loaded", 60)
+            assert self._statuses(exporter) == {200}
+            assert (exporter.api("status")["trouble"], exporter.api("status")["devices"]) == ("", 1)
+
+    @staticmethod
+    def _statuses(exporter: ExporterProcess) -> set[int]:
+        """Return the statuses of whatever would look empty without the journal."""
+        asked = ("/", "/devices", "/devices.csv", "/devices/d1", "/incidents", "/metrics")
+        asked += ("/api/v1/devices", "/api/v1/devices/d1", "/api/v1/maintenance", "/api/v1/incidents")
+        outside = Client(exporter.pages_url)
+        found = {exporter.get(path).status for path in asked}
+        found |= {outside.call("GET", path).status for path in ("/s/toko", "/s/toko/summary.json")}
+        outside.close()
+        return found
+
     def test_an_exporter_that_is_stopped_before_its_journal_could_be_opened_does_not_say_that_it_takes_webhooks(
         self, exporter: ExporterProcess
     ) -> None:

@@ -87,7 +87,11 @@ UNTOLD: dict[str, tuple[dict[str, Any], str, int]] = {
         "dns+http://am:9093: its name has no address now",
         1,
     ),
-    "a journal that is being loaded": ({"ready": False}, "1.2.3, loading", 1),
+    "a journal that is being loaded": (
+        {"ready": False, "trouble": "no space left", "devices": None, "down": None, "in_maintenance": None},
+        "exporter     1.2.3, not ready\ntrouble      no space left\ndevices      not known yet\n",
+        1,
+    ),
     "no direct alerts by choice": ({"direct_alerts": False, "alertmanagers": []}, "none are posted from here", 0),
 }
 

@@ -246,6 +246,29 @@ async def test_what_cannot_be_stored_now_is_asked_for_again(failure, code, outco
         assert site.all_counted() == {("device.disconnected", outcome): 1}
 
 
+@pytest.mark.parametrize(
+    ("body", "label"),
+    [
+        (GOOD, "device.disconnected"),
+        (json.dumps(MESSAGE).encode(), MESSAGE["event"]),
+        (body_with("device.channel", ...), "device.disconnected"),
+        (b'{"event": "something.new"}', "other"),
+    ],
+    ids=["a device event", "a message", "what might be invalid only for want of what is known", "an unknown event"],
+)
+async def test_nothing_is_taken_or_refused_for_good_before_the_journal_is_loaded(body, label):
+    async with running() as site:
+        site.recorder.ready = False
+
+        answer = await exchange(site.public, post(body))
+        stranger = await exchange(site.public, post(body, secret="wrong"))
+
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "journal_unavailable", "30")
+        assert (site.recorder.submitted, site.messages, site.recorder.quarantined) == ([], [], [])
+        assert site.counted("unavailable", label) == 1
+        assert stranger.status == 401
+
+
 # The secret -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "secret",
