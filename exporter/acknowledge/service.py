@@ -20,7 +20,7 @@ from exporter.alerting.taken import Taken
 from exporter.conventions import ALERT_DEVICE_DOWN
 from exporter.errors import ExporterError, JournalUnavailable, Overloaded
 from exporter.incidents.model import ACK_EXPIRED, ACK_UNDONE, ACKNOWLEDGED, Add
-from exporter.lib.logs import fields
+from exporter.lib.logs import RateLimited, fields
 from exporter.lib.times import zone_of
 from exporter.lib.waiting import Wake
 from exporter.lib.words import WORDS, clock_time
@@ -67,6 +67,7 @@ class Acknowledgements:
         self.ran_out: dict[Key, Acknowledgement] = {}
         self._over: dict[int, float] = {}  # what ended with its outage and is not written yet
         self._wake = Wake()
+        self._warn = RateLimited(log, per_minute=1)
         self._taking = asyncio.Lock()  # who presses twice is there the second time
         self.on_taken: Callable[[float], None] = lambda _seconds: None
         """Called with how long it took until somebody had an outage."""
@@ -169,9 +170,10 @@ class Acknowledgements:
                 await self._write_over()
                 await self.expire()
             except (JournalUnavailable, Overloaded) as error:
-                log.warning("acknowledgements wait for the journal", extra=fields(error=str(error)))
+                self._warn.warning("journal_failing", "acknowledgements wait for the journal", error=str(error))
                 await asyncio.sleep(RETRY)
                 continue
+            self._warn.flush()
             now = self._recorder.clock()
             due = min((one.until for one in self.active.values()), default=now + LONGEST_WAIT)
             await self._wake.wait(max(0.0, min(LONGEST_WAIT, due - now)))

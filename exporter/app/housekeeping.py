@@ -1,6 +1,7 @@
 """What the exporter does by itself, again and again: heartbeat, checkpoint, retention, looks at its disk and its loop.
 
-A round that fails is logged and counted in device_exporter_task_failures_total; the next one is tried all the same.
+A round that fails is counted in device_exporter_task_failures_total and logged, a task that waits for the journal once
+a minute; the next one is tried all the same.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import ConfigError, JournalUnavailable
 from exporter.lib import systemd
-from exporter.lib.logs import fields
+from exporter.lib.logs import RateLimited, fields
 from exporter.lib.tasks import Task
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Housekeeping:
     def __init__(self, metrics: SelfMetrics) -> None:
         self._metrics = metrics
         self._running: list[asyncio.Task[None]] = []
+        self._warn = RateLimited(log, per_minute=1)
 
     def run(self, task: Task) -> None:
         """Run a task until `stop`: its rounds, or, where it has none, itself and again a second after each failure."""
@@ -107,11 +109,13 @@ class Housekeeping:
             await action()
         except JournalUnavailable as error:
             self._metrics.task_failures.labels(name).inc()
-            log.warning("a background task could not use the journal", extra=fields(task=name, error=str(error)))
+            message = "a background task could not use the journal"
+            self._warn.warning(f"journal_failing_{name}", message, task=name, error=str(error))
         except Exception:
             self._metrics.task_failures.labels(name).inc()
             log.exception("a background task failed", extra=fields(task=name))
         else:
+            self._warn.flush()
             return True
         return False
 

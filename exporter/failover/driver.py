@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from exporter.errors import JournalUnavailable
 from exporter.failover import machine
-from exporter.lib.logs import fields
+from exporter.lib.logs import RateLimited, fields
 from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Driver:
         self.state = state
         self._around = around
         self._wake = Wake()
+        self._warn = RateLimited(log, per_minute=1)
 
     def wake(self) -> None:
         """Look at both channels again."""
@@ -81,9 +82,9 @@ class Driver:
         while True:
             try:
                 await self.step()
+                self._warn.flush()
             except JournalUnavailable as error:
-                log.warning("failover waits for the journal", extra=fields(**self._ids(), error=str(error)))
-                await asyncio.sleep(RETRY)
+                await self._wait_for_journal(error)
 
     async def step(self) -> None:
         """Do the next thing: decide, call the hook, or sleep until there is something to do."""
@@ -130,13 +131,17 @@ class Driver:
         await self._around.save((self.rule.channel, self.rule.backup), state)
         self.state = state
 
+    async def _wait_for_journal(self, error: JournalUnavailable) -> None:
+        told = {**self._ids(), "error": str(error)}
+        self._warn.warning("journal_failing", "failover waits for the journal", **told)
+        await asyncio.sleep(RETRY)
+
     async def _keep_surely(self, state: State) -> None:
         while True:
             try:
                 return await self._keep(state)
             except JournalUnavailable as error:
-                log.warning("failover waits for the journal", extra=fields(**self._ids(), error=str(error)))
-                await asyncio.sleep(RETRY)
+                await self._wait_for_journal(error)
 
     async def _sleep(self, until: float | None) -> None:
         wait = LONGEST_SLEEP if until is None else min(LONGEST_SLEEP, until - self._around.clock())

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from exporter.conventions import FAILOVER_GROUP_DOWNTIME, FAILOVER_GROUP_OBSERVED, FAILOVER_LABELS, HELP
 from exporter.errors import JournalUnavailable
 from exporter.failover.accounts import Account, Sums
-from exporter.lib.logs import fields
+from exporter.lib.logs import RateLimited
 from exporter.lib.waiting import Wake
 from exporter.report.groups import group_history, group_identity
 
@@ -62,6 +62,7 @@ class GroupAccounts(Collector):
         self._members: dict[str, dict[str, None]] = {}
         self._dirty: dict[Pair, None] = {}
         self._wake = Wake()
+        self._warn = RateLimited(log, per_minute=1)
         self._busy = asyncio.Lock()
         self._settle_due = 0.0
 
@@ -106,8 +107,9 @@ class GroupAccounts(Collector):
             await self._wake.wait(SAVE_INTERVAL)
             try:
                 await self.refresh()
+                self._warn.flush()
             except JournalUnavailable as error:
-                log.warning("groups wait for the journal", extra=fields(error=str(error)))
+                self._warn.warning("journal_failing", "groups wait for the journal", error=str(error))
                 self._wake.set()
                 await asyncio.sleep(RETRY)
 

@@ -20,7 +20,7 @@ from exporter.incidents.model import ALERTED, ESCALATED, MUTED, NOTE, RESOLVED, 
 from exporter.incidents.open_incidents import OpenIncidents
 from exporter.incidents.reconcile import abandon, reconcile
 from exporter.incidents.schema import PIECE
-from exporter.lib.logs import fields
+from exporter.lib.logs import RateLimited, fields
 from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Incidents:
         )
         self._events: list[tuple[str | None, str | None, str, float, str]] = []
         self._wake = Wake()
+        self._warn = RateLimited(log, per_minute=1)
         self._writing = asyncio.Lock()
         self._started = False
         self._since = recorder.clock()  # events may come in before `start` is called
@@ -206,9 +207,10 @@ class Incidents:
             try:
                 await self.flush()
             except JournalUnavailable as error:
-                log.warning("incidents wait for the journal", extra=fields(error=str(error)))
+                self._warn.warning("journal_failing", "incidents wait for the journal", error=str(error))
                 await asyncio.sleep(RETRY)
                 continue
+            self._warn.flush()
             if self._idle():
                 at = self.open.next_due()
                 wait = PROGRESS_INTERVAL if at is None else min(PROGRESS_INTERVAL, at - self._recorder.clock())

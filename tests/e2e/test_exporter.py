@@ -514,6 +514,35 @@ class TestPrivacy:
         assert len(events) < 100
 
 
+class TestLostFile:
+    def test_a_database_that_is_removed_is_told_at_the_health_check_and_not_each_second_in_the_log(
+        self, exporter: ExporterProcess
+    ) -> None:
+        now = int(time.time())
+        exporter.send(("d1", now - 60, True))
+        aside = exporter.database.with_name("aside.db")
+        aside.hardlink_to(exporter.database)
+        exporter.database.unlink()
+        refused = exporter.post(device_event("d1", now, up=False))
+        assert (refused.status, refused.json["code"]) == (503, "journal_unavailable")
+        healthy = exporter.get("/-/healthy")
+        assert (healthy.status, healthy.json["code"]) == (503, "unhealthy")
+        assert "was removed or replaced" in healthy.json["error"]
+        assert "was removed or replaced" in exporter.api("status")["trouble"]
+
+        def failures() -> float:
+            return exporter.sample("device_exporter_journal_failures_total", operation="incidents") or 0
+
+        wait_for(lambda: failures() >= 5, "several rounds without the journal", 60)
+        assert exporter.log.count("incidents wait for the journal") <= 2
+        assert exporter.log.count("task=days") <= 2
+        assert exporter.api("status")["devices"] == 1
+        aside.rename(exporter.database)
+        exporter.send(("d1", now, False))
+        assert exporter.get("/-/healthy").status == 200
+        assert exporter.api("status")["trouble"] == ""
+
+
 class TestFullDisk:
     @pytest.mark.parametrize("killed", [False, True], ids=["after a clean stop", "after a kill"])
     def test_a_start_on_a_full_disk_answers_503_says_why_and_recovers_by_itself(

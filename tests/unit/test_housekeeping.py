@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from exporter.app.housekeeping import CHECKPOINT_DEVICES, CHECKPOINT_INTERVAL, CHECKPOINT_SHARE, Checkpoints
+from exporter.app.housekeeping import (
+    CHECKPOINT_DEVICES,
+    CHECKPOINT_INTERVAL,
+    CHECKPOINT_SHARE,
+    Checkpoints,
+    Housekeeping,
+)
 from exporter.domain.fleet import Fleet
 from exporter.errors import JournalUnavailable
+from exporter.lib.tasks import Task
+from exporter.metrics.own import SelfMetrics
+from tests.patience import eventually
 
 COST = 0.01  # seconds of one checkpoint
 
@@ -74,3 +84,22 @@ async def test_a_checkpoint_that_failed_is_tried_again(recorder, checkpoints):
     recorder.broken = False
     await checkpoints()
     assert len(recorder.saved) == 1
+
+
+async def test_a_task_that_waits_for_the_journal_is_counted_each_time_and_logged_once_a_minute(caplog):
+    registry = CollectorRegistry()
+    housekeeping = Housekeeping(SelfMetrics(registry))
+
+    async def fail() -> None:
+        raise JournalUnavailable("the file is gone")
+
+    def failures() -> float:
+        return registry.get_sample_value("device_exporter_task_failures_total", {"task": "second"}) or 0
+
+    for name in ("first", "second"):
+        housekeeping.run(Task(name, fail, 0.001))
+    await eventually(lambda: failures() >= 10)
+    await housekeeping.stop()
+
+    told = [record.fields["task"] for record in caplog.records if "could not use the journal" in record.message]
+    assert sorted(told) == ["first", "second"]

@@ -265,9 +265,12 @@ async def test_nothing_is_acknowledged_into_a_file_that_was_removed_until_it_is_
     for at in (1, 2):
         with pytest.raises(JournalUnavailable, match="was removed or replaced"):
             await recorder.submit(event(NOW + at, up=False))
+        assert not recorder.healthy
+        assert "was removed or replaced" in recorder.trouble
     assert not site.path.exists()
     aside.rename(site.path)
     assert await recorder.submit(event(NOW + 3, up=False)) == ACCEPTED
+    assert (recorder.healthy, recorder.trouble) == (True, "")
     before = picture(recorder)
     await site.kill()
     assert picture(await site.start()) == before

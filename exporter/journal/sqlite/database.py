@@ -75,8 +75,8 @@ class Database:
 
     @property
     def stopped(self) -> str:
-        """Why nothing is written before a person has helped; empty as a rule."""
-        return self._stopped
+        """Why nothing is written before a person has helped; empty as a rule, and once a lost file is back."""
+        return self._stopped or self._lock.lost
 
     def stop_for_good(self, why: str) -> None:
         """Write nothing any more before a person has helped."""

@@ -22,6 +22,8 @@ class Lock:
     def __init__(self, path: Path) -> None:
         """Make the database's file if there is none."""
         self._path = path
+        self.lost = ""
+        """Why the file was no longer the one under its name when that was looked at last; empty: it was."""
         try:
             # names of devices and businesses; SQLite gives the files beside it the same mode
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -48,8 +50,10 @@ class Lock:
     def check(self) -> None:
         """Refuse a file that was removed or replaced: what is written to the former one nobody will ever read."""
         status = os.fstat(self._file)
-        if identify(self._path) != (status.st_dev, status.st_ino):
-            raise JournalUnavailable(f"{self._path}: was removed or replaced; put it back, or restart the exporter")
+        same = identify(self._path) == (status.st_dev, status.st_ino)
+        self.lost = "" if same else f"{self._path}: was removed or replaced; put it back, or restart the exporter"
+        if self.lost:
+            raise JournalUnavailable(self.lost)
 
     def release(self) -> None:
         """Let go of it. Only once SQLite has closed the file: closing any descriptor of it drops SQLite's locks."""
