@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from exporter.domain.records import History
     from exporter.journal.port import Rows
+
+_Rows = TypeVar("_Rows")
 
 DEVICES: Final = f"SELECT d.id, d.base, {SELECTED} FROM device d JOIN identity i ON i.id = d.identity"  # noqa: S608
 _DISCONNECTS: Final = f"""
@@ -63,13 +65,25 @@ def device(rows: Rows, device_id: str) -> History | None:
 
 def disconnects_since(rows: Rows, start: int) -> list[tuple[str, int]]:
     """Return (device id, event time) of each disconnect since `start` outside planned windows, in order."""
-    return rows.rows(_DISCONNECTS, (start, Kind.DISCONNECTED))
+    return _typed(rows.rows(_DISCONNECTS, (start, Kind.DISCONNECTED)), list[tuple[str, int]])
 
 
 def blind_intervals(rows: Rows) -> list[Blind]:
     """Return all blind intervals in order, Unix seconds."""
     found = rows.rows("SELECT start_ms, end_ms FROM blind ORDER BY start_ms")
-    return [Blind(start / 1000, end / 1000) for start, end in found]
+    return [Blind(start / 1000, end / 1000) for start, end in _typed(found, list[tuple[int, int]])]
+
+
+def _typed(found: list[tuple[Any, ...]], of: type[_Rows]) -> _Rows:
+    """Return rows as what they are."""
+    try:
+        return msgspec.convert(found, of)
+    except msgspec.ValidationError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> JournalDamaged:
+    return JournalDamaged(f"the journal cannot be read: {error}")
 
 
 def _history(rows: Rows, row: Sequence[Any], events: Iterable[tuple[int, int]]) -> History:
@@ -77,5 +91,5 @@ def _history(rows: Rows, row: Sequence[Any], events: Iterable[tuple[int, int]]) 
         own = [(timestamp, Kind(kind)) for timestamp, kind in events]
         found = history(shared(row[2:]), own, base(row[1]))
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
-        raise JournalDamaged(f"the journal cannot be read: {error}") from error
+        raise _unreadable(error) from error
     return with_told(rows, found)

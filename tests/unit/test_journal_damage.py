@@ -6,6 +6,7 @@ import random
 import shutil
 import sqlite3
 from contextlib import closing
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -253,6 +254,28 @@ async def test_a_name_that_is_no_text_any_more_is_damage_to_a_start_and_to_a_rep
     assert damage.ADVICE in refused.told
     with SqliteReader(left / NAME) as reader, pytest.raises(JournalDamaged, match="cannot be read"):
         list(reader.histories())
+
+
+NUMBERS = [
+    *(("event", column, "seq = 150") for column in ("timestamp", "received_ms", "exposed_ms", "kind")),
+    *(("meta", "value", f"key = '{key}'") for key in ("heartbeat_ms", "checkpoint_seq", "run")),
+    ("blind", "end_ms", "1"),
+]
+
+
+async def test_a_number_that_is_none_any_more_is_damage_to_a_start(tmp_path: Path) -> None:
+    left, _ = await killed(tmp_path / "run", tmp_path / "left")
+    for number, ((table, column, where), value) in enumerate(product(NUMBERS, ("x''", "1.5", "'text'"))):
+        folder = copied(left, tmp_path / str(number))
+        with closing(sqlite3.connect(folder / NAME)) as connection, connection:
+            connection.execute("INSERT INTO blind VALUES (1000, 2000)")
+            assert connection.execute(f"UPDATE {table} SET {column} = {value} WHERE {where}").rowcount == 1
+
+        refused = await start(folder)
+
+        assert refused.events is None, (table, column, value)
+        assert str(folder / NAME) in refused.told, (table, column, value)
+        assert damage.ADVICE in refused.told, (table, column, value)
 
 
 def test_an_event_of_no_kind_is_damage_to_a_report(tmp_path: Path) -> None:

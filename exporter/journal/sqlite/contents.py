@@ -10,7 +10,8 @@ from exporter.errors import JournalUnavailable
 from exporter.journal.moving import PAGE, Marks
 from exporter.journal.port import EXPOSING
 from exporter.journal.sqlite import meta
-from exporter.journal.sqlite.database import Database, newest_ms
+from exporter.journal.sqlite.database import Database
+from exporter.journal.sqlite.events import newest_ms
 from exporter.journal.sqlite.saved import settle
 
 if TYPE_CHECKING:

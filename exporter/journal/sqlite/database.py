@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from exporter.domain.records import DeviceHistory, Record
-from exporter.errors import JournalUnavailable
+from exporter.errors import JournalDamaged, JournalUnavailable
 from exporter.journal import reading
-from exporter.journal.port import EXPOSING, Appended, Loaded
+from exporter.journal.port import Appended, Loaded
 from exporter.journal.sqlite import blind, events, meta, old_log, saved
 from exporter.journal.sqlite.connecting import ERRORS, connect
 from exporter.journal.sqlite.damage import damaged, is_damage, look
@@ -63,7 +63,7 @@ class Database:
         try:
             with self._decoding():
                 lost = look(path, self._lock.file)
-            with self._use() as connection:
+            with self._decoding(), self._use() as connection:
                 old_log.take_over(path, self._last, partial(self._take_over, connection))
                 self._prepare(connection)
                 if lost:
@@ -141,7 +141,7 @@ class Database:
 
     def expose(self, after: int) -> Appended:
         """Note that the state is exposed from now on (see `Journal`)."""
-        with self._use() as connection:
+        with self._decoding(), self._use() as connection:
             at, until = self._times.exposing(self._now())
             meta.put(connection, "exposed_until_ms", until)
             self._times.expose(at, until)
@@ -170,16 +170,22 @@ class Database:
                 saved.load(connection),
                 self._names.identities(),
                 self._pruned_before,
-                reading.blind_intervals(SqliteTransaction(connection)),
+                self._blind_intervals(connection),
                 self._times.newest,
                 self._times.exposed,
                 meta.get(connection, "heartbeat_ms"),
                 meta.get(connection, "appended_seq"),
             )
 
+    def _blind_intervals(self, connection: sqlite3.Connection) -> list[Blind]:
+        try:
+            return reading.blind_intervals(SqliteTransaction(connection))
+        except JournalDamaged as error:
+            raise damaged(self._path, error) from error
+
     def heartbeat(self, retry_span_ms: int) -> Blind | None:
         """Note that events are heard (see `Journal`)."""
-        with self.transaction() as connection:
+        with self._decoding(), self.transaction() as connection:
             return blind.beat(connection, self._tick()[0], retry_span_ms)
 
     def save(self, step: Callable[[sqlite3.Connection, Names], None]) -> None:
@@ -189,7 +195,7 @@ class Database:
 
     def prune(self, before: int, first_device: int) -> int | None:
         """Fold old events into bases (see `Journal`)."""
-        with self.transaction() as connection:
+        with self._decoding(), self.transaction() as connection:
             following = saved.prune(connection, before, first_device)
         self._pruned_before = max(before, self._pruned_before)
         return following
@@ -226,14 +232,14 @@ class Database:
     # -- the connection ---------------------------------------------------------------------------------------------
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        until, newest = meta.get(connection, "exposed_until_ms"), newest_ms(connection)
+        until, newest = meta.get(connection, "exposed_until_ms"), events.newest_ms(connection)
         # what was in memory before may have been exposed up to then, also where that could not be noted
         self._times = Times(newest, max(until, newest + 1) if newest else 0)
 
     def _tell_of_loss(self, connection: sqlite3.Connection, transactions: int) -> None:
         """Count the time since what is left as blind: events that were acknowledged in it are lost."""
         now = self._tick()[0]
-        heard = newest_ms(connection) or min(round(self._path.stat().st_mtime * 1000), now - 1)
+        heard = events.newest_ms(connection) or min(round(self._path.stat().st_mtime * 1000), now - 1)
         blind.lost(connection, heard, now)
         told = fields(transactions=transactions, since=heard / 1000)
         log.error("the log beside the database is damaged, and what it held last is lost", extra=told)
@@ -253,8 +259,8 @@ class Database:
             migrate(connection, self._pieces)
             with self._decoding():
                 self._names = Names(connection)
-            self._last = events.last(connection)
-            self._pruned_before = meta.get(connection, "pruned_before")
+                self._last = events.last(connection)
+                self._pruned_before = meta.get(connection, "pruned_before")
         except BaseException:
             connection.close()
             raise
@@ -282,7 +288,7 @@ class Database:
             yield
         except ERRORS as error:
             raise self._failed(error) from error
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, TypeError, msgspec.MsgspecError) as error:
             raise damaged(self._path, error) from error
 
     @contextlib.contextmanager
@@ -316,13 +322,3 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()  # rolls back
             self._connection = None
-
-
-def newest_ms(connection: sqlite3.Connection) -> int:
-    """Return the newest time that the journal has given, 0 if none."""
-    return max(
-        events.last_received_ms(connection),
-        meta.get(connection, "heartbeat_ms"),
-        meta.get(connection, "checkpoint_ms"),
-        meta.get(connection, "exposed_until_ms") - round(EXPOSING * 1000),
-    )

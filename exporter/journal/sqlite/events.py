@@ -10,6 +10,7 @@ import msgspec
 from exporter.domain.records import DeviceHistory, Record
 from exporter.domain.timeline import Kind
 from exporter.journal.identities import SELECTED, shared
+from exporter.journal.port import EXPOSING
 from exporter.journal.retention import base
 from exporter.journal.sqlite import meta
 
@@ -33,6 +34,8 @@ _RECORDS: Final = f"""
 SELECT e.seq, e.timestamp, e.kind, e.received_ms, e.exposed_ms, {SELECTED}
 FROM event e JOIN identity i ON i.id = e.identity WHERE e.seq > ? ORDER BY e.seq LIMIT ?
 """  # noqa: S608 - constants
+_Numbers = tuple[int, int, Kind, int, int]
+"""Of a record: number, event time, kind, and the journal's times."""
 _DEVICES: Final = "SELECT id, device_id, base FROM device WHERE device_id IN (SELECT value FROM json_each(?))"
 _EVENTS: Final = """
 SELECT device, timestamp, kind FROM event WHERE device IN (SELECT value FROM json_each(?)) AND seq <= ?
@@ -70,25 +73,30 @@ def having(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[tuple[int
 
 
 def after(connection: sqlite3.Connection, names: Names, number: int, limit: int = -1) -> list[Numbered]:
-    """Return the records beyond a number, in order."""
-    rows = connection.execute(_RECORDS, (number, limit))
-    return [(row[0], Record(names.shared(shared(row[5:])), row[1], Kind(row[2]), row[3], row[4])) for row in rows]
+    """Return the records beyond a number, in order. ValueError where a field is of another kind than was written."""
+    rows = connection.execute(_RECORDS, (number, limit)).fetchall()
+    numbers = msgspec.convert([row[:5] for row in rows], list[_Numbers])
+    return [
+        (seq, Record(names.shared(shared(row[5:])), at, kind, received, exposed))
+        for (seq, at, kind, received, exposed), row in zip(numbers, rows, strict=True)
+    ]
 
 
 def histories(connection: sqlite3.Connection, devices: Collection[str], upto: int) -> dict[str, DeviceHistory]:
-    """Return the events of devices up to a number."""
+    """Return the events of devices up to a number. ValueError as `after`."""
     by_row: dict[int, DeviceHistory] = {}
     by_id: dict[str, DeviceHistory] = {}
     for row, device_id, text in connection.execute(_DEVICES, (_json(list(devices)),)):
         by_row[row] = by_id[device_id] = DeviceHistory([], base(text))
-    for row, timestamp, kind in connection.execute(_EVENTS, (_json(list(by_row)), upto)):
-        by_row[row].events.append((timestamp, Kind(kind)))
+    found = connection.execute(_EVENTS, (_json(list(by_row)), upto)).fetchall()
+    for row, timestamp, kind in msgspec.convert(found, list[tuple[int, int, Kind]]):
+        by_row[row].events.append((timestamp, kind))
     return by_id
 
 
 def last(connection: sqlite3.Connection) -> int:
     """Return the newest number that was given to a record; what was pruned is older than a checkpoint."""
-    newest = connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
+    newest = meta.whole(connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0)
     # `appended_seq` was written by a former version, which gave numbers to duplicates, too
     return max(newest, meta.get(connection, "checkpoint_seq"), meta.get(connection, "appended_seq"))
 
@@ -96,7 +104,17 @@ def last(connection: sqlite3.Connection) -> int:
 def last_received_ms(connection: sqlite3.Connection) -> int:
     """Return when the newest record came, 0 if there is none."""
     newest = connection.execute("SELECT received_ms FROM event ORDER BY seq DESC LIMIT 1").fetchone()
-    return newest[0] if newest else 0
+    return meta.whole(newest[0]) if newest else 0
+
+
+def newest_ms(connection: sqlite3.Connection) -> int:
+    """Return the newest time that the journal has given, 0 if none."""
+    return max(
+        last_received_ms(connection),
+        meta.get(connection, "heartbeat_ms"),
+        meta.get(connection, "checkpoint_ms"),
+        meta.get(connection, "exposed_until_ms") - round(EXPOSING * 1000),
+    )
 
 
 def _json(value: object) -> str:

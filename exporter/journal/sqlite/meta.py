@@ -15,9 +15,16 @@ RUN_BEFORE: Final = "run_before"
 
 
 def get(connection: sqlite3.Connection, key: str) -> int:
-    """Return a number."""
+    """Return a number. ValueError where it is none."""
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return row[0] if row else 0
+    return whole(row[0]) if row else 0
+
+
+def whole(value: object) -> int:
+    """Return a number that was read. ValueError where it is none: SQLite gives what lies in a damaged file as it is."""
+    if not isinstance(value, int):
+        raise ValueError(f"expected a number, found {value!r:.40}")  # noqa: TRY004 - it is about the file
+    return value
 
 
 def put(connection: sqlite3.Connection, key: str, value: int) -> None:
