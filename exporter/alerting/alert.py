@@ -64,7 +64,7 @@ class Alert:
     muted_by: str = ""
     """The name of the alert that mutes it at Alertmanager, as far as we know."""
     forgotten: bool = False
-    """Whether it ends because the device is watched no longer, or too few of many that are down are."""
+    """Whether it ended because the device is watched no longer; of many, because more were forgotten than came up."""
     outage: int | None = None
     """Of an alert about an outage: since when the device was down when it began to fire."""
     ack_url: str = ""

@@ -80,6 +80,8 @@ class FleetAlerts:
                 self._flapping.count(device, at, None, now)
         for device in self._fleet.devices.values():
             if not device.timeline.up:
+                if device.timeline.since > now:  # heard by a clock that was ahead: it is down all the same
+                    self._due.heard(device, device.timeline.since, now)
                 self._due.schedule(device, now, None)
             elif device.timeline.since >= now - resolved_within:
                 self._end_unseen(device, now)
@@ -224,7 +226,7 @@ class FleetAlerts:
 
     def _adopt_outage(self, alert: Alert, ours: Alert | None, device: Device, now: float) -> None:
         since = device.timeline.since
-        is_running = not device.timeline.up and alert.starts_at >= min(since, now)
+        is_running = not device.timeline.up and (since > now or alert.starts_at >= since)
         alert.known = True
         if not is_running:
             self._end(alert, min(since, now), now)

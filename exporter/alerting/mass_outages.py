@@ -74,8 +74,11 @@ class MassOutages:
         for key in keys_of(change.former) if change.former is not None else ():
             self._judge(key, now)
         is_down = change.after is not None and not change.after.up
+        was_down = change.before is not None and not change.before.up
         for key in keys_of(change.device.identity):
-            self._judge(key, now, forgotten=change.after is None)
+            self._judge(key, now)
+            if was_down and not is_down and key in self._running:
+                self._running.left(key, forgotten=change.after is None)
             if is_down and key in self._pending:
                 self._pending[key] = self._pending[key]._replace(joined=now)
             self._wait_at_once(key, now, change.device.timeline.since)
@@ -167,11 +170,11 @@ class MassOutages:
                     return engine
         return key
 
-    def _judge(self, key: Key, now: float, *, forgotten: bool = False) -> None:
+    def _judge(self, key: Key, now: float) -> None:
         if key in self._running:
             begun, enough = self._running[key].starts_at - TOGETHER, MASS_KINDS[key[0]].devices
             is_on = is_mass(key[0], *self._counts.of(key)) or self._counts.down_since(key, begun) >= enough
-            self._running.judge(key, now, holds=is_on, forgotten=forgotten)
+            self._running.judge(key, now, holds=is_on)
 
     def _wait_at_once(self, key: Key, now: float, since: int) -> None:
         if not MASS_KINDS[key[0]].at_once or key in self._running or key in self._pending or not self._is_mass(key):

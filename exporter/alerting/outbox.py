@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.alerting.alert import INHIBITORS, RULES_SOURCE, SOURCE, Alert
 from exporter.alerting.client import Refused, Unavailable
-from exporter.alerting.payload import payload
+from exporter.alerting.payload import labels_of, payload
 from exporter.domain.thresholds import OF_ALERTS
 from exporter.lib.logs import fields
 from exporter.lib.waiting import Wake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from exporter.alerting.alert import Fingerprint
     from exporter.alerting.client import Client, Standing
@@ -131,7 +131,9 @@ class Outbox:
 
     async def _work(self) -> None:
         if not self._met:
-            self._adopt([alert for alert in await self._ask() if alert.labels["source"] == SOURCE])
+            extra = self._settings().labels
+            ours = [alert for alert in await self._ask() if alert.labels["source"] == SOURCE and alert.agrees(extra)]
+            self._adopt([alert.without(extra) for alert in ours])
             self._met = True
         if self._try_out:
             await self._client.post([])
@@ -164,8 +166,7 @@ class Outbox:
 
     async def _ask(self) -> list[Standing]:
         if self._clock() - self._asked_at > ANSWER_AGE:
-            extra = self._settings().labels
-            self._standing = [alert.without(extra) for alert in await self._client.standing() if alert.agrees(extra)]
+            self._standing = await self._client.standing()
             self._asked_at = self._clock()
         return self._standing
 
@@ -175,11 +176,12 @@ class Outbox:
         unsure = {alert for alert in batch if self._may_be_told(alert, now)}
         if not unsure:
             return batch
-        ours, told = self._sorted(await self._ask())
+        extra = self._settings().labels
+        ours, told = self._sorted(await self._ask(), extra)
         left = {
             alert
             for alert in unsure
-            if alert.fingerprint not in ours
+            if frozenset(labels_of(alert, extra).items()) not in ours
             and (_device(alert) in told or (alert.ends_at is not None and _device(alert) in self._left))
         }
         self._left -= {_device(alert) for alert in unsure}
@@ -187,9 +189,10 @@ class Outbox:
         return [alert for alert in batch if alert not in left]
 
     @staticmethod
-    def _sorted(standing: list[Standing]) -> tuple[set[Fingerprint], set[str]]:
-        """Return our alerts, and the ids of the devices that the rules speak of."""
-        told = {alert.labels.get("device_id", "") for alert in standing if alert.labels["source"] == RULES_SOURCE}
+    def _sorted(standing: list[Standing], extra: Mapping[str, str]) -> tuple[set[Fingerprint], set[str]]:
+        """Return all alerts by their labels, and the ids of the devices that the rules of our fleet speak of."""
+        rules = [alert for alert in standing if alert.labels["source"] == RULES_SOURCE and alert.agrees(extra)]
+        told = {alert.labels.get("device_id", "") for alert in rules}
         return {frozenset(alert.labels.items()) for alert in standing}, told
 
     def _may_be_told(self, alert: Alert, now: float) -> bool:

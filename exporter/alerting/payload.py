@@ -19,6 +19,8 @@ from exporter.lib.durations import format_duration
 from exporter.lib.times import rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.alerting.alert import Alert
     from exporter.alerting.extent import Extent
     from exporter.config.schema import Alerts
@@ -29,11 +31,16 @@ def payload(alert: Alert, now: float, ends_ahead: float, settings: Alerts) -> di
     if alert.beside is None:
         alert.beside = settings.labels  # for good: with others it would be another alert
     return {
-        "labels": {**alert.beside, **alert.labels},
+        "labels": labels_of(alert, settings.labels),
         "annotations": _annotations(alert, now, settings),
         "startsAt": _time(alert.starts_at),
         "endsAt": _time(now + ends_ahead if alert.ends_at is None else alert.ends_at),
     }
+
+
+def labels_of(alert: Alert, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return an alert's labels at Alertmanager; `extra` are the configuration's, for one that was not posted yet."""
+    return {**(extra if alert.beside is None else alert.beside), **alert.labels}
 
 
 def _time(at: float) -> str:

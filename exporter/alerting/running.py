@@ -6,6 +6,7 @@ is posted once more a little later, with what holds by then: Alertmanager waits 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class RunningAlerts:
         self._alerts: dict[Key, Alert] = {}
         self._calm: dict[Key, float] = {}  # since when what it is about is over
         self._again: dict[Key, float] = {}
+        self._gone: Counter[Key] = Counter()  # how many more devices were forgotten than came up
 
     def __contains__(self, key: Key) -> bool:
         """Return whether it runs."""
@@ -49,6 +51,7 @@ class RunningAlerts:
         """Let it run."""
         self._alerts[alert.key] = alert
         self._calm.pop(alert.key, None)
+        self._gone.pop(alert.key, None)
         self._fire(alert)
 
     def adopt(self, alert: Alert, now: float) -> None:
@@ -56,13 +59,16 @@ class RunningAlerts:
         self.begin(alert)
         self._calm[alert.key] = now
 
-    def judge(self, key: Key, now: float, *, holds: bool, forgotten: bool = False) -> None:
-        """Take in whether what it is about goes on, or else whether that is because a device is watched no longer."""
+    def judge(self, key: Key, now: float, *, holds: bool) -> None:
+        """Take in whether what it is about goes on."""
         if holds:
             self._calm.pop(key, None)
-        elif key not in self._calm:
-            self._calm[key] = now
-            self._alerts[key].forgotten = forgotten
+        else:
+            self._calm.setdefault(key, now)
+
+    def left(self, key: Key, *, forgotten: bool) -> None:
+        """Count a device that is no part of it any more, as it is up or watched no longer."""
+        self._gone[key] += 1 if forgotten else -1
 
     def post_again(self, key: Key, now: float) -> None:
         """Post it once more in a moment, as it is then."""
@@ -72,6 +78,8 @@ class RunningAlerts:
         """End what is over, and post again what is to be."""
         for key, since in list(self._calm.items()):
             if since + CALM <= now:
+                alert = self._alerts[key]
+                alert.forgotten = self._gone[key] > 0
                 del self._calm[key], self._alerts[key]
                 self._again.pop(key, None)
                 self._resolve(key, now, now)

@@ -216,7 +216,7 @@ class TakenOutages:
         until, until_id = taken.until_words
         facts: dict[str, int | str] = {"acked_by": taken.by, "acked_until": until, "acked_until_id": until_id}
         began = taken.anchor if taken.of_device else known.starts_at if known is not None else taken.at
-        starts_at = taken.at if name == ALERT_DEVICE_ACKNOWLEDGED else float(began)
+        starts_at = taken.at if name == ALERT_DEVICE_ACKNOWLEDGED else min(float(began), now)
         return Alert({**labels, "alertname": name, **more}, starts_at, now, now, names, facts=facts, extent=extent)
 
     def _subject(self, taken: Taken) -> tuple[dict[str, str], Mapping[str, str], Extent | None]:

@@ -80,7 +80,6 @@ class Exporter:
             self._clock,
             self.metrics,
             retry_span=config.storage.retry_span,
-            max_future_skew=lambda: self.settings.current().webhook.max_future_skew,
         )
         self.recorder.ceilings = config.fleet
         self.recorder.following.on_diverged(self._diverged)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from exporter.domain.records import DeviceHistory, Record
     from exporter.domain.timeline import Event, Timeline
 
+SET_BACK: Final = 1000
+"""Milliseconds by which a record is earlier than the one before where the clock was set back: less is two clocks."""
 _CHANGES: Final = frozenset({Kind.DISCONNECTED, Kind.CONNECTED})
 
 
@@ -29,12 +31,14 @@ class Applier:
         self._fleet = fleet
         self._listener_failed = listener_failed
         self._exposed_ms = 0
+        self._received_ms = 0
         self.listeners: list[Callable[[Change], None]] = []
 
     def exposed(self, at_ms: int) -> None:
         """Take in when the fleet is, or was last, exposed; a time that comes again tells that the clock was ahead."""
         if 0 < at_ms < self._exposed_ms:
             self._fleet.turn_back(self._exposed_ms / 1000)
+            self._fleet.look_ahead(at_ms / 1000)
         self._exposed_ms = at_ms
 
     def is_late(self, record: Record) -> bool:
@@ -53,6 +57,9 @@ class Applier:
         """
         if record.exposed_ms != self._exposed_ms:
             self.exposed(record.exposed_ms)
+        if record.received_ms < self._received_ms - SET_BACK:
+            self._fleet.look_ahead(record.received_ms / 1000)
+        self._received_ms = record.received_ms
         device = self._fleet.devices.get(record.identity.device_id)
         before = device.timeline if device is not None else None
         after: Timeline | None

@@ -193,6 +193,12 @@ class Fleet:
         self.unsaved_groups.update(self.groups.values())
         self.dirty.update(self.devices.values())
 
+    def look_ahead(self, now: float) -> None:
+        """Take in that it is earlier than it seemed: what was heard meanwhile may lie ahead. O(devices), and rare."""
+        for device in self.devices.values():
+            if max(device.timeline.newest, device.observed_from) > now:
+                device.group.future.add(device)
+
     def restore(self, device: Device, saved_ms: int) -> None:
         """Take in a device from a checkpoint of that time, whose group sums are restored by the caller."""
         self.devices[device.identity.device_id] = device

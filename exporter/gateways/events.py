@@ -37,7 +37,7 @@ class SessionEvent(msgspec.Struct, frozen=True, gc=False):
     reason: str = UNKNOWN
     """The class of the reason, of a state that is not up."""
     heard: bool = False
-    """Whether its time is only when it was heard: then it is later than all that was heard before."""
+    """Whether nobody told its time, which is when it was heard: then it is later than all that was heard before."""
     shift: int = 0
     """Seconds by which the gateway's own time was wrong, as a wrong time zone makes it; then it is not believed."""
 

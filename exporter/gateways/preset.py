@@ -155,11 +155,11 @@ class Preset:
             session = self._session_in(path)
         if not session:
             raise InvalidEvent("missing_field", "is missing", f"session: {_shown(self._mapping.session)}")
-        at, shift = (now, 0) if self._read_time is None else self._read_time(root, now, latest)
+        at, shift, heard = (now, 0, True) if self._read_time is None else self._read_time(root, now, latest)
         owner = Owner(text_at(root, self._owner[0]), text_at(root, self._owner[1]))
         name = text_at(root, self._name)
         identity = self.identify(session, name, owner if owner.id else None, self._engine(root), known)
-        return SessionEvent(round(at * 1000), state, identity, reason, heard=at == now, shift=shift)
+        return SessionEvent(round(at * 1000), state, identity, reason, heard=heard, shift=shift)
 
     def _session_in(self, path: str) -> str:
         parts = path.split("/")[1 if self._options.auth == "path" else 0 :]
@@ -206,15 +206,15 @@ class When:
     def __init__(self, time: Time, read_local: Callable[[str], float]) -> None:
         self._at, self._format, self._read_local = pointers(time.at), time.format, read_local
 
-    def __call__(self, root: Any, now: float, latest: float) -> tuple[float, int]:  # noqa: ANN401
-        """Return Unix seconds, and by how many whole zones the gateway's time was off."""
+    def __call__(self, root: Any, now: float, latest: float) -> tuple[float, int, bool]:  # noqa: ANN401
+        """Return Unix seconds, by how many whole zones the gateway's time was off, and whether it told none."""
         at = self.read(root)
         if at is None:
-            return now, 0
+            return now, 0, True
         shift = round((at - now) / ZONE_STEP) * ZONE_STEP
         if self._format == "local" and abs(at - now) > ZONE_LEAST and abs(at - now - shift) < ZONE_SLACK:
-            return now, shift
-        return (at if EARLIEST <= at <= latest else now), 0
+            return now, shift, False
+        return (at if EARLIEST <= at <= latest else now), 0, False
 
     def read(self, root: Any) -> float | None:  # noqa: ANN401
         """Return Unix seconds; None where there is no time."""

@@ -24,7 +24,6 @@ from exporter.lib.pace import Pace
 from exporter.recording.commits import Commits
 from exporter.recording.following import Following
 from exporter.recording.leading import Leading
-from exporter.recording.wrong_clock import WrongClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -65,7 +64,6 @@ class Recorder:
         metrics: SelfMetrics,
         *,
         retry_span: float = 90.0,
-        max_future_skew: Callable[[], float] = lambda: 300.0,
         elapsed: Callable[[], float] = elapsed,
     ) -> None:
         self.fleet = Fleet()
@@ -79,7 +77,7 @@ class Recorder:
         self.retry_span = retry_span
         self.ceilings = Ceilings()
         self.elapsed = elapsed
-        self.wrong_clock = WrongClock(clock, max_future_skew)
+        self._shown = 0.0  # the latest time that the clock has shown in this run
         self._beat: float | None = None  # `elapsed` at the last heartbeat
         self._journal = journal
         self._applier = Applier(self.fleet, _listener_failed)
@@ -109,7 +107,6 @@ class Recorder:
         self._commits.at_ms, self._commits.exposed_ms = loaded.at_ms, loaded.exposed_ms
         self._commits.skew = self.clock() - loaded.clock_ms / 1000 if loaded.clock_ms else 0.0
         self.heard_until = loaded.heard_ms / 1000 if loaded.heard_ms else None
-        self.wrong_clock.shown(self.heard_until or 0.0)
         self._horizon = loaded.pruned_before
         self._metrics.blind.inc(sum(end - start for start, end in loaded.blind))
         await self.leading.ask()
@@ -152,6 +149,11 @@ class Recorder:
         return self._journal.stats().why or self.unopened or self.following.trouble
 
     @property
+    def clock_is_behind(self) -> bool:
+        """Whether the clock has shown a later time: what seems to come from the future may be true."""
+        return self.clock() < max(self._shown, self.heard_until or 0.0) - 1
+
+    @property
     def oldest_wait(self) -> float:
         """Seconds for which the journal's storage has been at one piece of work."""
         return self._journal.stats().oldest_wait
@@ -181,8 +183,7 @@ class Recorder:
             message = f"is older than the journal, which starts at {self._horizon}"
             raise InvalidEvent("timestamp_too_old", message, "timestamp")
         self.ceilings.check(self.fleet, event.identity)
-        at = self.wrong_clock.place(self.fleet.devices.get(event.identity.device_id), event.timestamp)
-        return await self._append(event.identity, at, Kind.CONNECTED if event.up else Kind.DISCONNECTED)
+        return await self._append(event.identity, event.timestamp, Kind.CONNECTED if event.up else Kind.DISCONNECTED)
 
     def identity_of(self, device_id: str) -> Identity | None:
         """Return who a device is by now; None if it is not in the metrics."""
@@ -248,7 +249,7 @@ class Recorder:
     async def heartbeat(self) -> None:
         """Note in the journal that we hear events; a gap since the last time becomes a blind interval."""
         self._commits.warn_again()
-        self.wrong_clock.shown(self.clock())
+        self._shown = max(self._shown, self.clock())
         span_ms = round(self.retry_span * 1000)
         beat = self.elapsed()
         if self._beat is not None and beat - self._beat <= self.retry_span:

@@ -193,7 +193,8 @@ class Poller:
             return
         newest = -1 if device is None else device.timeline.newest
         suspect = self._suspects.get(device_id)
-        if suspect is None or suspect.state != reading.state or suspect.newest != newest:
+        is_other = suspect is None or (suspect.state, suspect.newest) != (reading.state, newest)
+        if is_other or suspect is None or read_at < suspect.read_at:  # by a clock that was ahead then
             self._suspects[device_id] = Suspect(reading.state, read_at, newest)
         elif read_at - suspect.read_at >= self._every * (1 - 2 * JITTER):
             del self._suspects[device_id]
@@ -221,12 +222,16 @@ class Poller:
         elif reading.state == "soft":
             at = suspect.read_at
         state: Literal["up", "hard", "soft"] = reading.state if reading.state in ("up", "hard") else "soft"
-        if known is not None and agreed is not None:
+        if known is not None and agreed is not None and agreed < now:  # else by a clock that was ahead then
             await self._recorder.transact(
                 store.PIECE.name, partial(store.save_blind, device_id=device_id, start=int(agreed), end=int(now))
             )
             self._blind(int(now) - int(agreed))
-        await self._sessions.take(SessionEvent(round(at * 1000), state, identity, reading.reason))
+        newest = -1 if known is None else known.timeline.newest
+        if newest != suspect.newest:
+            return  # a webhook has just told
+        heard = at != reading.at  # later than all that is known: both reads came after it
+        await self._sessions.take(SessionEvent(round(at * 1000), state, identity, reading.reason, heard=heard))
         if state == "soft":
             self._softened.add(device_id)
             return

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY: Final = 5.0
+LOOK: Final = 60.0
+"""Seconds between two looks while something waits, so that a clock that is set back is seen."""
 SETTLE: Final = 30.0
 """Seconds after a start for which a deadline that passed meanwhile still waits: an `up` may be on its way again."""
 AT_ONCE: Final = 500
@@ -75,6 +77,7 @@ class Sessions:
         self._turns = Turns()
         self._agenda: Agenda[str] = Agenda()
         self._wake = Wake()
+        self._looked_at = 0.0
         self._recent: dict[str, Recent] = {}
         self._warn = RateLimited(log)
         self._reconnects = Counter(
@@ -94,6 +97,7 @@ class Sessions:
             late = soft._replace(deadline=max(soft.deadline, now + SETTLE)) if soft.deadline < now else soft
             if self.waiting.add(late):
                 self._agenda.add(late.deadline, late.device_id)
+        self._bring_forward(now)
 
     async def take(self, event: SessionEvent) -> str:
         """Take a state, and return its outcome once it is durable. Raises as `Recorder.submit` does."""
@@ -119,10 +123,13 @@ class Sessions:
             now = self._recorder.clock()
             await self.round(now)
             due = self._agenda.next_at()
-            await self._wake.wait(None if due is None else max(0.0, due - self._recorder.clock()))
+            await self._wake.wait(None if due is None else min(LOOK, max(0.0, due - self._recorder.clock())))
 
     async def round(self, now: float) -> None:
         """Let those count whose deadline has passed; what cannot be journalled is tried again soon."""
+        if now < self._looked_at:
+            self._bring_forward(now)
+        self._looked_at = now
         due: dict[str, None] = {}
         while len(due) < AT_ONCE and (device_id := self._agenda.pop_due(now)) is not None:
             due[device_id] = None
@@ -134,6 +141,13 @@ class Sessions:
                 raise error
         with contextlib.suppress(JournalUnavailable, Overloaded):  # else they are kept later
             await self.reasons.save()
+
+    def _bring_forward(self, now: float) -> None:
+        """Let nothing wait longer than what is heard now would: the clock may have been ahead when it was heard."""
+        for device_id in self.waiting.devices():
+            latest = now + self._soft_after(device_id.partition(":")[0])
+            self.waiting.bring_forward(device_id, latest)
+            self._agenda.add(latest, device_id)
 
     # -- states -------------------------------------------------------------------------------------------------------
 
@@ -239,15 +253,9 @@ class Sessions:
         return at_ms <= known.at_ms if known.second == newest else at_ms // 1000 <= newest
 
     def _in_order(self, event: SessionEvent) -> SessionEvent:
-        """Return an event as it is, or later than all that is known of its session.
-
-        So where its time is only when it was heard, or where theirs cannot be true.
-        """
-        newest_ms = self._newest_ms(event.identity.device_id)
-        if event.at_ms > newest_ms:
-            return event
-        is_news = event.heard or self._recorder.wrong_clock.overtook(newest_ms / 1000, event.at_ms / 1000)
-        return msgspec.structs.replace(event, at_ms=newest_ms + 1) if is_news else event
+        """Return an event as it is, or later than all that is known of its session where it is known to be later."""
+        newest_ms = self._newest_ms(event.identity.device_id) if event.heard else 0
+        return event if event.at_ms > newest_ms else msgspec.structs.replace(event, at_ms=newest_ms + 1)
 
     def _newest_ms(self, device_id: str) -> int:
         device, known = self._recorder.fleet.devices.get(device_id), self._recent.get(device_id, NEVER)

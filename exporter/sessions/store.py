@@ -105,7 +105,9 @@ def prune(transaction: Transaction, before: int, down: Collection[tuple[str, int
 
 def blind_seconds(transaction: Transaction) -> dict[str, int]:
     """Return how long nothing was known, by device."""
-    rows = transaction.rows('SELECT device_id, SUM("end" - start) FROM session_blind GROUP BY device_id')
+    rows = transaction.rows(
+        'SELECT device_id, SUM("end" - start) FROM session_blind WHERE "end" > start GROUP BY device_id'
+    )  # what a former version noted when its clock had been ahead is no time
     return {device_id: int(seconds) for device_id, seconds in rows}  # a sum of PostgreSQL's is a Decimal
 
 

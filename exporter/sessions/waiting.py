@@ -49,6 +49,11 @@ class Waiting:
         found.sort(key=lambda one: one.at_ms)
         return True
 
+    def bring_forward(self, device_id: str, latest: float) -> None:
+        """Let none of a device's wait longer than until then."""
+        found = self._of.get(device_id, [])
+        found[:] = [soft._replace(deadline=min(soft.deadline, latest)) for soft in found]
+
     def remove(self, device_id: str, until_ms: int) -> list[Soft]:
         """Take out those of a device up to a time, and return them."""
         found = self._of.get(device_id, [])

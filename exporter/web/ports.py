@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from exporter.domain.identity import Identity
     from exporter.domain.records import History
     from exporter.gateways.events import DeviceEvent
-    from exporter.recording.wrong_clock import WrongClock
 
 
 class RecorderPort(Protocol):
@@ -42,8 +41,8 @@ class RecorderPort(Protocol):
         """Why not, in a sentence for operators; empty while all is well."""
 
     @property
-    def wrong_clock(self) -> WrongClock:
-        """What is known of this machine's clock."""
+    def clock_is_behind(self) -> bool:
+        """Whether the clock has shown a later time: what seems to come from the future may be true."""
 
     async def submit(self, event: DeviceEvent) -> str:
         """Return the outcome once the event is on disk; raises JournalUnavailable, Overloaded or InvalidEvent."""

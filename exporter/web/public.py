@@ -229,7 +229,12 @@ class Webhook:
     async def _quarantine(self, request: web.BaseRequest, body: bytes, error: InvalidEvent) -> web.Response:
         gateway = self._gateway
         label = gateway.type_of(body)
-        response = self._refuse(request, 400, error.code, str(error), INVALID, label)
+        may_be_true = error.code == IN_FUTURE and self._recorder.clock_is_behind
+        if may_be_true:
+            self._metrics.event(label, INVALID)
+            response = self._unavailable(request, ClockBehind())
+        else:
+            response = self._refuse(request, 400, error.code, str(error), INVALID, label)
         payload, digest = gateway.redact(body)
         try:
             await self._recorder.quarantine(error.code, str(error), payload, digest)
@@ -238,9 +243,7 @@ class Webhook:
             self._warn.warning("not_quarantined", "a refused body was not kept", **told)
             return response if gateway.refuses_invalid else self._unavailable(request, failure)
         self._metrics.event(label, QUARANTINED)
-        if error.code == IN_FUTURE and self._recorder.wrong_clock.is_behind:
-            return self._unavailable(request, ClockBehind())
-        return response if gateway.refuses_invalid else answers.json({"quarantined": error.code})
+        return response if may_be_true or gateway.refuses_invalid else answers.json({"quarantined": error.code})
 
     def _unknown(self, request: web.BaseRequest) -> web.Response:
         response = self._refuse(request, 401, "unauthorized", "missing or wrong secret", UNAUTHORIZED)

@@ -32,6 +32,7 @@ def quick_rules(directory: Path) -> Path:
     return rules
 
 
+@pytest.mark.timeout(600)  # thirty days are looked through at each evaluation
 def test_a_simulated_months_recorded_availability_is_the_reports(tmp_path: Path) -> None:
     now = time.time()
     journal, text = tmp_path / "exporter.db", tmp_path / "history.txt"

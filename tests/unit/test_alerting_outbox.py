@@ -236,6 +236,18 @@ async def test_where_all_is_left_to_the_rules_the_way_is_tried_all_the_same(
     assert alertmanager.told() == []
 
 
+async def test_what_it_has_from_us_is_ours_also_under_labels_that_the_configuration_had_before(
+    alertmanager: FakeAlertmanager, clock: FakeClock
+) -> None:
+    alert = down(beside={"fleet": "jakarta"})
+    clock.now = NOW + LATE
+    ours = has(alert)
+    ours["labels"]["fleet"] = "jakarta"
+    alertmanager.standing = [has(down(source="prometheus")), ours]
+    async with posting(alertmanager.url, clock, alert):
+        await eventually(lambda: alert.acknowledged_at)
+
+
 async def test_the_end_of_what_was_left_to_the_rules_is_theirs_too(
     alertmanager: FakeAlertmanager, clock: FakeClock
 ) -> None:

@@ -407,6 +407,15 @@ def test_an_adopted_alert_of_a_device_that_is_up_ends(story: Story, at: int, end
     assert (story.ended().starts_at, story.ended().ends_at) == (NOW, NOW + end)
 
 
+def test_a_restart_goes_on_with_an_outage_that_was_heard_by_a_clock_ahead(story: Story) -> None:
+    story.down(10, event_at=3600)
+    story.restart(20)
+    assert story.firing() == BOTH
+    story.alerts.adopt(device_labels("DeviceDown", identity(), "critical"), NOW + 10, NOW + 21)
+    assert story.at(21) == []
+    assert story.firing() == BOTH
+
+
 def test_an_adopted_alert_of_another_severity_ends_beside_one_that_was_told(story: Story) -> None:
     story.down(0)
     story.restart(20)
@@ -758,7 +767,7 @@ def test_the_outage_of_a_gateway_is_one_message_that_counts_its_devices(story: S
     assert "-GatewayOutage evo" in story.at(160)
 
 
-@pytest.mark.parametrize("came_back", [0, 16], ids=["none of which came back", "most of which came back before"])
+@pytest.mark.parametrize("came_back", [0, 3, 12, 16])
 def test_a_gateway_whose_devices_are_forgotten_is_not_back(story: Story, came_back: int) -> None:
     story.fleet_of(1199)
     ids = story.fleet_of(20, gateway="evo")
@@ -769,7 +778,17 @@ def test_a_gateway_whose_devices_are_forgotten_is_not_back(story: Story, came_ba
         story.forget(100, device_id)
     assert "-GatewayOutage evo" in story.at(160)
     [ended] = [alert for alert in story.alerts.ended.all() if alert.name == "GatewayOutage"]
-    assert ended.forgotten is (came_back == 0)
+    assert ended.forgotten is (came_back < 10)
+
+
+def test_a_gateway_of_which_one_device_is_forgotten_and_the_others_come_up_is_back(story: Story) -> None:
+    ids = story.fleet_of(10, gateway="evo")
+    go_down(story, 0, ids[:5])
+    story.forget(100, ids[0])
+    for device_id in ids[1:5]:
+        story.up(110, device_id)
+    assert "-GatewayOutage evo" in story.at(160)
+    assert not story.alerts.ended.is_forgotten(("GatewayOutage", "evo"))
 
 
 def test_a_gateway_that_goes_on_after_some_were_forgotten_is_back_when_it_is(story: Story) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from exporter.domain.identity import Identity
 from exporter.errors import ConfigError
 from exporter.gateways.events import SessionEvent
 from exporter.report.availability import availability
-from exporter.sessions import client
+from exporter.sessions import client, store
 from exporter.sessions.poller import Poller
 from exporter.simulate.fleet import make_fleet
 from exporter.simulate.gateways import GATEWAYS, translator
@@ -133,6 +134,40 @@ async def test_the_blind_time_of_a_correction_is_the_same_in_metrics_and_report(
     assert (row.observed_seconds, row.blind_seconds, row.downtime_seconds) == (80, 120, 70)
     assert sum(site.blinded) == row.blind_seconds
     assert row.outages == 1
+
+
+async def test_a_clock_that_was_ahead_makes_no_blind_time_and_holds_up_no_correction(tmp_path):
+    async with polled(tmp_path, "waha", known=False) as site:
+        site.fake.sessions["cs"] = "up"
+        await site.tell("up", 7200)
+        await site.ask(7210)
+        site.fake.sessions["cs"] = "hard"
+        await site.ask(7270)  # and what is suspected by that clock is not waited for
+
+        for at in (70, 130):  # it is set right
+            await site.ask(at)
+
+        assert site.state() == ("down", 7201)
+        assert await site.blind() == []
+        assert site.blinded == []
+        site.fake.sessions["cs"] = "up"
+        for at in (190, 250):
+            await site.ask(at)
+        assert site.state()[0] == "up"
+
+
+async def test_a_start_survives_a_blind_time_that_ends_before_it_begins(tmp_path):
+    async with polled(tmp_path, "waha") as site:
+        wrong = partial(store.save_blind, device_id="gw:cs", start=T + 7200, end=T + 20)  # as a former version noted it
+        await site.one.recorder.transact(store.PIECE.name, wrong)
+
+        seconds = await site.one.recorder.transact(store.PIECE.name, store.blind_seconds)
+
+        assert seconds == {}
+        [row] = await site.one.recorder.read(
+            lambda reader: availability(reader.histories(), blind=[], start=T, end=T + 200, by="device")
+        )
+        assert (row.observed_seconds, row.blind_seconds) == (200, 0)
 
 
 async def test_the_gateways_own_time_counts_where_it_lies_in_the_blind_time(tmp_path):
