@@ -256,23 +256,35 @@ def check_events(url: str, sender: Sender) -> None:
 
 def check_equal(nodes: Sequence[Node], url: str) -> None:
     """At rest all exporters show the same, and that is what the events say, folded without any exporter's state."""
-    # one that has just lost its connection may be some seconds behind, and is right to be
-    picture = wait_for(lambda: _agreed(nodes), "all exporters show the same", 15, every=0.3)
-    assert picture is not None
-    downtime = 0
+    # those that have just lost their connection may be some seconds behind, all of them, and are right to be
+    wait_for(
+        lambda: not (_differing(nodes) or _mistaken(nodes[0], url)),
+        "all exporters show what the events say",
+        15,
+        shows=lambda: (_differing(nodes), _mistaken(nodes[0], url)),
+        every=0.3,
+    )
+
+
+def _differing(nodes: Sequence[Node]) -> list[tuple[str, str]]:
+    """Return what exporters show differently."""
+    first, *others = [_at_rest(node) for node in nodes]
+    return [key for other in others for key in first.keys() | other.keys() if first.get(key) != other.get(key)]
+
+
+def _mistaken(node: Node, url: str) -> list[tuple[str, float | None, int]]:
+    """Return what an exporter shows that is not what the events say: of whom, what it shows, what is right."""
+    picture, found, downtime = _at_rest(node), [], 0
     for device, events in _by_device(url):
         timeline = fold(events)
         assert timeline is not None
-        assert picture["device_disconnect_total", device] == timeline.outages
+        outages, shown = picture.get(("device_disconnect_total", device)), timeline.closed_downtime
         # what was shown of an outage before its end was heard never falls, so this counter may be ahead
-        assert picture["device_downtime_seconds_total", device] >= timeline.closed_downtime
+        if outages != timeline.outages or picture["device_downtime_seconds_total", device] < shown:
+            found.append((device, outages, timeline.outages))
         downtime += timeline.closed_downtime
-    assert picture["fleet_downtime_known_seconds", "wa biz_9"] == downtime
-
-
-def _agreed(nodes: Sequence[Node]) -> dict[tuple[str, str], float] | None:
-    first, *others = [_at_rest(node) for node in nodes]
-    return first if all(other == first for other in others) else None
+    known = picture.get(("fleet_downtime_known_seconds", "wa biz_9"))
+    return found if known == downtime else [*found, ("all", known, downtime)]
 
 
 def _at_rest(node: Node) -> dict[tuple[str, str], float]:

@@ -394,6 +394,26 @@ class TestTheServer:
             with pytest.raises(JournalDiverged):
                 await one.append([append(NOW + 9, UP)], 3)
 
+    @pytest.mark.parametrize("alike", [False, True], ids=["another number of records", "a record that looks alike"])
+    async def test_no_checkpoint_of_a_past_that_the_database_has_lost_gets_into_it(
+        self, url: str, *, alike: bool
+    ) -> None:
+        async with exporters(url, 1) as [one]:
+            await one.submit(event(NOW, up=True))
+            await one.save_checkpoint()
+            await one.submit(event(NOW + 1, up=False))
+            await one.submit(event(NOW + 2, up=True))
+            look(url, "DELETE FROM event WHERE seq > 1; DELETE FROM turn WHERE seq > 1")
+            async with journals(url, 1) as [other]:  # first there, and numbers its own as those that are lost
+                await other.append([append(NOW + 1, DOWN, "d2")], 0)
+                if alike:
+                    await other.append([append(NOW + 2, UP, "d2")], 0)
+
+            with pytest.raises(JournalDiverged):
+                await one.save_checkpoint()
+
+        assert look(url, "SELECT seq FROM saved") == [(1,)]
+
 
 async def test_connections_may_be_shared_by_pgbouncer_between_transactions() -> None:
     server = shared_cluster()

@@ -16,13 +16,14 @@ from exporter.errors import JournalDiverged
 from exporter.journal.port import Appended
 from exporter.journal.postgres.call import call
 from exporter.journal.postgres.names import Names
+from exporter.journal.postgres.transaction import PostgresTransaction
 from exporter.journal.retention import base
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from exporter.domain.records import Append
-    from exporter.journal.port import Numbered
+    from exporter.journal.port import Numbered, Transaction
     from exporter.journal.postgres.link import Connection
 
 log = logging.getLogger(__name__)
@@ -44,13 +45,16 @@ _AFTER: Final = (
     "WHERE seq > %s ORDER BY seq LIMIT %s"
 )
 _AT: Final = """
-SELECT t.seq, (SELECT (e.timestamp, e.kind) = (%s, %s) FROM event e WHERE e.seq = %s)
+SELECT t.seq, (SELECT (e.timestamp, e.kind, e.received_ms) = (?, ?, ?) FROM event e WHERE e.seq = ?)
 FROM turn t ORDER BY t.number DESC LIMIT 1
 """
 _HISTORIES: Final = """
 SELECT d.device_id, d.base, e.timestamp, e.kind FROM device d LEFT JOIN event e ON e.device = d.id AND e.seq <= %s
 WHERE d.device_id = ANY(%s) AND d.identity IS NOT NULL
 """
+
+
+_OTHER_PAST: Final = "the database has another past than memory, which must be loaded anew"
 
 
 class Events:
@@ -66,11 +70,10 @@ class Events:
     def begun(self, connection: Connection) -> None:
         """Look at a new connection's database before it is used: after a failover it may lack what it acknowledged."""
         self.names.forget()
-        if self._told is None or self._diverged:
+        if self._diverged:
             return
-        number, record = self._told
-        last, same = connection.execute(_AT, (record.timestamp, record.kind, number)).fetchall()[0]
-        if last >= number and same is not False:  # None: retention has dropped it
+        last = self._lost(PostgresTransaction(connection))
+        if last is None:
             return
         self._diverged = True
         log.error("the database has lost what it acknowledged: it is offered again, then everything is loaded anew")
@@ -78,6 +81,20 @@ class Events:
         own = [append for at, append in self._own if at >= oldest]
         for start in range(0, len(own), BATCH):
             self._send(connection, own[start : start + BATCH], last, expose=True)
+
+    def check_past(self, transaction: Transaction) -> None:
+        """Raise JournalDiverged where the database has another past than what was handed out: nothing of it fits."""
+        if self._diverged or self._lost(transaction) is not None:
+            raise JournalDiverged(_OTHER_PAST)
+
+    def _lost(self, transaction: Transaction) -> int | None:
+        """Return the last number of a database that has lost the newest record that was handed out, else None."""
+        if self._told is None:
+            return None
+        number, record = self._told
+        at = (record.timestamp, int(record.kind), record.received_ms, number)
+        last, same = transaction.rows(_AT, at)[0]
+        return last if last < number or same is False else None  # None: retention has dropped it
 
     def append(
         self, connection: Connection, batch: Sequence[Append], after: int, now: int | None, *, ended: bool
@@ -150,7 +167,7 @@ class Events:
 
     def _check(self) -> None:
         if self._diverged:
-            raise JournalDiverged("the database has another past than memory, which must be loaded anew")
+            raise JournalDiverged(_OTHER_PAST)
 
 
 def _array(values: Iterable[int]) -> str:

@@ -175,8 +175,13 @@ class PostgresJournal:
         return Blind(rows[0][0] / 1000, rows[0][1] / 1000) if rows else None
 
     async def save(self, checkpoint: Checkpoint, epoch: int) -> None:
-        """Merge a checkpoint (see `Journal`)."""
-        await self._transact(lambda transaction: saved.save(transaction, checkpoint), epoch, LONG)
+        """Merge a checkpoint (see `Journal`). JournalDiverged: it is of another past than the database's."""
+
+        def merge(transaction: Transaction) -> None:
+            saved.save(transaction, checkpoint)
+            self._events.check_past(transaction)  # last, as it may have been lost up to then
+
+        await self._transact(merge, epoch, LONG)
 
     async def prune(self, before: int, first_device: int, epoch: int) -> int | None:
         """Fold old events into bases (see `Journal`)."""
