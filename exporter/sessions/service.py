@@ -143,9 +143,9 @@ class Sessions:
             await self.reasons.save()
 
     def _bring_forward(self, now: float) -> None:
-        """Let nothing wait longer than what is heard now would: the clock may have been ahead when it was heard."""
+        """Let nothing wait longer than if it had been heard now: the clock may have been ahead when it was."""
         for device_id in self.waiting.devices():
-            latest = now + self._soft_after(device_id.partition(":")[0])
+            latest = now + max(SETTLE, self._soft_after(device_id.partition(":")[0]))
             self.waiting.bring_forward(device_id, latest)
             self._agenda.add(latest, device_id)
 
