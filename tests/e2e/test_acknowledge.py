@@ -257,7 +257,8 @@ def test_a_kill_at_any_moment_loses_neither_who_has_it_nor_the_recovery(tmp_path
             site.exporter.start()
             site.wait_told(f"PULIH: {name}")
             wait_for(lambda device_id=device_id: not silences(site, device_id), "no silence is left")  # type: ignore[misc]
-            assert "Tersambung lagi" in page(site, path)
+            # the incident is closed a moment after the alert has ended
+            wait_for(lambda path=path: "Tersambung lagi" in page(site, path), "the recovery is shown")  # type: ignore[misc]
 
 
 # -- in a browser -----------------------------------------------------------------------------------------------------

@@ -278,6 +278,21 @@ async def test_a_number_that_is_none_any_more_is_damage_to_a_start(tmp_path: Pat
         assert damage.ADVICE in refused.told, (table, column, value)
 
 
+@pytest.mark.parametrize("table", ["event", "device", "identity"])
+async def test_a_table_whose_rows_have_lost_their_numbers_is_damage_to_a_start(tmp_path: Path, table: str) -> None:
+    """PRIMCRY KEY is one bit from PRIMARY KEY, and a part of the type's name to SQLite."""
+    left, _ = await killed(tmp_path / "run", tmp_path / "left")
+    with closing(sqlite3.connect(left / NAME)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        spoilt = "UPDATE sqlite_master SET sql = replace(sql, 'PRIMARY KEY', 'PRIMCRY KEY') WHERE name = ?"
+        assert connection.execute(spoilt, (table,)).rowcount == 1
+
+    refused = await start(left)
+
+    assert refused.events is None
+    assert damage.ADVICE in refused.told
+
+
 def test_an_event_of_no_kind_is_damage_to_a_report(tmp_path: Path) -> None:
     path = tmp_path / NAME
     database = open_database(path)

@@ -258,6 +258,7 @@ class Database:
         try:
             migrate(connection, self._pieces)
             with self._decoding():
+                events.check_numbers(connection)
                 self._names = Names(connection)
                 self._last = events.last(connection)
                 self._pruned_before = meta.get(connection, "pruned_before")
