@@ -211,6 +211,9 @@ class Outbox:
         if self._silences is not None and (ended := [alert for alert in batch if alert.ends_at is not None]):
             await self._silences.lift(ended)  # an end that is silenced is told to nobody
         now, settings = self._clock(), self._settings()
+        for alert in batch:
+            if alert.beside is None:
+                alert.beside = settings.labels  # for good: with others it would be another alert
         try:
             await self._client.post([payload(alert, now, ends_ahead, settings) for alert in batch])
         except Refused as error:

@@ -1,4 +1,4 @@
-"""An alert as Alertmanager's API v2 takes it.
+"""An alert as Alertmanager's API v2 takes it. Pure.
 
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml (`postableAlert`)
 """
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 def payload(alert: Alert, now: float, ends_ahead: float, settings: Alerts) -> dict[str, Any]:
     """Return the alert. One that fires ends `ends_ahead` seconds from now unless it is re-sent."""
-    if alert.beside is None:
-        alert.beside = settings.labels  # for good: with others it would be another alert
     return {
         "labels": labels_of(alert, settings.labels),
         "annotations": _annotations(alert, now, settings),

@@ -51,7 +51,6 @@ class RunningAlerts:
         """Let it run."""
         self._alerts[alert.key] = alert
         self._calm.pop(alert.key, None)
-        self._gone.pop(alert.key, None)
         self._fire(alert)
 
     def adopt(self, alert: Alert, now: float) -> None:
@@ -78,8 +77,7 @@ class RunningAlerts:
         """End what is over, and post again what is to be."""
         for key, since in list(self._calm.items()):
             if since + CALM <= now:
-                alert = self._alerts[key]
-                alert.forgotten = self._gone[key] > 0
+                self._alerts[key].forgotten = self._gone.pop(key, 0) > 0
                 del self._calm[key], self._alerts[key]
                 self._again.pop(key, None)
                 self._resolve(key, now, now)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from exporter.errors import JournalDamaged, JournalUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from exporter.lib.logs import RateLimited
     from exporter.recording.recorder import Recorder
 
@@ -23,19 +25,25 @@ async def opened(recorder: Recorder, stopping: asyncio.Event, warn: RateLimited)
     not help.
     """
     for step in (recorder.start, recorder.heartbeat):
-        while not stopping.is_set():
-            try:
-                await step()
-            except JournalDamaged:
-                raise
-            except JournalUnavailable as error:
-                recorder.unopened = str(error)
-                warn.warning("journal_failing", "the journal cannot be used yet", error=str(error))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), RETRY)
-            else:
-                break
-        else:
+        if not await _until_it_works(step, recorder, stopping, warn):
             return False
     recorder.unopened = ""
     return True
+
+
+async def _until_it_works(
+    step: Callable[[], Awaitable[None]], recorder: Recorder, stopping: asyncio.Event, warn: RateLimited
+) -> bool:
+    while not stopping.is_set():
+        try:
+            await step()
+        except JournalDamaged:
+            raise
+        except JournalUnavailable as error:
+            recorder.unopened = str(error)
+            warn.warning("journal_failing", "the journal cannot be used yet", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), RETRY)
+        else:
+            return True
+    return False

@@ -193,8 +193,8 @@ class Poller:
             return
         newest = -1 if device is None else device.timeline.newest
         suspect = self._suspects.get(device_id)
-        is_other = suspect is None or (suspect.state, suspect.newest) != (reading.state, newest)
-        if is_other or suspect is None or read_at < suspect.read_at:  # by a clock that was ahead then
+        if suspect is None or (suspect.state, suspect.newest) != (reading.state, newest) or read_at < suspect.read_at:
+            # the first of two, or the clock was ahead when that was read
             self._suspects[device_id] = Suspect(reading.state, read_at, newest)
         elif read_at - suspect.read_at >= self._every * (1 - 2 * JITTER):
             del self._suspects[device_id]

@@ -256,31 +256,27 @@ def check_events(url: str, sender: Sender) -> None:
 
 def check_equal(nodes: Sequence[Node], url: str) -> None:
     """At rest all exporters show the same, and that is what the events say, folded without any exporter's state."""
+
     # those that have just lost their connection may be some seconds behind, all of them, and are right to be
-    wait_for(
-        lambda: not (_differing(nodes) or _mistaken(nodes[0], url)),
-        "all exporters show what the events say",
-        15,
-        shows=lambda: (_differing(nodes), _mistaken(nodes[0], url)),
-        every=0.3,
-    )
+    def wrong() -> list[tuple[object, ...]]:
+        first, *others = [_at_rest(node) for node in nodes]
+        every = {key for picture in (first, *others) for key in picture}
+        differing = [(*key, "differs") for key in every if any(other.get(key) != first.get(key) for other in others)]
+        return [*differing, *_mistaken(first, url)]
+
+    wait_for(lambda: not wrong(), "all exporters show what the events say", 15, shows=wrong, every=0.3)
 
 
-def _differing(nodes: Sequence[Node]) -> list[tuple[str, str]]:
-    """Return what exporters show differently."""
-    first, *others = [_at_rest(node) for node in nodes]
-    return [key for other in others for key in first.keys() | other.keys() if first.get(key) != other.get(key)]
-
-
-def _mistaken(node: Node, url: str) -> list[tuple[str, float | None, int]]:
-    """Return what an exporter shows that is not what the events say: of whom, what it shows, what is right."""
-    picture, found, downtime = _at_rest(node), [], 0
+def _mistaken(picture: dict[tuple[str, str], float], url: str) -> list[tuple[object, ...]]:
+    """Return what is shown that is not what the events say: of whom, what is shown, what is right."""
+    found: list[tuple[object, ...]] = []
+    downtime = 0
     for device, events in _by_device(url):
         timeline = fold(events)
         assert timeline is not None
-        outages, shown = picture.get(("device_disconnect_total", device)), timeline.closed_downtime
+        outages = picture.get(("device_disconnect_total", device))
         # what was shown of an outage before its end was heard never falls, so this counter may be ahead
-        if outages != timeline.outages or picture["device_downtime_seconds_total", device] < shown:
+        if outages != timeline.outages or picture["device_downtime_seconds_total", device] < timeline.closed_downtime:
             found.append((device, outages, timeline.outages))
         downtime += timeline.closed_downtime
     known = picture.get(("fleet_downtime_known_seconds", "wa biz_9"))

@@ -79,8 +79,7 @@ def _checked(identity: Identity) -> Identity:
     """Return an equal identity that shares its texts with others; InvalidEvent if one of them cannot be accepted."""
     device_id, device_name, *shared = msgspec.structs.astuple(identity)
     texts = (device_id, device_name, *map(_shared, shared))
-    plain = all(text.isascii() and text.isprintable() and not text.isspace() for text in texts)
-    if not plain:
+    if not all(text.isascii() and text.isprintable() and not text.isspace() for text in texts):
         _check_device_text(identity)
     return Identity(*texts)
 
@@ -123,7 +122,6 @@ def _shared(text: str) -> str:
 
 
 # Text ---------------------------------------------------------------------------------------------------------
-_REPLACED: Final = "\ufffd"
 _NOT_IN_IDS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
 _NOT_IN_NAMES: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
